@@ -1,0 +1,169 @@
+//! The events customers subscribe to, and the envelope they arrive in.
+//!
+//! An [`Envelope`] is serialized once, when the event is written; from then on its text is carried as it is, so
+//! that every attempt to every endpoint sends, and signs, the same bytes.
+
+use std::fmt;
+
+use clock::Timestamp;
+use ids::{EventId, OrganizationId, WorkspaceId};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+macro_rules! event_types {
+    ($($variant:ident $name:literal)*) => {
+        /// Something that happened to a tenant's data.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum EventType {
+            $(#[doc = concat!("`", $name, "`")] $variant,)*
+        }
+
+        impl EventType {
+            /// Every event type, in the order they are documented.
+            pub const ALL: &'static [EventType] = &[$(EventType::$variant,)*];
+
+            /// The name on the wire.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(EventType::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+event_types! {
+    LeadCreated "lead.created"
+    LeadUpdated "lead.updated"
+    LeadReplied "lead.replied"
+    LeadQualified "lead.qualified"
+    CampaignCreated "campaign.created"
+    CampaignStarted "campaign.started"
+    CampaignPaused "campaign.paused"
+    CampaignCompleted "campaign.completed"
+    EmailSent "email.sent"
+    EmailOpened "email.opened"
+    EmailBounced "email.bounced"
+    MeetingBooked "meeting.booked"
+    MeetingCancelled "meeting.cancelled"
+}
+
+/// The text names no event type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an event type")]
+pub struct UnknownEventType;
+
+impl EventType {
+    /// Reads an event type's name.
+    ///
+    /// # Errors
+    /// [`UnknownEventType`] when there is none of that name.
+    pub fn parse(name: &str) -> Result<Self, UnknownEventType> {
+        Self::ALL.iter().copied().find(|event| event.as_str() == name).ok_or(UnknownEventType)
+    }
+}
+
+impl fmt::Display for EventType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for EventType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for EventType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::parse(&name).map_err(de::Error::custom)
+    }
+}
+
+/// Which events an endpoint wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subscription {
+    /// Every event, those of the future included (`*`).
+    All,
+    /// These.
+    Only(Vec<EventType>),
+}
+
+impl Subscription {
+    /// Whether an event of this type is wanted.
+    #[must_use]
+    pub fn wants(&self, event: EventType) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(events) => events.contains(&event),
+        }
+    }
+
+    /// The names as they stand in an endpoint: `["*"]` or the event types.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        match self {
+            Self::All => vec!["*".to_owned()],
+            Self::Only(events) => events.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// Reads the names of an endpoint. `*` stands alone; repeated names count once.
+    ///
+    /// # Errors
+    /// The index of the first name that is no event type, or that stands beside `*`.
+    pub fn parse(names: &[String]) -> Result<Self, usize> {
+        if names == ["*"] {
+            return Ok(Self::All);
+        }
+        let mut events = Vec::with_capacity(names.len());
+        for (index, name) in names.iter().enumerate() {
+            let event = EventType::parse(name).map_err(|_| index)?;
+            if !events.contains(&event) {
+                events.push(event);
+            }
+        }
+        Ok(Self::Only(events))
+    }
+}
+
+/// What a receiver gets.
+#[derive(Debug, Clone, Serialize)]
+pub struct Envelope<'a, D> {
+    /// The event's id, the same on every attempt and for every endpoint.
+    pub id: EventId,
+    /// What happened.
+    pub event: EventType,
+    /// When it happened.
+    pub timestamp: Timestamp,
+    /// The tenant.
+    pub organization_id: OrganizationId,
+    /// The workspace it happened in.
+    pub workspace_id: WorkspaceId,
+    /// The resource, as the API shows it.
+    pub data: &'a D,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_thirteen_event_types_and_each_reads_back() {
+        assert_eq!(EventType::ALL.len(), 13);
+        for event in EventType::ALL {
+            assert_eq!(EventType::parse(event.as_str()), Ok(*event));
+        }
+        assert!(EventType::parse("lead.deleted").is_err());
+    }
+
+    #[test]
+    fn a_subscription_is_a_list_or_a_star() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(Subscription::parse(&names(&["*"])), Ok(Subscription::All));
+        assert_eq!(Subscription::parse(&names(&["lead.created", "*"])), Err(1));
+        let only = Subscription::parse(&names(&["lead.created", "lead.created"])).unwrap();
+        assert_eq!(only.names(), ["lead.created"]);
+        assert!(only.wants(EventType::LeadCreated) && !only.wants(EventType::LeadReplied));
+    }
+}

@@ -1,0 +1,370 @@
+//! Every way the API can say no: one closed set of RFC 9457 problems.
+//!
+//! A [`Problem`] is what went wrong with its particulars; its [`Code`] is the stable name clients program
+//! against. The two are matched exhaustively, so a new problem does not compile before it has a code, and a
+//! code not before it has a status, a title and an entry in the error reference.
+//!
+//! A problem never carries a secret, another tenant's data or the text of an internal error.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+macro_rules! codes {
+    ($($variant:ident $code:literal $status:literal $title:literal $help:literal;)*) => {
+        /// The stable names of problems. Append only: clients match on them.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $(#[doc = $help] $variant,)*
+        }
+
+        impl Code {
+            /// Every code, in the order of the error reference.
+            pub const ALL: &'static [Code] = &[$(Code::$variant,)*];
+
+            /// The code as it stands in an answer.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Code::$variant => $code,)* }
+            }
+
+            /// The HTTP status it is answered with.
+            #[must_use]
+            pub fn status(self) -> u16 {
+                match self { $(Code::$variant => $status,)* }
+            }
+
+            /// A short summary, the same for every occurrence.
+            #[must_use]
+            pub fn title(self) -> &'static str {
+                match self { $(Code::$variant => $title,)* }
+            }
+
+            /// What it means and what to do about it, for the error reference.
+            #[must_use]
+            pub fn help(self) -> &'static str {
+                match self { $(Code::$variant => $help,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    MalformedRequest "malformed_request" 400 "The request cannot be read"
+        "The body is not valid JSON, or the request is not valid HTTP in some other way. `detail` says where.";
+    Unauthenticated "unauthenticated" 401 "Credentials are missing or unknown"
+        "Send `Authorization: Bearer` with an API key or an access token. The same answer is given for a key that does not exist and for one that is malformed.";
+    KeyRevoked "key_revoked" 401 "The API key has been revoked"
+        "The key was revoked and will not work again. Create or rotate to a new one.";
+    KeyExpired "key_expired" 401 "The API key has expired"
+        "The key's `expires_at` has passed. Create a new one.";
+    SessionExpired "session_expired" 401 "The session has ended"
+        "The access token has expired or its session was ended. Use the refresh token, or sign in again.";
+    InvalidCredentials "invalid_credentials" 401 "E-mail or password is wrong"
+        "The same answer is given whether the e-mail address exists or not.";
+    Forbidden "forbidden" 403 "You are not permitted to do this"
+        "The caller is known, but lacks the permission that `permission` names.";
+    IpNotAllowed "ip_not_allowed" 403 "The address is not on the key's allow-list"
+        "The API key may only be used from the networks in its `allowed_cidrs`.";
+    NotFound "not_found" 404 "There is no such thing"
+        "It does not exist, or it belongs to somebody else; the two are not told apart.";
+    RouteNotFound "route_not_found" 404 "There is no such route"
+        "The path or the method is not part of the API. See `/openapi.json`.";
+    MethodNotAllowed "method_not_allowed" 405 "The method is not allowed here"
+        "The path exists; the `Allow` header names the methods it takes.";
+    AccountExists "account_exists" 409 "An account with this e-mail address exists"
+        "Sign in instead.";
+    Conflict "conflict" 409 "The change conflicts with the present state"
+        "`detail` says which rule stands in the way. Read the resource again before you retry.";
+    LimitReached "limit_reached" 409 "The plan's limit is reached"
+        "`detail` names the limit. Remove something, or move to a larger plan.";
+    IdempotencyInProgress "idempotency_in_progress" 409 "The first request with this idempotency key is still running"
+        "Wait for `Retry-After` seconds and send the same request again.";
+    PreconditionFailed "precondition_failed" 412 "The resource has changed"
+        "The `If-Match` header names an older version. Read the resource again.";
+    PayloadTooLarge "payload_too_large" 413 "The body is too large"
+        "Bodies are limited to 256 KiB (262,144 bytes).";
+    UnsupportedMediaType "unsupported_media_type" 415 "The body is not JSON"
+        "Send `Content-Type: application/json`.";
+    Invalid "invalid" 422 "The request is not valid"
+        "`errors` lists each fault with a JSON pointer to the field, a code and a message.";
+    WorkspaceRequired "workspace_required" 422 "A workspace must be named"
+        "The caller can act in several workspaces. Name one in the `X-Workspace-Id` header.";
+    InvalidCursor "invalid_cursor" 422 "The cursor is not valid here"
+        "Cursors are opaque and belong to the query and the tenant that produced them. Start from the first page.";
+    IdempotencyKeyReused "idempotency_key_reused" 422 "The idempotency key was used for another request"
+        "An `Idempotency-Key` belongs to one request for 24 hours. Use a new key for a new request.";
+    RateLimited "rate_limited" 429 "Too many requests"
+        "The budget of this key or session is spent. Wait for `Retry-After` seconds.";
+    Internal "internal" 500 "Something went wrong on our side"
+        "The request was not carried out. Report the `request_id` if it happens again.";
+    Unavailable "unavailable" 503 "The service is briefly unavailable"
+        "A dependency did not answer in time or asked us to slow down. Retry after `Retry-After` seconds; with an `Idempotency-Key` that is always safe.";
+}
+
+impl Code {
+    /// The problem type (RFC 9457 §3.1.1): an anchor on the one error reference page.
+    #[must_use]
+    pub fn type_url(self) -> String {
+        format!("/docs/errors#{}", self.as_str())
+    }
+}
+
+/// One fault in a request, for [`Problem::Invalid`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// RFC 6901 pointer into the body, or `header:<name>`, `query:<name>`, `path:<name>`.
+    pub pointer: String,
+    /// A stable name for the fault: `required`, `unknown_field`, `type`, `format`, `length`, `range`, `value`.
+    pub code: &'static str,
+    /// What is expected, for a person. Never repeats the value that was sent.
+    pub message: String,
+}
+
+impl FieldError {
+    /// A fault at `pointer`.
+    pub fn new(pointer: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), code, message: message.into() }
+    }
+}
+
+/// What went wrong, with its particulars.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// The body or the request cannot be read at all.
+    MalformedRequest {
+        /// Where and how.
+        detail: String,
+    },
+    /// No credentials, or none that are known.
+    Unauthenticated,
+    /// The API key was revoked.
+    KeyRevoked,
+    /// The API key has expired.
+    KeyExpired,
+    /// The session has ended.
+    SessionExpired,
+    /// E-mail or password is wrong.
+    InvalidCredentials,
+    /// The caller lacks a permission.
+    Forbidden {
+        /// The permission, as `resource:action`.
+        permission: String,
+    },
+    /// The caller's address is not on the key's allow-list.
+    IpNotAllowed,
+    /// It does not exist in the caller's tenant.
+    NotFound {
+        /// What was looked for, in words: `campaign`.
+        what: &'static str,
+    },
+    /// No such path.
+    RouteNotFound,
+    /// The path does not take this method.
+    MethodNotAllowed,
+    /// Sign-up with an address that has an account.
+    AccountExists,
+    /// A rule about the present state stands in the way.
+    Conflict {
+        /// Which rule.
+        detail: String,
+    },
+    /// The plan's limit is reached.
+    LimitReached {
+        /// Which limit, in words: `10 API keys`.
+        limit: String,
+    },
+    /// The first request with this idempotency key has not finished.
+    IdempotencyInProgress,
+    /// `If-Match` names an older version.
+    PreconditionFailed,
+    /// The body is too large.
+    PayloadTooLarge,
+    /// The body is not declared as JSON.
+    UnsupportedMediaType,
+    /// Fields are not valid.
+    Invalid {
+        /// Each fault.
+        errors: Vec<FieldError>,
+    },
+    /// The caller acts in several workspaces and named none.
+    WorkspaceRequired,
+    /// The cursor was not made for this query and tenant.
+    InvalidCursor,
+    /// The idempotency key belongs to another request.
+    IdempotencyKeyReused,
+    /// The budget is spent.
+    RateLimited {
+        /// When part of it returns.
+        retry_after: Duration,
+    },
+    /// A fault of ours.
+    Internal,
+    /// A dependency is slow or throttles.
+    Unavailable,
+}
+
+impl Problem {
+    /// One field is not valid.
+    pub fn invalid(pointer: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
+        Self::Invalid { errors: vec![FieldError::new(pointer, code, message)] }
+    }
+
+    /// The stable name of this problem.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::MalformedRequest { .. } => Code::MalformedRequest,
+            Self::Unauthenticated => Code::Unauthenticated,
+            Self::KeyRevoked => Code::KeyRevoked,
+            Self::KeyExpired => Code::KeyExpired,
+            Self::SessionExpired => Code::SessionExpired,
+            Self::InvalidCredentials => Code::InvalidCredentials,
+            Self::Forbidden { .. } => Code::Forbidden,
+            Self::IpNotAllowed => Code::IpNotAllowed,
+            Self::NotFound { .. } => Code::NotFound,
+            Self::RouteNotFound => Code::RouteNotFound,
+            Self::MethodNotAllowed => Code::MethodNotAllowed,
+            Self::AccountExists => Code::AccountExists,
+            Self::Conflict { .. } => Code::Conflict,
+            Self::LimitReached { .. } => Code::LimitReached,
+            Self::IdempotencyInProgress => Code::IdempotencyInProgress,
+            Self::PreconditionFailed => Code::PreconditionFailed,
+            Self::PayloadTooLarge => Code::PayloadTooLarge,
+            Self::UnsupportedMediaType => Code::UnsupportedMediaType,
+            Self::Invalid { .. } => Code::Invalid,
+            Self::WorkspaceRequired => Code::WorkspaceRequired,
+            Self::InvalidCursor => Code::InvalidCursor,
+            Self::IdempotencyKeyReused => Code::IdempotencyKeyReused,
+            Self::RateLimited { .. } => Code::RateLimited,
+            Self::Internal => Code::Internal,
+            Self::Unavailable => Code::Unavailable,
+        }
+    }
+
+    /// What happened this time, for a person.
+    #[must_use]
+    pub fn detail(&self) -> String {
+        match self {
+            Self::MalformedRequest { detail } | Self::Conflict { detail } => detail.clone(),
+            Self::Forbidden { permission } => format!("The permission `{permission}` is needed."),
+            Self::NotFound { what } => format!("There is no such {what}."),
+            Self::LimitReached { limit } => format!("The plan allows {limit}."),
+            Self::Invalid { errors } => match errors.as_slice() {
+                [only] => format!("{}: {}", only.pointer, only.message),
+                several => format!("{} fields are not valid.", several.len()),
+            },
+            Self::RateLimited { retry_after } => {
+                format!("Try again in {} seconds.", retry_after.as_secs().max(1))
+            }
+            Self::Unauthenticated
+            | Self::KeyRevoked
+            | Self::KeyExpired
+            | Self::SessionExpired
+            | Self::InvalidCredentials
+            | Self::IpNotAllowed
+            | Self::RouteNotFound
+            | Self::MethodNotAllowed
+            | Self::AccountExists
+            | Self::IdempotencyInProgress
+            | Self::PreconditionFailed
+            | Self::PayloadTooLarge
+            | Self::UnsupportedMediaType
+            | Self::WorkspaceRequired
+            | Self::InvalidCursor
+            | Self::IdempotencyKeyReused
+            | Self::Internal
+            | Self::Unavailable => self.code().help().to_owned(),
+        }
+    }
+
+    /// How long to wait before trying again, where waiting helps.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after } => Some((*retry_after).max(Duration::from_secs(1))),
+            Self::Unavailable | Self::IdempotencyInProgress => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
+
+    /// The body of the answer (`application/problem+json`).
+    #[must_use]
+    pub fn body(&self, instance: &str, request_id: &str) -> Body {
+        let code = self.code();
+        Body {
+            r#type: code.type_url(),
+            title: code.title(),
+            status: code.status(),
+            detail: self.detail(),
+            instance: instance.to_owned(),
+            code: code.as_str(),
+            request_id: request_id.to_owned(),
+            permission: match self {
+                Self::Forbidden { permission } => Some(permission.clone()),
+                _ => None,
+            },
+            errors: match self {
+                Self::Invalid { errors } => errors.clone(),
+                _ => Vec::new(),
+            },
+        }
+    }
+}
+
+/// An `application/problem+json` body (RFC 9457).
+#[derive(Debug, Clone, Serialize)]
+pub struct Body {
+    /// Reference to the entry in the error reference.
+    pub r#type: String,
+    /// Short summary.
+    pub title: &'static str,
+    /// The HTTP status again.
+    pub status: u16,
+    /// What happened this time.
+    pub detail: String,
+    /// The path of the request.
+    pub instance: String,
+    /// The stable name.
+    pub code: &'static str,
+    /// The id of the request, as in logs and audit records.
+    pub request_id: String,
+    /// The permission that is missing, on 403.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub permission: Option<String>,
+    /// Each fault, on 422.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_distinct_and_documented() {
+        let mut names: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Code::ALL.len());
+        for code in Code::ALL {
+            assert!((400..600).contains(&code.status()), "{code:?}");
+            assert!(code.help().len() > 10 && code.title().len() > 5, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_has_the_members_the_contract_names() {
+        let problem = Problem::invalid("/email", "format", "must be an e-mail address");
+        let body = serde_json::to_value(problem.body("/v1/leads", "req_1")).unwrap();
+        assert_eq!(
+            body,
+            serde_json::json!({
+                "type": "/docs/errors#invalid", "title": "The request is not valid", "status": 422,
+                "detail": "/email: must be an e-mail address", "instance": "/v1/leads", "code": "invalid",
+                "request_id": "req_1",
+                "errors": [{"pointer": "/email", "code": "format", "message": "must be an e-mail address"}]
+            })
+        );
+    }
+}
