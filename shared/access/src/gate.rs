@@ -1,0 +1,282 @@
+//! The gate: from an `Authorization` header to a [`Caller`].
+//!
+//! What cannot be a credential is turned away before any I/O. What can costs exactly one call to the store, which
+//! authenticates it, enforces its limit and counts it.
+
+use std::net::IpAddr;
+
+use clock::Timestamp;
+use ids::{KeyId, OrganizationId, SessionId, UserId, WorkspaceId};
+use ipnet::IpNet;
+use store::{
+    Actor, Admission, KeyCredential, Mode, Quota, Role, SessionCredential, Store, StoreError, Tenant, WorkspaceRole,
+};
+
+use crate::api_key::PlainKey;
+use crate::permission::Grants;
+use crate::session::{InvalidToken, Tokens};
+
+/// What kind of credential a caller came with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallerKind {
+    /// An API key.
+    Key {
+        /// The key.
+        id: KeyId,
+        /// The one workspace it is for, if it is for one.
+        workspace: Option<WorkspaceId>,
+        /// Test or live.
+        mode: Mode,
+    },
+    /// A person.
+    Person {
+        /// The person.
+        id: UserId,
+        /// The session.
+        session: SessionId,
+        /// Their name.
+        name: String,
+        /// Their e-mail address.
+        email: String,
+        /// Their role on the organization.
+        role: Option<Role>,
+        /// Their roles in workspaces.
+        workspace_roles: Vec<WorkspaceRole>,
+    },
+}
+
+/// Somebody we know, whether or not they are let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// Their tenant.
+    pub organization: OrganizationId,
+    /// Key or person.
+    pub kind: CallerKind,
+    scopes: Grants,
+}
+
+/// Somebody who was let in.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Who.
+    pub known: Known,
+    /// What they have left.
+    pub quota: Quota,
+    /// Their tenant's data.
+    pub tenant: Tenant,
+}
+
+impl Known {
+    /// The actor, for audit records.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        match &self.kind {
+            CallerKind::Key { id, .. } => Actor { r#type: "api_key".to_owned(), id: id.to_string(), email: None },
+            CallerKind::Person { id, email, .. } => {
+                Actor { r#type: "user".to_owned(), id: id.to_string(), email: Some(email.clone()) }
+            }
+        }
+    }
+
+    /// What they may do on the organization as a whole.
+    #[must_use]
+    pub fn grants(&self) -> Grants {
+        match &self.kind {
+            CallerKind::Key { .. } => self.scopes,
+            CallerKind::Person { role, .. } => role.map(Grants::of_role).unwrap_or_default(),
+        }
+    }
+
+    /// What they may do in one workspace. `None` when they have no business there at all.
+    #[must_use]
+    pub fn grants_in(&self, workspace: WorkspaceId) -> Option<Grants> {
+        match &self.kind {
+            CallerKind::Key { workspace: Some(own), .. } => (*own == workspace).then_some(self.scopes),
+            CallerKind::Key { workspace: None, .. } => Some(self.scopes),
+            CallerKind::Person { role, workspace_roles, .. } => {
+                let here = workspace_roles.iter().find(|held| held.workspace_id == workspace).map(|held| held.role);
+                let grants = [*role, here].into_iter().flatten().map(Grants::of_role);
+                grants.reduce(Grants::and)
+            }
+        }
+    }
+
+    /// Whether something that belongs to `workspace` (to all of them when `None`) and `mode` is theirs to see.
+    /// A key for one workspace sees that workspace's things only, a test key those of test mode.
+    #[must_use]
+    pub fn sees(&self, workspace: Option<WorkspaceId>, mode: Mode) -> bool {
+        match &self.kind {
+            CallerKind::Key { workspace: own, mode: own_mode, .. } => {
+                *own_mode == mode && (own.is_none() || *own == workspace)
+            }
+            CallerKind::Person { .. } => true,
+        }
+    }
+
+    /// The mode a request acts in: a key's own, live for people.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        match &self.kind {
+            CallerKind::Key { mode, .. } => *mode,
+            CallerKind::Person { .. } => Mode::Live,
+        }
+    }
+
+    /// The one workspace the caller is bound to, if it is bound to one.
+    #[must_use]
+    pub fn bound_workspace(&self) -> Option<WorkspaceId> {
+        match &self.kind {
+            CallerKind::Key { workspace, .. } => *workspace,
+            CallerKind::Person { .. } => None,
+        }
+    }
+}
+
+/// Why somebody was turned away at the gate.
+#[derive(Debug)]
+pub enum Turned {
+    /// We don't know them.
+    Unauthenticated,
+    /// The access token has expired.
+    TokenExpired,
+    /// Their key was revoked or their session ended.
+    Revoked(Known),
+    /// Their key or session has expired.
+    Expired(Known),
+    /// Their key may not be used from where they are.
+    IpNotAllowed(Known),
+    /// Their budget is spent.
+    Limited(Known, Quota),
+    /// We could not find out.
+    Store(StoreError),
+}
+
+/// Lets callers in, or turns them away.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    store: Store,
+    tokens: Tokens,
+}
+
+impl Gate {
+    /// A gate over the directory.
+    #[must_use]
+    pub fn new(store: Store, tokens: Tokens) -> Self {
+        Self { store, tokens }
+    }
+
+    /// Lets in whoever the `Authorization` header speaks for.
+    ///
+    /// # Errors
+    /// [`Turned`] says why not.
+    pub async fn admit(&self, authorization: Option<&str>, from: IpAddr, now: Timestamp) -> Result<Caller, Turned> {
+        let credential = authorization.and_then(bearer).ok_or(Turned::Unauthenticated)?;
+        if credential.starts_with("sk_") {
+            let key = PlainKey::parse(credential).map_err(|_| Turned::Unauthenticated)?;
+            let admission = self.store.admit_key(&key.hash(), now, &from.to_string()).await.map_err(Turned::Store)?;
+            let (credential, quota) = decide(admission, known_key)?;
+            if !may_come_from(&credential.allowed_cidrs, from) {
+                return Err(Turned::IpNotAllowed(known_key(credential)));
+            }
+            return Ok(self.let_in(known_key(credential), quota));
+        }
+        let session = self.tokens.read(credential, now).map_err(|invalid| match invalid {
+            InvalidToken::NotOurs => Turned::Unauthenticated,
+            InvalidToken::Expired => Turned::TokenExpired,
+        })?;
+        let admission = self.store.admit_session(session, now, &from.to_string()).await.map_err(Turned::Store)?;
+        let (credential, quota) = decide(admission, known_person)?;
+        Ok(self.let_in(known_person(credential), quota))
+    }
+
+    fn let_in(&self, known: Known, quota: Quota) -> Caller {
+        let tenant = self.store.tenant_of_sign_in(known.organization);
+        Caller { known, quota, tenant }
+    }
+
+    /// The tenant of somebody who is known but was turned away, for the audit record.
+    #[must_use]
+    pub fn tenant_of(&self, known: &Known) -> Tenant {
+        self.store.tenant_of_sign_in(known.organization)
+    }
+}
+
+/// The credential in `Bearer <credential>` (RFC 6750 §2.1; the scheme's case does not matter, RFC 9110 §11.1).
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, credential) = header.split_once(' ')?;
+    let credential = credential.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !credential.is_empty()).then_some(credential)
+}
+
+fn decide<C>(admission: Admission<C>, known: fn(C) -> Known) -> Result<(C, Quota), Turned> {
+    match admission {
+        Admission::Admitted(credential, quota) => Ok((credential, quota)),
+        Admission::Unknown => Err(Turned::Unauthenticated),
+        Admission::Revoked(credential) => Err(Turned::Revoked(known(credential))),
+        Admission::Expired(credential) => Err(Turned::Expired(known(credential))),
+        Admission::Limited(credential, quota) => Err(Turned::Limited(known(credential), quota)),
+    }
+}
+
+fn known_key(credential: KeyCredential) -> Known {
+    Known {
+        organization: credential.organization_id,
+        scopes: Grants::of_scopes(credential.scopes.iter().map(String::as_str)),
+        kind: CallerKind::Key {
+            id: credential.key_id,
+            workspace: credential.workspace_id,
+            mode: credential.mode,
+        },
+    }
+}
+
+fn known_person(credential: SessionCredential) -> Known {
+    Known {
+        organization: credential.organization_id,
+        scopes: Grants::default(),
+        kind: CallerKind::Person {
+            id: credential.user_id,
+            session: credential.session_id,
+            name: credential.name,
+            email: credential.email,
+            role: credential.role,
+            workspace_roles: credential.workspace_roles,
+        },
+    }
+}
+
+/// Whether an address is on the allow-list; an IPv4 address in IPv6 clothing counts as what it is.
+fn may_come_from(allowed: &[String], from: IpAddr) -> bool {
+    let from = from.to_canonical();
+    allowed.is_empty() || allowed.iter().filter_map(|cidr| cidr.parse::<IpNet>().ok()).any(|net| net.contains(&from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_allow_list_is_by_network_and_knows_mapped_addresses() {
+        let allowed = ["203.0.113.0/24".to_owned(), "2001:db8::/32".to_owned()];
+        for (address, expected) in [
+            ("203.0.113.7", true),
+            ("203.0.114.7", false),
+            ("::ffff:203.0.113.7", true),
+            ("2001:db8::1", true),
+            ("::1", false),
+        ] {
+            assert_eq!(may_come_from(&allowed, address.parse().unwrap()), expected, "{address}");
+        }
+        assert!(may_come_from(&[], "::1".parse().unwrap()));
+        assert!(!may_come_from(&["nonsense".to_owned()], "::1".parse().unwrap()));
+    }
+
+    #[test]
+    fn bearer_is_the_only_scheme() {
+        assert_eq!(bearer("Bearer abc"), Some("abc"));
+        assert_eq!(bearer("bearer  abc"), Some("abc"));
+        assert_eq!(bearer("Basic abc"), None);
+        assert_eq!(bearer("Bearer"), None);
+        assert_eq!(bearer("Bearer "), None);
+    }
+}

@@ -1,0 +1,277 @@
+//! Permissions: the same names for people and keys, and the matrix that says which role holds which.
+
+use std::fmt;
+
+use store::Role;
+
+/// What a permission is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "each is the plural name of the resource it protects")]
+pub enum Resource {
+    Organization,
+    Domains,
+    Sso,
+    Workspaces,
+    Users,
+    ApiKeys,
+    Webhooks,
+    Campaigns,
+    Leads,
+    Meetings,
+    Analytics,
+    AuditLogs,
+}
+
+/// What a permission allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Action {
+    Read,
+    Write,
+    Delete,
+    Export,
+}
+
+impl Resource {
+    /// Every resource.
+    pub const ALL: &'static [Self] = &[
+        Self::Organization,
+        Self::Domains,
+        Self::Sso,
+        Self::Workspaces,
+        Self::Users,
+        Self::ApiKeys,
+        Self::Webhooks,
+        Self::Campaigns,
+        Self::Leads,
+        Self::Meetings,
+        Self::Analytics,
+        Self::AuditLogs,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Organization => "organization",
+            Self::Domains => "domains",
+            Self::Sso => "sso",
+            Self::Workspaces => "workspaces",
+            Self::Users => "users",
+            Self::ApiKeys => "api_keys",
+            Self::Webhooks => "webhooks",
+            Self::Campaigns => "campaigns",
+            Self::Leads => "leads",
+            Self::Meetings => "meetings",
+            Self::Analytics => "analytics",
+            Self::AuditLogs => "audit_logs",
+        }
+    }
+
+    /// What can be done with it at all.
+    fn actions(self) -> &'static [Action] {
+        match self {
+            Self::Analytics => &[Action::Read],
+            Self::AuditLogs => &[Action::Read, Action::Export],
+            _ => &[Action::Read, Action::Write, Action::Delete],
+        }
+    }
+}
+
+impl Action {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Delete => "delete",
+            Self::Export => "export",
+        }
+    }
+}
+
+/// One permission, written `campaigns:read`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Permission(Resource, Action);
+
+impl Permission {
+    /// The permission to do `action` with `resource`.
+    #[must_use]
+    pub const fn new(resource: Resource, action: Action) -> Self {
+        Self(resource, action)
+    }
+
+    /// Every permission there is.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Resource::ALL
+            .iter()
+            .flat_map(|resource| resource.actions().iter().map(move |action| Self(*resource, *action)))
+    }
+
+    /// Reads a permission's name; `None` when there is none of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::all().find(|permission| {
+            name.split_once(':') == Some((permission.0.name(), permission.1.name()))
+        })
+    }
+
+    const fn bit(self) -> u64 {
+        1 << (self.0 as u64 * 4 + self.1 as u64)
+    }
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.0.name(), self.1.name())
+    }
+}
+
+/// A set of permissions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Grants(u64);
+
+impl Grants {
+    /// The permissions of a role (DESIGN §4).
+    #[must_use]
+    pub fn of_role(role: Role) -> Self {
+        Permission::all().filter(|permission| holds(role, *permission)).collect()
+    }
+
+    /// The permissions named; names that mean nothing (any more) grant nothing.
+    pub fn of_scopes<'a>(scopes: impl IntoIterator<Item = &'a str>) -> Self {
+        scopes.into_iter().filter_map(Permission::parse).collect()
+    }
+
+    /// Whether it holds `permission`.
+    #[must_use]
+    pub const fn holds(self, permission: Permission) -> bool {
+        self.0 & permission.bit() != 0
+    }
+
+    /// Both together.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Its permissions, in order.
+    pub fn iter(self) -> impl Iterator<Item = Permission> {
+        Permission::all().filter(move |permission| self.holds(*permission))
+    }
+}
+
+impl FromIterator<Permission> for Grants {
+    fn from_iter<I: IntoIterator<Item = Permission>>(permissions: I) -> Self {
+        Self(permissions.into_iter().fold(0, |bits, permission| bits | permission.bit()))
+    }
+}
+
+/// The matrix. Every cell is decided here and nowhere else.
+fn holds(role: Role, Permission(resource, action): Permission) -> bool {
+    use Resource as R;
+    match (role, resource) {
+        (Role::Admin, _) => true,
+        (Role::ReadOnly, _) => action == Action::Read,
+        (Role::Manager, R::Campaigns | R::Leads | R::Meetings) => true,
+        (Role::Manager, R::AuditLogs) => false,
+        (
+            Role::Manager,
+            R::Organization
+            | R::Domains
+            | R::Sso
+            | R::Workspaces
+            | R::Users
+            | R::ApiKeys
+            | R::Webhooks
+            | R::Analytics,
+        ) => action == Action::Read,
+        (Role::Member, R::Campaigns | R::Leads | R::Meetings) => matches!(action, Action::Read | Action::Write),
+        (
+            Role::Member,
+            R::Organization
+            | R::Domains
+            | R::Sso
+            | R::Workspaces
+            | R::Users
+            | R::ApiKeys
+            | R::Webhooks
+            | R::Analytics
+            | R::AuditLogs,
+        ) => false,
+    }
+}
+
+/// A permission as a type, so that a route's signature says what it needs.
+pub trait Permit: Send + Sync + 'static {
+    /// The permission.
+    const PERMISSION: Permission;
+}
+
+macro_rules! permits {
+    ($($name:ident = $resource:ident $action:ident;)*) => {$(
+        #[doc = concat!("Needs [`Resource::", stringify!($resource), "`] [`Action::", stringify!($action), "`].")]
+        #[derive(Debug, Clone, Copy)]
+        pub enum $name {}
+        impl Permit for $name {
+            const PERMISSION: Permission = Permission::new(Resource::$resource, Action::$action);
+        }
+    )*};
+}
+
+permits! {
+    ApiKeysRead = ApiKeys Read;
+    ApiKeysWrite = ApiKeys Write;
+    ApiKeysDelete = ApiKeys Delete;
+    WebhooksRead = Webhooks Read;
+    WebhooksWrite = Webhooks Write;
+    WebhooksDelete = Webhooks Delete;
+    CampaignsRead = Campaigns Read;
+    CampaignsWrite = Campaigns Write;
+    LeadsRead = Leads Read;
+    LeadsWrite = Leads Write;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// DESIGN §4's table, row by row.
+    #[test]
+    fn the_matrix_is_the_designs() {
+        let row = |role, resource: Resource| {
+            let grants = Grants::of_role(role);
+            resource
+                .actions()
+                .iter()
+                .filter(|action| grants.holds(Permission::new(resource, **action)))
+                .map(|action| &action.name()[..1])
+                .collect::<String>()
+        };
+        let columns = [Resource::ApiKeys, Resource::Webhooks, Resource::Leads, Resource::Analytics, Resource::AuditLogs];
+        let table = [
+            (Role::Admin, ["rwd", "rwd", "rwd", "r", "re"]),
+            (Role::Manager, ["r", "r", "rwd", "r", ""]),
+            (Role::Member, ["", "", "rw", "", ""]),
+            (Role::ReadOnly, ["r", "r", "r", "r", "r"]),
+        ];
+        for (role, expected) in table {
+            assert_eq!(columns.map(|column| row(role, column)), expected, "{role:?}");
+        }
+        for resource in [Resource::Organization, Resource::Domains, Resource::Sso, Resource::Workspaces, Resource::Users] {
+            for role in [Role::Admin, Role::Manager, Role::Member, Role::ReadOnly] {
+                assert_eq!(row(role, resource), row(role, Resource::ApiKeys), "{role:?} {resource:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_permission_reads_back_and_has_its_own_bit() {
+        let all: Vec<_> = Permission::all().collect();
+        let grants: Grants = all.iter().copied().collect();
+        assert_eq!(grants.0.count_ones() as usize, all.len());
+        for permission in &all {
+            assert_eq!(Permission::parse(&permission.to_string()), Some(*permission));
+        }
+        for junk in ["", "campaigns", "campaigns:fly", "campaigns:read ", "analytics:write", ":"] {
+            assert_eq!(Permission::parse(junk), None, "{junk}");
+        }
+    }
+}

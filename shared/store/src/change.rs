@@ -1,0 +1,337 @@
+//! Changes: everything a request alters, in one `TransactWriteItems`.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{
+    CancellationReason, ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+};
+
+use crate::audit::AuditRecord;
+use crate::error::is_passing;
+use crate::idempotency::{Answer, Idempotent, Realm, Remembered};
+use crate::item::{self, Item};
+use crate::{Event, Store, StoreError, Tenant};
+
+/// How often a transaction that met another one on the same item is tried in all.
+const CONFLICT_TRIES: u32 = 4;
+
+/// Why a change was refused by the state of things. Nothing of it was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Something it refers to does not exist in this tenant.
+    Missing(&'static str),
+    /// Something it creates exists.
+    Exists(&'static str),
+    /// A rule about the present state stands in the way.
+    Rule(&'static str),
+}
+
+/// Why a change was not committed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// The same request was answered before; this is that answer.
+    #[error("the request was answered before")]
+    Replayed(Answer),
+    /// The idempotency key belongs to another request.
+    #[error("the idempotency key belongs to another request")]
+    KeyReused,
+    /// The first request with this idempotency key is committing at this moment.
+    #[error("the first request with this idempotency key is still running")]
+    InProgress,
+    /// A condition of the change does not hold.
+    #[error("refused: {0:?}")]
+    Refused(Refusal),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A change under construction. It begins with its audit record and can't be made without one.
+#[derive(Debug)]
+#[must_use = "a change does nothing until it is committed"]
+pub struct Change {
+    operation: &'static str,
+    audit: Vec<AuditRecord>,
+    steps: Vec<Step>,
+    events: Vec<Event>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) table: Table,
+    pub(crate) write: Write,
+    /// What it means when the step's condition fails.
+    pub(crate) refusal: Refusal,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Table {
+    Directory,
+    Core,
+    Activity,
+    Audit,
+}
+
+#[derive(Debug)]
+pub(crate) enum Write {
+    /// Put an item that must not exist.
+    Create(Item),
+    Put { item: Item, condition: String, values: Vec<(&'static str, aws_sdk_dynamodb::types::AttributeValue)> },
+    Update(Expression),
+    Delete(Expression),
+    Check(Expression),
+}
+
+/// Key, condition and update of one step, with their placeholders.
+#[derive(Debug, Default)]
+pub(crate) struct Expression {
+    pub(crate) key: Item,
+    pub(crate) update: String,
+    pub(crate) condition: String,
+    pub(crate) names: Vec<(&'static str, &'static str)>,
+    pub(crate) values: Vec<(&'static str, aws_sdk_dynamodb::types::AttributeValue)>,
+}
+
+impl Change {
+    /// A change of which `record` is the audit record.
+    pub fn audited(record: AuditRecord) -> Self {
+        Self { operation: record.action, audit: vec![record], steps: Vec::new(), events: Vec::new() }
+    }
+
+    /// Adds an event that the change causes. It goes out exactly if the change is committed.
+    pub fn causing(mut self, event: Event) -> Self {
+        self.events.push(event);
+        self
+    }
+
+    pub(crate) fn step(mut self, table: Table, write: Write, refusal: Refusal) -> Self {
+        self.steps.push(Step { table, write, refusal });
+        self
+    }
+
+    pub(crate) fn operation(&self) -> &'static str {
+        self.operation
+    }
+}
+
+impl Tenant {
+    /// Commits a change of this tenant's data, remembering its answer if that is asked for.
+    ///
+    /// # Errors
+    /// [`CommitError`]; in every case nothing was written.
+    pub async fn commit(&self, change: Change, idempotent: Option<&Idempotent>) -> Result<(), CommitError> {
+        self.store.commit(change, idempotent.map(|i| (Realm::Tenant(self.organization), i))).await
+    }
+}
+
+impl Store {
+    /// Commits a sign-up, the one change that no tenant makes.
+    ///
+    /// # Errors
+    /// [`CommitError`]; in every case nothing was written.
+    pub async fn commit_sign_up(&self, change: Change, idempotent: Option<&Idempotent>) -> Result<(), CommitError> {
+        self.commit(change, idempotent.map(|i| (Realm::SignUp, i))).await
+    }
+
+    pub(crate) async fn commit(
+        &self,
+        change: Change,
+        idempotent: Option<(Realm, &Idempotent)>,
+    ) -> Result<(), CommitError> {
+        let operation = change.operation;
+        let (writes, refusals) = self.writes(change, idempotent)?;
+        let mut wait = Duration::from_millis(15);
+        for attempt in 1.. {
+            let call = self.client.transact_write_items().set_transact_items(Some(writes.clone()));
+            let error = match call.send().await {
+                Ok(_) => return Ok(()),
+                Err(error) => error,
+            };
+            let reasons = match &error {
+                SdkError::ServiceError(context) => match context.err() {
+                    TransactWriteItemsError::TransactionCanceledException(cancelled) => cancelled.cancellation_reasons(),
+                    _ => return Err(StoreError::from_sdk(operation, error).into()),
+                },
+                _ => return Err(StoreError::from_sdk(operation, error).into()),
+            };
+            match judge(operation, reasons, &refusals, idempotent.map(|(_, i)| i))? {
+                Verdict::Contended { on_idempotency_key } if attempt >= CONFLICT_TRIES => {
+                    return Err(if on_idempotency_key {
+                        CommitError::InProgress
+                    } else {
+                        StoreError::Unavailable { operation, source: Box::new(error) }.into()
+                    });
+                }
+                Verdict::Contended { .. } => {
+                    tokio::time::sleep(wait).await;
+                    wait *= 2;
+                }
+                Verdict::Passing => return Err(StoreError::Unavailable { operation, source: Box::new(error) }.into()),
+                Verdict::Fault => return Err(StoreError::Refused { operation, source: Box::new(error) }.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The steps in DynamoDB's terms, beside what each one's failure means. The idempotency record comes first.
+    #[expect(clippy::type_complexity, reason = "two parallel lists, named where they are bound")]
+    fn writes(
+        &self,
+        change: Change,
+        idempotent: Option<(Realm, &Idempotent)>,
+    ) -> Result<(Vec<TransactWriteItem>, Vec<Option<Refusal>>), StoreError> {
+        let operation = change.operation;
+        let mut steps = Vec::with_capacity(change.steps.len() + change.events.len() + change.audit.len() + 1);
+        let mut refusals = Vec::with_capacity(steps.capacity());
+        if let Some((realm, idempotent)) = idempotent {
+            let table = match realm {
+                Realm::Tenant(_) => Table::Activity,
+                Realm::SignUp => Table::Directory,
+            };
+            let write = Write::Put {
+                item: idempotent.item(realm)?,
+                condition: Idempotent::CONDITION.to_owned(),
+                values: vec![(":now", idempotent.condition_value())],
+            };
+            steps.push((table, write));
+            refusals.push(None);
+        }
+        for step in change.steps {
+            steps.push((step.table, step.write));
+            refusals.push(Some(step.refusal));
+        }
+        for event in change.events {
+            steps.push((Table::Activity, Write::Create(event.item()?)));
+            refusals.push(Some(Refusal::Exists("event")));
+        }
+        for record in change.audit {
+            steps.push((Table::Audit, Write::Create(record.item()?)));
+            refusals.push(Some(Refusal::Exists("audit record")));
+        }
+        let writes = steps
+            .into_iter()
+            .map(|(table, write)| self.write(table, write))
+            .collect::<Result<_, _>>()
+            .map_err(|source| StoreError::Refused { operation, source: Box::new(source) })?;
+        Ok((writes, refusals))
+    }
+
+    fn table_name(&self, table: Table) -> &str {
+        match table {
+            Table::Directory => self.directory_table(),
+            Table::Core => self.core_table(),
+            Table::Activity => self.activity_table(),
+            Table::Audit => self.audit_table(),
+        }
+    }
+
+    fn write(
+        &self,
+        table: Table,
+        write: Write,
+    ) -> Result<TransactWriteItem, aws_sdk_dynamodb::error::BuildError> {
+        let table = self.table_name(table);
+        let old = ReturnValuesOnConditionCheckFailure::AllOld;
+        let owned = |pairs: Vec<(&'static str, _)>| {
+            (!pairs.is_empty()).then(|| pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+        };
+        let names = |pairs: Vec<(&'static str, &'static str)>| {
+            (!pairs.is_empty())
+                .then(|| pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+        };
+        let write_item = TransactWriteItem::builder();
+        Ok(match write {
+            Write::Create(item) => write_item.put(
+                Put::builder()
+                    .table_name(table)
+                    .set_item(Some(item))
+                    .condition_expression("attribute_not_exists(pk)")
+                    .build()?,
+            ),
+            Write::Put { item, condition, values } => write_item.put(
+                Put::builder()
+                    .table_name(table)
+                    .set_item(Some(item))
+                    .condition_expression(condition)
+                    .set_expression_attribute_values(owned(values))
+                    .return_values_on_condition_check_failure(old)
+                    .build()?,
+            ),
+            Write::Update(e) => write_item.update(
+                Update::builder()
+                    .table_name(table)
+                    .set_key(Some(e.key))
+                    .update_expression(e.update)
+                    .condition_expression(e.condition)
+                    .set_expression_attribute_names(names(e.names))
+                    .set_expression_attribute_values(owned(e.values))
+                    .build()?,
+            ),
+            Write::Delete(e) => write_item.delete(
+                Delete::builder()
+                    .table_name(table)
+                    .set_key(Some(e.key))
+                    .condition_expression(e.condition)
+                    .set_expression_attribute_names(names(e.names))
+                    .set_expression_attribute_values(owned(e.values))
+                    .build()?,
+            ),
+            Write::Check(e) => write_item.condition_check(
+                ConditionCheck::builder()
+                    .table_name(table)
+                    .set_key(Some(e.key))
+                    .condition_expression(e.condition)
+                    .set_expression_attribute_names(names(e.names))
+                    .set_expression_attribute_values(owned(e.values))
+                    .build()?,
+            ),
+        }
+        .build())
+    }
+}
+
+enum Verdict {
+    /// Another transaction was at work on the same item; trying again helps.
+    Contended { on_idempotency_key: bool },
+    /// Throttled; the caller is told to come back.
+    Passing,
+    /// Our request was wrong.
+    Fault,
+}
+
+/// What the cancellation of a transaction means. The idempotency record is looked at first: if the request was
+/// answered before, it does not matter that the change would no longer be possible.
+fn judge(
+    operation: &'static str,
+    reasons: &[CancellationReason],
+    refusals: &[Option<Refusal>],
+    idempotent: Option<&Idempotent>,
+) -> Result<Verdict, CommitError> {
+    let mut verdict = Verdict::Fault;
+    for (index, (reason, refusal)) in reasons.iter().zip(refusals).enumerate() {
+        match reason.code() {
+            None | Some("None") => {}
+            Some("ConditionalCheckFailed") => match (refusal, idempotent) {
+                (Some(refusal), _) => return Err(CommitError::Refused(*refusal)),
+                (None, Some(idempotent)) => {
+                    let item = reason.item().cloned().unwrap_or_default();
+                    let remembered: Remembered = item::read(operation, item)?;
+                    return Err(if remembered.request_digest == idempotent.request_digest {
+                        CommitError::Replayed(remembered.into_answer())
+                    } else {
+                        CommitError::KeyReused
+                    });
+                }
+                (None, None) => {}
+            },
+            Some("TransactionConflict") => {
+                verdict = Verdict::Contended { on_idempotency_key: index == 0 && idempotent.is_some() };
+            }
+            Some(code) if is_passing(code) => verdict = Verdict::Passing,
+            Some(_) => {}
+        }
+    }
+    Ok(verdict)
+}

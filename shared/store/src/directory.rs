@@ -1,0 +1,275 @@
+//! What must be found before the tenant is known: credentials and identities.
+//!
+//! Only authentication reads this table.
+
+use clock::Timestamp;
+use ids::{KeyId, OrganizationId, SessionId, UserId, WorkspaceId};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::admission::{self, Denied, Quota, Use};
+use crate::change::{Expression, Table, Write};
+use crate::item::{self, Item, number, primary, text};
+use crate::keys::{self, Key};
+use crate::organizations::WorkspaceRole;
+use crate::{Change, Mode, Refusal, Role, Store, StoreError, Tenant};
+
+/// What an API key stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyCredential {
+    /// The key.
+    pub key_id: KeyId,
+    /// Its tenant.
+    pub organization_id: OrganizationId,
+    /// The one workspace it is for, if it is for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace_id: Option<WorkspaceId>,
+    /// Test or live.
+    pub mode: Mode,
+    /// The permissions it holds, as `resource:action`.
+    pub scopes: Vec<String>,
+    /// The networks it may be used from; any when empty.
+    #[serde(default)]
+    pub allowed_cidrs: Vec<String>,
+}
+
+/// What a session stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionCredential {
+    /// The session.
+    pub session_id: SessionId,
+    /// The tenant it acts in.
+    pub organization_id: OrganizationId,
+    /// The person.
+    pub user_id: UserId,
+    /// Their e-mail address.
+    pub email: String,
+    /// Their name.
+    pub name: String,
+    /// Role on the organization.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// Roles in workspaces.
+    #[serde(default)]
+    pub workspace_roles: Vec<WorkspaceRole>,
+    /// What this session proved (RFC 8176): `["pwd"]`.
+    pub amr: Vec<String>,
+}
+
+/// A session as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Whom it stands for.
+    #[serde(flatten)]
+    pub credential: SessionCredential,
+    /// SHA-256 of the refresh token that is valid next, in hex.
+    pub refresh_digest: String,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When it was last refreshed.
+    pub updated_at: Timestamp,
+    /// When it ends at the latest.
+    pub ends_at: Timestamp,
+    /// Whether it is `active`.
+    #[serde(default)]
+    pub status: String,
+}
+
+/// Who is behind an e-mail address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The person.
+    pub user_id: UserId,
+    /// The address, in lower case.
+    pub email: String,
+    /// Their name.
+    pub name: String,
+    /// Argon2id, PHC string format.
+    pub password_hash: String,
+    /// When they signed up.
+    pub created_at: Timestamp,
+    /// When the identity was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// That an identity belongs to an organization.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentityMembership {
+    /// The organization.
+    pub organization_id: OrganizationId,
+    /// Since when.
+    pub created_at: Timestamp,
+}
+
+/// A credential of either kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// An API key.
+    Key(KeyCredential),
+    /// A person's session.
+    Session(SessionCredential),
+}
+
+/// What became of a credential that asked to be admitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admission<C> {
+    /// Come in.
+    Admitted(C, Quota),
+    /// Never heard of it.
+    Unknown,
+    /// Revoked, or the session was ended.
+    Revoked(C),
+    /// Expired.
+    Expired(C),
+    /// Its budget is spent.
+    Limited(C, Quota),
+}
+
+impl Store {
+    /// Admits one request of the API key with this SHA-256 (hex): authenticates, checks status and expiry,
+    /// enforces the limit, stamps the last use and counts it, in one call (see [`crate::RING`] for the exception).
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store does not answer or the item is malformed.
+    pub async fn admit_key(
+        &self,
+        hash: &str,
+        now: Timestamp,
+        address: &str,
+    ) -> Result<Admission<KeyCredential>, StoreError> {
+        self.admit(&keys::api_key_by_hash(hash), now, address).await
+    }
+
+    /// Admits one request of a session, in the same way.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store does not answer or the item is malformed.
+    pub async fn admit_session(
+        &self,
+        id: SessionId,
+        now: Timestamp,
+        address: &str,
+    ) -> Result<Admission<SessionCredential>, StoreError> {
+        self.admit(&keys::session(id), now, address).await
+    }
+
+    async fn admit<C: DeserializeOwned>(
+        &self,
+        key: &Key,
+        now: Timestamp,
+        address: &str,
+    ) -> Result<Admission<C>, StoreError> {
+        let credential = |item: Item| item::read::<C>("admit", item);
+        match admission::admit(&self.client, self.directory_table(), key, Use { now, address }).await {
+            Ok((item, quota)) => Ok(Admission::Admitted(credential(item)?, quota)),
+            Err(Denied::Unknown) => Ok(Admission::Unknown),
+            Err(Denied::Revoked(item)) => Ok(Admission::Revoked(credential(item)?)),
+            Err(Denied::Expired(item)) => Ok(Admission::Expired(credential(item)?)),
+            Err(Denied::Limited { item, quota }) => Ok(Admission::Limited(credential(item)?, quota)),
+            Err(Denied::Store(error)) => Err(error),
+        }
+    }
+
+    /// Who is behind an e-mail address, and the organizations they belong to, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn identity(&self, email: &str) -> Result<Option<(Identity, Vec<IdentityMembership>)>, StoreError> {
+        let items = self
+            .client
+            .query()
+            .table_name(self.directory_table())
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", text(keys::identity(email).pk))
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send()
+            .collect::<Result<Vec<_>, _>>()
+            .await
+            .map_err(|e| StoreError::from_sdk("identity", e))?;
+        let mut identity = None;
+        let mut memberships = Vec::new();
+        for found in items {
+            if item::get_text(&found, keys::SK) == Some(&keys::identity(email).sk) {
+                identity = Some(item::read("identity", found)?);
+            } else {
+                memberships.push(item::read("identity", found)?);
+            }
+        }
+        Ok(identity.map(|identity| (identity, memberships)))
+    }
+
+    /// A session, whether active or not.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        self.get(Self::directory_table, "session", &keys::session(id)).await
+    }
+
+    /// The tenant of a person whose password has just been verified, or of a session that is being refreshed.
+    #[must_use]
+    pub fn tenant_of_sign_in(&self, organization: OrganizationId) -> Tenant {
+        self.tenant_of_job(organization)
+    }
+}
+
+impl Change {
+    /// Creates an identity and its membership in an organization.
+    ///
+    /// # Errors
+    /// [`StoreError::Malformed`] when a record cannot be written as an item.
+    pub fn create_identity(self, identity: &Identity, membership: &IdentityMembership) -> Result<Self, StoreError> {
+        let operation = self.operation();
+        let person = item::write(operation, &keys::identity(&identity.email), identity)?;
+        let link_key = keys::identity_organization(&identity.email, membership.organization_id);
+        let link = item::write(operation, &link_key, membership)?;
+        Ok(self
+            .step(Table::Directory, Write::Create(person), Refusal::Exists("identity"))
+            .step(Table::Directory, Write::Create(link), Refusal::Exists("membership")))
+    }
+
+    /// Begins a session that may make `limit` requests in any 60 minutes.
+    ///
+    /// # Errors
+    /// [`StoreError::Malformed`] when it cannot be written as an item.
+    pub fn begin_session(self, session: &Session, limit: u64) -> Result<Self, StoreError> {
+        let mut item = item::write(self.operation(), &keys::session(session.credential.session_id), session)?;
+        item.extend(admission::fresh(limit));
+        item.insert("status".to_owned(), text("active"));
+        item.insert("exp".to_owned(), number(session.ends_at.seconds()));
+        item.insert("expires_at".to_owned(), number(session.ends_at.seconds()));
+        Ok(self.step(Table::Directory, Write::Create(item), Refusal::Exists("session")))
+    }
+
+    /// Replaces the refresh token of an active session, provided `old_digest` is the one that is valid.
+    pub fn rotate_refresh_token(self, id: SessionId, old_digest: &str, new_digest: &str, now: Timestamp) -> Self {
+        let update = Expression {
+            key: primary(&keys::session(id)),
+            update: "SET refresh_digest = :new, updated_at = :now".to_owned(),
+            condition: "#status = :active AND refresh_digest = :old AND exp > :seconds".to_owned(),
+            names: vec![("#status", "status")],
+            values: vec![
+                (":active", text("active")),
+                (":new", text(new_digest)),
+                (":old", text(old_digest)),
+                (":now", text(now.to_string())),
+                (":seconds", number(now.seconds())),
+            ],
+        };
+        self.step(Table::Directory, Write::Update(update), Refusal::Missing("session"))
+    }
+
+    /// Ends a session at once: its access tokens stop with the next request.
+    pub fn end_session(self, id: SessionId, now: Timestamp) -> Self {
+        let update = Expression {
+            key: primary(&keys::session(id)),
+            update: "SET #status = :ended, updated_at = :now".to_owned(),
+            condition: "attribute_exists(pk)".to_owned(),
+            names: vec![("#status", "status")],
+            values: vec![(":ended", text("ended")), (":now", text(now.to_string()))],
+        };
+        self.step(Table::Directory, Write::Update(update), Refusal::Missing("session"))
+    }
+}

@@ -1,0 +1,60 @@
+//! Items: a record's fields plus its keys and format version.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::StoreError;
+use crate::keys::{Key, PK, SK};
+
+/// An item as DynamoDB has it.
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+/// The format every item is written in. Readers take any version up to this one.
+const FORMAT: u32 = 1;
+
+/// The item for `record` at `key`.
+pub(crate) fn write<T: Serialize>(operation: &'static str, key: &Key, record: &T) -> Result<Item, StoreError> {
+    let mut item: Item =
+        serde_dynamo::aws_sdk_dynamodb_1::to_item(record).map_err(|e| StoreError::malformed(operation, e))?;
+    item.insert(PK.to_owned(), text(&key.pk));
+    item.insert(SK.to_owned(), text(&key.sk));
+    item.insert("v".to_owned(), number(i64::from(FORMAT)));
+    Ok(item)
+}
+
+/// The record in `item`. Attributes the record doesn't know are passed over: they may be a newer writer's.
+pub(crate) fn read<T: DeserializeOwned>(operation: &'static str, item: Item) -> Result<T, StoreError> {
+    serde_dynamo::aws_sdk_dynamodb_1::from_item(item).map_err(|e| StoreError::malformed(operation, e))
+}
+
+/// The records in `items`.
+pub(crate) fn read_all<T: DeserializeOwned>(
+    operation: &'static str,
+    items: Vec<Item>,
+) -> Result<Vec<T>, StoreError> {
+    items.into_iter().map(|item| read(operation, item)).collect()
+}
+
+pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+pub(crate) fn number(value: i64) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+/// The primary key as DynamoDB takes it.
+pub(crate) fn primary(key: &Key) -> Item {
+    HashMap::from([(PK.to_owned(), text(&key.pk)), (SK.to_owned(), text(&key.sk))])
+}
+
+pub(crate) fn get_text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
+    item.get(name)?.as_s().ok().map(String::as_str)
+}
+
+pub(crate) fn get_number(item: &Item, name: &str) -> Option<i64> {
+    item.get(name)?.as_n().ok()?.parse().ok()
+}

@@ -1,0 +1,299 @@
+//! Every key, and nowhere else a key.
+//!
+//! | what | table | key condition |
+//! |---|---|---|
+//! | API key by hash | directory | `pk = KEY#<sha256>`, `sk = KEY` |
+//! | session by id | directory | `pk = SES#<ses>`, `sk = SES` |
+//! | identity and its organizations by e-mail | directory | `pk = EMAIL#<email>` |
+//! | sign-up remembered for its idempotency key | directory | `pk = IDEM#<digest>`, `sk = IDEM` |
+//! | organization | core | `pk = ORG#<org>`, `sk = ORG` |
+//! | workspaces of an organization | core | `pk = ORG#<org>`, `sk` begins `WS#` |
+//! | member | core | `pk = ORG#<org>`, `sk = MEMBER#<usr>` |
+//! | API keys of an organization | core | `pk = ORG#<org>`, `sk` begins `KEY#` |
+//! | endpoints of an organization | core | `pk = ORG#<org>`, `sk` begins `EP#` |
+//! | campaigns of a workspace | core | `pk = ORG#<org>#WS#<ws>#<mode>#CAMP` |
+//! | leads of a workspace | core | `pk = ORG#<org>#WS#<ws>#<mode>#LEAD#<shard>`, one query a shard |
+//! | replies of a lead | core | `pk = ORG#<org>#WS#<ws>#<mode>#REPLY#<lead>` |
+//! | event | activity | `pk = ORG#<org>#EVT#<day>`, `sk = EVT#<evt>` |
+//! | delivery with its attempts | activity | `pk = ORG#<org>#DLV#<day>`, `sk` begins `DLV#<dlv>` |
+//! | deliveries to an endpoint | activity, `by-endpoint` | `endpoint_pk = ORG#<org>#EP#<ep>` |
+//! | deliveries still owed | activity, `by-state` | `state_pk = ORG#<org>#OWED#<shard>` |
+//! | dead letters of an organization | activity, `by-state` | `state_pk = ORG#<org>#DEAD` |
+//! | remembered answer to an idempotency key | activity | `pk = ORG#<org>#IDEM#<digest>`, `sk = IDEM` |
+//! | audit records | audit | `pk = ORG#<org>#AUD#<day>`, `sk = AUD#<aud>` |
+//!
+//! In `core`, `activity` and `audit`, and in every index on them, the organization comes first, so that one
+//! `dynamodb:LeadingKeys` pattern fences a tenant. The day, where there is one, is that of the id's own time:
+//! an id is all it takes to find its item. Ids have a fixed length, so no key is a prefix of another's.
+
+use clock::Timestamp;
+use ids::{
+    AuditId, CampaignId, DeliveryId, EndpointId, EventId, KeyId, LeadId, OrganizationId, ReplyId, SessionId, UserId,
+    WorkspaceId,
+};
+
+use crate::{Mode, WorkspaceScope};
+
+/// Name of the partition key attribute of every table.
+pub(crate) const PK: &str = "pk";
+/// Name of the sort key attribute of every table.
+pub(crate) const SK: &str = "sk";
+/// Index on `activity`: deliveries by what is still to be done about them.
+pub const BY_STATE: &str = "by-state";
+/// Index on `activity`: deliveries by endpoint.
+pub const BY_ENDPOINT: &str = "by-endpoint";
+/// How many partitions the leads of a workspace are spread over. Part of the data format: it can't change
+/// without a migration.
+pub const LEAD_SHARDS: u8 = 4;
+const OWED_SHARDS: u8 = 8;
+
+/// The primary key of an item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// Partition key.
+    pub pk: String,
+    /// Sort key.
+    pub sk: String,
+}
+
+impl Key {
+    fn new(pk: String, sk: impl Into<String>) -> Self {
+        Self { pk, sk: sk.into() }
+    }
+}
+
+fn organization_pk(organization: OrganizationId) -> String {
+    format!("ORG#{organization}")
+}
+
+fn scope_prefix(scope: &WorkspaceScope) -> String {
+    format!("ORG#{}#WS#{}#{}", scope.organization, scope.workspace, mode(scope.mode))
+}
+
+fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Live => "live",
+        Mode::Test => "test",
+    }
+}
+
+/// Which of `shards` partitions an id falls in: its last, random byte decides.
+fn shard(bytes: &[u8; 16], shards: u8) -> u8 {
+    bytes[15] % shards
+}
+
+// ── directory ───────────────────────────────────────────────────────────────────────────────────
+
+pub(crate) fn api_key_by_hash(hash: &str) -> Key {
+    Key::new(format!("KEY#{hash}"), "KEY")
+}
+
+pub(crate) fn session(id: SessionId) -> Key {
+    Key::new(format!("SES#{id}"), "SES")
+}
+
+pub(crate) fn identity(email: &str) -> Key {
+    Key::new(format!("EMAIL#{email}"), "IDENTITY")
+}
+
+pub(crate) fn identity_organization(email: &str, organization: OrganizationId) -> Key {
+    Key::new(format!("EMAIL#{email}"), format!("ORG#{organization}"))
+}
+
+pub(crate) fn sign_up_idempotency(digest: &str) -> Key {
+    Key::new(format!("IDEM#{digest}"), "IDEM")
+}
+
+// ── core ────────────────────────────────────────────────────────────────────────────────────────
+
+pub(crate) fn organization(id: OrganizationId) -> Key {
+    Key::new(organization_pk(id), "ORG")
+}
+
+pub(crate) fn workspace(organization: OrganizationId, id: WorkspaceId) -> Key {
+    Key::new(organization_pk(organization), format!("WS#{id}"))
+}
+
+pub(crate) fn member(organization: OrganizationId, id: UserId) -> Key {
+    Key::new(organization_pk(organization), format!("MEMBER#{id}"))
+}
+
+pub(crate) fn api_key(organization: OrganizationId, id: KeyId) -> Key {
+    Key::new(organization_pk(organization), format!("KEY#{id}"))
+}
+
+pub(crate) fn endpoint(organization: OrganizationId, id: EndpointId) -> Key {
+    Key::new(organization_pk(organization), format!("EP#{id}"))
+}
+
+/// A kind of item that shares the organization's own partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OfOrganization {
+    Workspaces,
+    ApiKeys,
+    Endpoints,
+}
+
+/// Partition and sort-key prefix of everything of one kind in an organization.
+pub(crate) fn of_organization(organization: OrganizationId, kind: OfOrganization) -> (String, &'static str) {
+    let prefix = match kind {
+        OfOrganization::Workspaces => "WS#",
+        OfOrganization::ApiKeys => "KEY#",
+        OfOrganization::Endpoints => "EP#",
+    };
+    (organization_pk(organization), prefix)
+}
+
+pub(crate) fn campaigns(scope: &WorkspaceScope) -> String {
+    format!("{}#CAMP", scope_prefix(scope))
+}
+
+pub(crate) fn campaign(scope: &WorkspaceScope, id: CampaignId) -> Key {
+    Key::new(campaigns(scope), id.to_string())
+}
+
+pub(crate) fn lead_shards(scope: &WorkspaceScope) -> impl Iterator<Item = String> {
+    let prefix = scope_prefix(scope);
+    (0..LEAD_SHARDS).map(move |shard| format!("{prefix}#LEAD#{shard}"))
+}
+
+pub(crate) fn lead(scope: &WorkspaceScope, id: LeadId) -> Key {
+    let shard = shard(id.as_bytes(), LEAD_SHARDS);
+    Key::new(format!("{}#LEAD#{shard}", scope_prefix(scope)), id.to_string())
+}
+
+pub(crate) fn reply(scope: &WorkspaceScope, lead: LeadId, id: ReplyId) -> Key {
+    Key::new(format!("{}#REPLY#{lead}", scope_prefix(scope)), id.to_string())
+}
+
+// ── activity ────────────────────────────────────────────────────────────────────────────────────
+
+/// How the sort key of an event begins. The stream filter in `template.yaml` selects by it.
+pub const EVENT_PREFIX: &str = "EVT#";
+
+pub(crate) fn event(organization: OrganizationId, id: EventId) -> Key {
+    Key::new(format!("ORG#{organization}#EVT#{}", id.time().day()), format!("{EVENT_PREFIX}{id}"))
+}
+
+pub(crate) fn delivery(organization: OrganizationId, id: DeliveryId) -> Key {
+    Key::new(format!("ORG#{organization}#DLV#{}", id.time().day()), format!("DLV#{id}"))
+}
+
+pub(crate) fn attempt(organization: OrganizationId, delivery_id: DeliveryId, number: u32) -> Key {
+    let delivery = delivery(organization, delivery_id);
+    Key::new(delivery.pk, format!("{}#ATT#{number:04}", delivery.sk))
+}
+
+pub(crate) fn deliveries_to(organization: OrganizationId, endpoint: EndpointId) -> String {
+    format!("ORG#{organization}#EP#{endpoint}")
+}
+
+const OWED: &str = "#OWED#";
+
+pub(crate) fn owed(organization: OrganizationId, delivery: DeliveryId) -> String {
+    format!("ORG#{organization}{OWED}{}", shard(delivery.as_bytes(), OWED_SHARDS))
+}
+
+/// Whether a `state_pk` says that the delivery is still owed.
+pub(crate) fn is_owed(state_pk: &str) -> bool {
+    state_pk.contains(OWED)
+}
+
+pub(crate) fn dead(organization: OrganizationId) -> String {
+    format!("ORG#{organization}#DEAD")
+}
+
+/// Sort key in `by-state`: by time, then by delivery.
+pub(crate) fn state_since(since: Timestamp, delivery: DeliveryId) -> String {
+    format!("{since}#{delivery}")
+}
+
+/// The organization and the id in the primary key of a delivery.
+pub(crate) fn parse_delivery(pk: &str, sk: &str) -> Option<(OrganizationId, DeliveryId)> {
+    let (organization, _) = pk.strip_prefix("ORG#")?.split_once("#DLV#")?;
+    Some((organization.parse().ok()?, sk.strip_prefix("DLV#")?.parse().ok()?))
+}
+
+pub(crate) fn idempotency(organization: OrganizationId, digest: &str) -> Key {
+    Key::new(format!("ORG#{organization}#IDEM#{digest}"), "IDEM")
+}
+
+// ── audit ───────────────────────────────────────────────────────────────────────────────────────
+
+pub(crate) fn audit(organization: OrganizationId, id: AuditId) -> Key {
+    Key::new(audit_day(organization, id.time()), format!("AUD#{id}"))
+}
+
+pub(crate) fn audit_day(organization: OrganizationId, time: Timestamp) -> String {
+    format!("ORG#{organization}#AUD#{}", time.day())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn scope() -> WorkspaceScope {
+        WorkspaceScope { organization: id(1), workspace: id(2), mode: Mode::Live }
+    }
+
+    fn id<K: ids::Kind>(seed: u8) -> ids::Id<K> {
+        ids::Id::derived(clock::utc(2026, 11, 22, 15, 4), [seed; 16])
+    }
+
+    /// The data format. A line that changes here is a migration there.
+    #[test]
+    fn golden_keys() {
+        let scope = scope();
+        let keys = [
+            api_key_by_hash("00ff"),
+            session(id(3)),
+            identity("ada@example.com"),
+            identity_organization("ada@example.com", id(1)),
+            sign_up_idempotency("00ff"),
+            organization(id(1)),
+            workspace(id(1), id(2)),
+            member(id(1), id(4)),
+            api_key(id(1), id(5)),
+            endpoint(id(1), id(6)),
+            campaign(&scope, id(7)),
+            lead(&scope, id(8)),
+            reply(&scope, id(8), id(9)),
+            event(id(1), id(10)),
+            delivery(id(1), id(11)),
+            attempt(id(1), id(11), 3),
+            idempotency(id(1), "00ff"),
+            audit(id(1), id(12)),
+            Key::new(owed(id(1), id(11)), state_since(clock::utc(2026, 11, 22, 15, 4), id(11))),
+            Key::new(dead(id(1)), ""),
+            Key::new(deliveries_to(id(1), id(6)), id::<ids::kind::Delivery>(11).to_string()),
+        ];
+        let text: Vec<_> = keys.iter().map(|key| format!("{}  {}", key.pk, key.sk)).collect();
+        insta::assert_snapshot!(text.join("\n"));
+    }
+
+    #[test]
+    fn a_delivery_key_reads_back_and_nothing_else_does() {
+        let key = delivery(id(1), id(11));
+        assert_eq!(parse_delivery(&key.pk, &key.sk), Some((id(1), id(11))));
+        let attempt = attempt(id(1), id(11), 1);
+        assert_eq!(parse_delivery(&attempt.pk, &attempt.sk), None);
+        assert!(is_owed(&owed(id(1), id(11))) && !is_owed(&dead(id(1))));
+    }
+
+    #[test]
+    fn leads_spread_over_all_shards_and_are_listed_from_all() {
+        let scope = scope();
+        let (clock, hand) = clock::Clock::manual(clock::utc(2026, 1, 1, 0, 0));
+        let ids = ids::Ids::new(clock);
+        let shards: Vec<_> = lead_shards(&scope).collect();
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..200 {
+            hand.advance(Duration::from_millis(1));
+            let key = lead(&scope, ids.next());
+            assert!(shards.contains(&key.pk));
+            seen.insert(key.pk);
+        }
+        assert_eq!(seen.len(), shards.len());
+    }
+}

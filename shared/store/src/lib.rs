@@ -1,0 +1,197 @@
+//! The one way to the tables.
+//!
+//! Access patterns in domain terms: nothing outside this crate sees a DynamoDB expression, and nothing inside it
+//! knows HTTP. The layout is in [`keys`].
+//!
+//! **Tenancy.** Reads and writes of a tenant's data go through a [`Tenant`], which carries the organization into
+//! every key. Functions get one only from an authenticated caller; the two that work for all tenants (fan-out
+//! and delivery) name it by [`Store::tenant_of_job`], from a job that was written by us.
+//!
+//! **Changes.** Every mutation is one [`Change`] committed in one transaction: the change, its audit record, the
+//! events it caused and the remembered answer to its idempotency key. A change can't be made without its
+//! audit record, as that is what a [`Change`] is built from.
+
+mod admission;
+mod api_keys;
+mod audit;
+mod campaigns;
+mod change;
+mod deliveries;
+mod directory;
+mod endpoints;
+mod error;
+mod idempotency;
+mod item;
+pub mod keys;
+mod leads;
+mod organizations;
+mod outbox;
+mod page;
+
+use std::sync::Arc;
+
+use ids::{OrganizationId, WorkspaceId};
+use runtime::{Environment, StartError};
+use serde::{Deserialize, Serialize};
+
+pub use admission::{Quota, RING};
+pub use api_keys::{ApiKey, KeyStatus};
+pub use audit::{Actor, AuditRecord, FieldChange};
+pub use campaigns::{Campaign, CampaignStatus};
+pub use change::{Change, CommitError, Refusal};
+pub use deliveries::{Attempt, Delivery, DeliveryDetail, DeliveryStatus, ErrorClass, NewDelivery, Settlement};
+pub use directory::{Admission, Credential, Identity, IdentityMembership, KeyCredential, Session, SessionCredential};
+pub use endpoints::{Endpoint, EndpointStatus};
+pub use error::{BoxError, StoreError};
+pub use idempotency::{Answer, Idempotent};
+pub use leads::{Lead, LeadStatus, Reply};
+pub use organizations::{Member, MemberStatus, Organization, Plan, Role, Workspace, WorkspaceRole};
+pub use outbox::{Event, StoredEvent};
+pub use page::{Page, PageRequest};
+
+/// Test and live are separate data, not a naming habit: the mode is part of every key below a workspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Production data.
+    Live,
+    /// Data for trying things out.
+    Test,
+}
+
+/// One workspace of one organization in one mode: the walls that developer data lives in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct WorkspaceScope {
+    /// The tenant.
+    pub organization: OrganizationId,
+    /// The workspace.
+    pub workspace: WorkspaceId,
+    /// Test or live.
+    pub mode: Mode,
+}
+
+/// The names of the four tables; a function is given those it uses.
+#[derive(Debug, Clone)]
+pub(crate) struct Tables {
+    directory: Option<String>,
+    core: Option<String>,
+    activity: Option<String>,
+    audit: Option<String>,
+}
+
+/// The tables, reached through one client. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    client: aws_sdk_dynamodb::Client,
+    tables: Arc<Tables>,
+}
+
+impl Store {
+    /// The store that `DIRECTORY_TABLE`, `CORE_TABLE`, `ACTIVITY_TABLE` and `AUDIT_TABLE` name. A function that
+    /// never touches a table need not name it; using one that isn't named is refused by DynamoDB.
+    ///
+    /// # Errors
+    /// [`StartError::Missing`] when not even one table is named.
+    pub fn from_environment(
+        environment: &Environment,
+        client: aws_sdk_dynamodb::Client,
+    ) -> Result<Self, StartError> {
+        let table = |name| environment.optional(name).map(str::to_owned);
+        let tables = Tables {
+            directory: table("DIRECTORY_TABLE"),
+            core: table("CORE_TABLE"),
+            activity: table("ACTIVITY_TABLE"),
+            audit: table("AUDIT_TABLE"),
+        };
+        if tables.core.is_none() && tables.activity.is_none() {
+            return Err(StartError::Missing { name: "CORE_TABLE" });
+        }
+        Ok(Self { client, tables: Arc::new(tables) })
+    }
+
+    /// The data of one tenant, for work that follows from something already authorized and written by us: a
+    /// stream record or a queued job. Never with an id that a caller chose.
+    #[must_use]
+    pub fn tenant_of_job(&self, organization: OrganizationId) -> Tenant {
+        Tenant { store: self.clone(), organization }
+    }
+
+    /// Opens the connection during init by a cheap read that the function is permitted (a key that does not
+    /// exist), so that no customer waits for the TLS handshake. Failure is not an error: the first request
+    /// will meet it and answer for itself.
+    pub async fn warm_up(&self) {
+        let key = keys::session(ids::Ids::new(clock::Clock::system()).next());
+        let table = self.tables.core.as_deref().or(self.tables.activity.as_deref()).unwrap_or_default();
+        let read = self.client.get_item().table_name(table).set_key(Some(item::primary(&key))).send();
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(2), read).await;
+    }
+
+    /// Whether the tables answer, for the health check: one read of a key that does not exist, on each.
+    ///
+    /// # Errors
+    /// The first table that does not answer.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        let key = keys::session(ids::Ids::new(clock::Clock::system()).next());
+        let reads = [&self.tables.directory, &self.tables.core, &self.tables.activity, &self.tables.audit]
+            .into_iter()
+            .flatten()
+            .map(|table| self.client.get_item().table_name(table).set_key(Some(item::primary(&key))).send());
+        futures::future::try_join_all(reads).await.map_err(|e| StoreError::from_sdk("ping", e))?;
+        Ok(())
+    }
+
+    fn directory_table(&self) -> &str {
+        self.tables.directory.as_deref().unwrap_or_default()
+    }
+
+    fn core_table(&self) -> &str {
+        self.tables.core.as_deref().unwrap_or_default()
+    }
+
+    fn activity_table(&self) -> &str {
+        self.tables.activity.as_deref().unwrap_or_default()
+    }
+
+    fn audit_table(&self) -> &str {
+        self.tables.audit.as_deref().unwrap_or_default()
+    }
+}
+
+/// One tenant's data.
+#[derive(Debug, Clone)]
+pub struct Tenant {
+    store: Store,
+    organization: OrganizationId,
+}
+
+impl Tenant {
+    /// The organization.
+    #[must_use]
+    pub fn organization_id(&self) -> OrganizationId {
+        self.organization
+    }
+
+    /// One workspace of it.
+    #[must_use]
+    pub fn workspace(&self, workspace: WorkspaceId, mode: Mode) -> WorkspaceStore {
+        WorkspaceStore {
+            store: self.store.clone(),
+            scope: WorkspaceScope { organization: self.organization, workspace, mode },
+        }
+    }
+}
+
+/// The developer data of one workspace in one mode.
+#[derive(Debug, Clone)]
+pub struct WorkspaceStore {
+    store: Store,
+    scope: WorkspaceScope,
+}
+
+impl WorkspaceStore {
+    /// Which workspace.
+    #[must_use]
+    pub fn scope(&self) -> WorkspaceScope {
+        self.scope
+    }
+}
