@@ -5,7 +5,7 @@ use ids::{OrganizationId, UserId, WorkspaceId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::change::{Table, Write};
+use crate::change::{Expression, Table, Write};
 use crate::item::{self, text};
 use crate::keys::{self, Key, OfOrganization};
 use crate::{Change, Refusal, Store, StoreError, Tenant};
@@ -126,6 +126,18 @@ impl Change {
             .step(Table::Core, create(&keys::organization(id), &serde_value(organization)?)?, Refusal::Exists("organization"))
             .step(Table::Core, create(&keys::workspace(id, workspace.id), &serde_value(workspace)?)?, Refusal::Exists("workspace"))
             .step(Table::Core, create(&keys::member(id, admin.user_id), &serde_value(admin)?)?, Refusal::Exists("member")))
+    }
+}
+
+impl Change {
+    /// Goes ahead only if the workspace exists.
+    pub fn requires_workspace(self, organization: OrganizationId, id: WorkspaceId) -> Self {
+        let check = Expression {
+            key: item::primary(&keys::workspace(organization, id)),
+            condition: "attribute_exists(pk)".to_owned(),
+            ..Expression::default()
+        };
+        self.step(Table::Core, Write::Check(check), Refusal::Missing("workspace"))
     }
 }
 

@@ -78,14 +78,12 @@ impl Event {
 }
 
 impl StoredEvent {
-    /// Reads the event that a stream record's new image holds, given as DynamoDB JSON converted to plain attributes.
+    /// Reads the event in a stream record's new image.
     ///
     /// # Errors
     /// [`StoreError::Malformed`] when the image is not an event.
-    pub fn from_image(
-        image: std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>,
-    ) -> Result<Self, StoreError> {
-        item::read("from_image", image)
+    pub fn from_image(image: serde_dynamo::Item) -> Result<Self, StoreError> {
+        serde_dynamo::from_item(image).map_err(|e| StoreError::malformed("from_image", e))
     }
 }
 

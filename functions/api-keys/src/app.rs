@@ -1,0 +1,187 @@
+//! The rules of API keys.
+
+use access::api_key::PlainKey;
+use access::{Grants, Known, Permission};
+use clock::Timestamp;
+use ids::{Ids, WorkspaceId};
+use input::{Fault, Faults, Text};
+use ipnet::IpNet;
+use problem::Problem;
+use store::{ApiKey, AuditRecord, Change, FieldChange, KeyStatus, Mode, StoreError};
+
+/// Requests in any 60 minutes unless the key says otherwise.
+const DEFAULT_RATE_LIMIT: u64 = 1000;
+const LARGEST_RATE_LIMIT: u64 = 1_000_000;
+const MOST_CIDRS: usize = 50;
+
+/// What was sent for a key, before it is checked.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Draft {
+    pub(crate) name: String,
+    pub(crate) scopes: Option<Vec<String>>,
+    pub(crate) mode: Option<Mode>,
+    pub(crate) workspace_id: Option<WorkspaceId>,
+    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) rate_limit_per_hour: Option<u64>,
+    pub(crate) allowed_cidrs: Vec<String>,
+}
+
+/// A key that may be created, if its creator holds its scopes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewKey {
+    name: String,
+    pub(crate) scopes: Vec<Permission>,
+    pub(crate) mode: Mode,
+    pub(crate) workspace_id: Option<WorkspaceId>,
+    expires_at: Option<Timestamp>,
+    rate_limit_per_hour: u64,
+    allowed_cidrs: Vec<String>,
+}
+
+impl Draft {
+    /// Checks what was sent. Without scopes a key gets all that its creator holds; one made by a key for one
+    /// workspace or one mode is confined like its maker.
+    ///
+    /// # Errors
+    /// 422 with every fault.
+    pub(crate) fn check(self, creator: &Known, now: Timestamp) -> Result<NewKey, Problem> {
+        let mut faults = Faults::default();
+        let name = faults.take("/name", Text::up_to(100).check(&self.name));
+        let held = creator.grants();
+        let scopes = match self.scopes {
+            None => held.iter().collect(),
+            Some(names) => scopes(&names, &mut faults),
+        };
+        let rate_limit_per_hour = self.rate_limit_per_hour.unwrap_or(DEFAULT_RATE_LIMIT);
+        if !(1..=LARGEST_RATE_LIMIT).contains(&rate_limit_per_hour) {
+            faults.note("/rate_limit_per_hour", Fault::new("range", format!("must be 1 to {LARGEST_RATE_LIMIT}")));
+        }
+        if self.expires_at.is_some_and(|at| at <= now) {
+            faults.note("/expires_at", Fault::new("range", "must be in the future"));
+        }
+        let allowed_cidrs = cidrs(&self.allowed_cidrs, &mut faults);
+        let mode = self.mode.unwrap_or(creator.mode());
+        let workspace_id = self.workspace_id.or(creator.bound_workspace());
+        faults.finish(name.map(|name| NewKey {
+            name,
+            scopes,
+            mode,
+            workspace_id,
+            expires_at: self.expires_at,
+            rate_limit_per_hour,
+            allowed_cidrs,
+        }))
+    }
+}
+
+fn scopes(names: &[String], faults: &mut Faults) -> Vec<Permission> {
+    if names.is_empty() {
+        faults.note("/scopes", Fault::new("length", "must name at least one permission"));
+    }
+    let mut scopes: Vec<_> = names
+        .iter()
+        .enumerate()
+        .filter_map(|(index, name)| {
+            let permission = Permission::parse(name);
+            if permission.is_none() {
+                faults.note(format!("/scopes/{index}"), Fault::new("value", "is not the name of a permission"));
+            }
+            permission
+        })
+        .collect();
+    scopes.sort_unstable();
+    scopes.dedup();
+    scopes
+}
+
+fn cidrs(texts: &[String], faults: &mut Faults) -> Vec<String> {
+    if texts.len() > MOST_CIDRS {
+        faults.note("/allowed_cidrs", Fault::new("length", format!("must name at most {MOST_CIDRS} networks")));
+    }
+    let mut networks = Vec::with_capacity(texts.len());
+    for (index, text) in texts.iter().enumerate().take(MOST_CIDRS) {
+        match text.parse::<IpNet>() {
+            Ok(network) => networks.push(network.trunc().to_string()),
+            Err(_) => faults.note(
+                format!("/allowed_cidrs/{index}"),
+                Fault::new("format", "must be a network such as 203.0.113.0/24 or 2001:db8::/32"),
+            ),
+        }
+    }
+    networks
+}
+
+impl NewKey {
+    /// The first permission that the creator would give without holding it.
+    pub(crate) fn exceeds(&self, held: Grants) -> Option<Permission> {
+        self.scopes.iter().copied().find(|scope| !held.holds(*scope))
+    }
+
+    /// Whether a key for one workspace or mode is making one for another.
+    pub(crate) fn escapes(&self, creator: &Known) -> bool {
+        !creator.sees(self.workspace_id, self.mode)
+    }
+
+    /// The metadata of the key.
+    pub(crate) fn issue(self, plain: &PlainKey, creator: &Known, ids: &Ids, now: Timestamp) -> ApiKey {
+        ApiKey {
+            id: ids.next(),
+            name: self.name,
+            mode: self.mode,
+            prefix: plain.prefix().to_owned(),
+            last_four: plain.last_four(),
+            scopes: self.scopes.iter().map(ToString::to_string).collect(),
+            workspace_id: self.workspace_id,
+            status: KeyStatus::Active,
+            expires_at: self.expires_at,
+            rate_limit_per_hour: self.rate_limit_per_hour,
+            allowed_cidrs: self.allowed_cidrs,
+            hash: plain.hash(),
+            created_by: creator.actor().id,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+}
+
+/// The change that creates `key`. A workspace it is for must exist.
+///
+/// # Errors
+/// [`StoreError::Malformed`] when it cannot be written as an item.
+pub(crate) fn create(
+    key: &ApiKey,
+    organization: ids::OrganizationId,
+    mut record: AuditRecord,
+) -> Result<Change, StoreError> {
+    record.workspace_id = key.workspace_id;
+    record.sensitive = true;
+    record.compliance_relevant = true;
+    record.changes.push(FieldChange {
+        field: "scopes".to_owned(),
+        before: serde_json::Value::Null,
+        after: key.scopes.clone().into(),
+    });
+    let change = Change::audited(record).create_api_key(organization, key)?;
+    Ok(match key.workspace_id {
+        Some(workspace) => change.requires_workspace(organization, workspace),
+        None => change,
+    })
+}
+
+/// The change that revokes `key`.
+pub(crate) fn revoke(
+    key: &ApiKey,
+    organization: ids::OrganizationId,
+    mut record: AuditRecord,
+    now: Timestamp,
+) -> Change {
+    record.workspace_id = key.workspace_id;
+    record.sensitive = true;
+    record.compliance_relevant = true;
+    record.changes.push(FieldChange {
+        field: "status".to_owned(),
+        before: "active".into(),
+        after: "revoked".into(),
+    });
+    Change::audited(record).revoke_api_key(organization, key, now)
+}

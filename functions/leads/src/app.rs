@@ -1,0 +1,198 @@
+//! The rules of leads.
+
+use std::collections::BTreeMap;
+
+use clock::Timestamp;
+use events::EventType;
+use ids::{CampaignId, Ids};
+use input::{Fault, Faults, Text};
+use problem::Problem;
+use serde::Serialize;
+use serde_json::Value;
+use store::{AuditRecord, Change, Event, FieldChange, Lead, LeadStatus, Reply, StoreError, WorkspaceScope};
+
+/// Custom fields of one lead.
+const MOST_CUSTOM_FIELDS: usize = 50;
+/// Their size as JSON, in bytes, all together.
+const LARGEST_CUSTOM: usize = 16 * 1024;
+
+/// What was sent for a lead, before it is checked.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Draft {
+    pub(crate) email: String,
+    pub(crate) first_name: Option<String>,
+    pub(crate) last_name: Option<String>,
+    pub(crate) company: Option<String>,
+    pub(crate) title: Option<String>,
+    pub(crate) campaign_id: Option<CampaignId>,
+    pub(crate) custom: BTreeMap<String, Value>,
+}
+
+impl Draft {
+    /// The lead, if all of it is in order.
+    ///
+    /// # Errors
+    /// 422 with every fault.
+    pub(crate) fn check(self, scope: WorkspaceScope, ids: &Ids, now: Timestamp) -> Result<Lead, Problem> {
+        let mut faults = Faults::default();
+        let text = |text: String| Text::up_to(200).check(&text);
+        let email = faults.take("/email", input::email(&self.email));
+        let first_name = faults.take_optional("/first_name", self.first_name, text);
+        let last_name = faults.take_optional("/last_name", self.last_name, text);
+        let company = faults.take_optional("/company", self.company, text);
+        let title = faults.take_optional("/title", self.title, text);
+        let custom = faults.take("/custom", custom(self.custom));
+        let campaign_id = self.campaign_id;
+        faults.finish(email.zip(custom).map(|(email, custom)| Lead {
+            id: ids.next(),
+            workspace_id: scope.workspace,
+            email,
+            first_name,
+            last_name,
+            company,
+            title,
+            campaign_id,
+            custom,
+            status: LeadStatus::New,
+            created_at: now,
+            updated_at: now,
+        }))
+    }
+}
+
+fn custom(fields: BTreeMap<String, Value>) -> Result<BTreeMap<String, Value>, Fault> {
+    if fields.len() > MOST_CUSTOM_FIELDS {
+        return Err(Fault::new("range", format!("must have at most {MOST_CUSTOM_FIELDS} fields")));
+    }
+    if fields.keys().any(|name| !(1..=64).contains(&name.chars().count())) {
+        return Err(Fault::new("length", "names must have 1 to 64 characters"));
+    }
+    let size = serde_json::to_string(&fields).map_or(usize::MAX, |text| text.len());
+    if size > LARGEST_CUSTOM {
+        return Err(Fault::new("length", format!("must have at most {LARGEST_CUSTOM} bytes as JSON")));
+    }
+    // DynamoDB holds 38 digits and exponents up to 125; what a double can be beyond that is of no use to a lead.
+    if fields.values().any(out_of_range) {
+        return Err(Fault::new("range", "numbers must be below 1e125"));
+    }
+    Ok(fields)
+}
+
+fn out_of_range(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.as_f64().is_none_or(|n| n != 0.0 && !(1e-125..1e125).contains(&n.abs())),
+        Value::Array(values) => values.iter().any(out_of_range),
+        Value::Object(fields) => fields.values().any(out_of_range),
+        Value::Null | Value::Bool(_) | Value::String(_) => false,
+    }
+}
+
+/// The change that creates `lead`, on `record` and causing `lead.created`. Its campaign must exist.
+///
+/// # Errors
+/// [`StoreError::Malformed`] when it cannot be written as an item.
+pub(crate) fn create<D: Serialize>(
+    lead: &Lead,
+    scope: WorkspaceScope,
+    mut record: AuditRecord,
+    ids: &Ids,
+    shown: &D,
+) -> Result<Change, StoreError> {
+    record.pii_accessed = true;
+    let event = Event::new(ids.next(), EventType::LeadCreated, scope, lead.created_at, shown)?;
+    let mut change = Change::audited(record).create_lead(scope, lead)?.causing(event);
+    if let Some(campaign) = lead.campaign_id {
+        change = change.requires_campaign(scope, campaign);
+    }
+    Ok(change)
+}
+
+/// A reply, checked.
+///
+/// # Errors
+/// 422 with every fault.
+pub(crate) fn reply(
+    lead: &Lead,
+    message: &str,
+    channel: Option<&str>,
+    ids: &Ids,
+    now: Timestamp,
+) -> Result<Reply, Problem> {
+    let mut faults = Faults::default();
+    let message = faults.take("/message", Text::up_to(10_000).check(message));
+    let channel = faults.take("/channel", Text::up_to(50).check(channel.unwrap_or("email")));
+    faults.finish(message.zip(channel).map(|(message, channel)| Reply {
+        id: ids.next(),
+        lead_id: lead.id,
+        message,
+        channel,
+        created_at: now,
+    }))
+}
+
+/// The lead after a reply: at least `replied`.
+pub(crate) fn replied(lead: &Lead, now: Timestamp) -> Lead {
+    Lead { status: lead.status.max(LeadStatus::Replied), updated_at: now, ..lead.clone() }
+}
+
+/// The change that records a reply, on `record` and causing `lead.replied`.
+///
+/// # Errors
+/// [`StoreError::Malformed`] when it cannot be written as an item.
+pub(crate) fn record_reply<D: Serialize>(
+    read: &Lead,
+    replied: &Lead,
+    reply: &Reply,
+    scope: WorkspaceScope,
+    mut record: AuditRecord,
+    ids: &Ids,
+    shown: &D,
+) -> Result<Change, StoreError> {
+    record.pii_accessed = true;
+    if read.status != replied.status {
+        record.changes.push(FieldChange {
+            field: "status".to_owned(),
+            before: serde_json::to_value(read.status).unwrap_or_default(),
+            after: serde_json::to_value(replied.status).unwrap_or_default(),
+        });
+    }
+    let event = Event::new(ids.next(), EventType::LeadReplied, scope, reply.created_at, shown)?;
+    Ok(Change::audited(record).record_reply(scope, read, replied, reply)?.causing(event))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn scope(ids: &Ids) -> WorkspaceScope {
+        WorkspaceScope { organization: ids.next(), workspace: ids.next(), mode: store::Mode::Live }
+    }
+
+    fn check(draft: Draft) -> Result<Lead, Problem> {
+        let ids = Ids::new(clock::Clock::system());
+        draft.check(scope(&ids), &ids, clock::utc(2026, 11, 22, 15, 0))
+    }
+
+    #[test]
+    fn every_fault_is_told_at_once() {
+        let draft = Draft {
+            email: "nobody".into(),
+            company: Some(String::new()),
+            custom: BTreeMap::from([("n".into(), json!([1e200]))]),
+            ..Draft::default()
+        };
+        let Err(Problem::Invalid { errors }) = check(draft) else { panic!("accepted") };
+        let pointers: Vec<_> = errors.iter().map(|error| error.pointer.as_str()).collect();
+        assert_eq!(pointers, ["/email", "/company", "/custom"]);
+    }
+
+    #[test]
+    fn a_reply_never_moves_a_lead_back() {
+        let mut lead = check(Draft { email: "a@b.co".into(), ..Draft::default() }).unwrap();
+        let now = clock::utc(2026, 11, 22, 16, 0);
+        assert_eq!(replied(&lead, now).status, LeadStatus::Replied);
+        lead.status = LeadStatus::Qualified;
+        assert_eq!(replied(&lead, now).status, LeadStatus::Qualified);
+    }
+}

@@ -1,0 +1,184 @@
+//! JSON bodies.
+//!
+//! Each way a body can be wrong has its own problem: not JSON (415, 400), too large (413), an unknown, missing or
+//! ill-typed field (422 with a pointer). The answer never repeats what was sent.
+
+use axum::extract::{FromRequest, Request};
+use bytes::Bytes;
+use http::header;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use problem::{FieldError, Problem};
+use serde::de::DeserializeOwned;
+
+use crate::{BODY_LIMIT, Refused};
+
+/// A JSON body, and the bytes it was read from.
+#[derive(Debug, Clone)]
+pub struct Json<T> {
+    /// What it says.
+    pub value: T,
+    /// What was sent.
+    pub bytes: Bytes,
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refused> {
+        let is_json = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|value| is_json(value));
+        if !is_json {
+            return Err(Refused(Problem::UnsupportedMediaType));
+        }
+        let bytes = read(request).await?;
+        let value = parse(&bytes)?;
+        Ok(Self { value, bytes })
+    }
+}
+
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+}
+
+async fn read(request: Request) -> Result<Bytes, Refused> {
+    let body = Limited::new(request.into_body(), BODY_LIMIT);
+    body.collect().await.map(http_body_util::Collected::to_bytes).map_err(|error| {
+        Refused(if error.is::<LengthLimitError>() {
+            Problem::PayloadTooLarge
+        } else {
+            Problem::MalformedRequest { detail: "The body could not be read to its end.".to_owned() }
+        })
+    })
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let pointer = pointer(error.path());
+        describe(&pointer, error.inner())
+    })?;
+    deserializer.end().map_err(|error| describe("", &error))?;
+    Ok(value)
+}
+
+/// The RFC 6901 pointer for a path into the body.
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter()
+        .map(|segment| match segment {
+            Segment::Seq { index } => format!("/{index}"),
+            Segment::Map { key } => format!("/{}", escape(key)),
+            Segment::Enum { variant } => format!("/{}", escape(variant)),
+            Segment::Unknown => String::new(),
+        })
+        .collect()
+}
+
+fn escape(key: &str) -> String {
+    key.chars().take(64).collect::<String>().replace('~', "~0").replace('/', "~1")
+}
+
+/// The problem for what serde says. Its messages quote the offending value, so only what was expected is taken
+/// from them.
+fn describe(pointer: &str, error: &serde_json::Error) -> Problem {
+    use serde_json::error::Category;
+    let message = error.to_string();
+    let position = || format!("line {}, column {}", error.line(), error.column());
+    match error.classify() {
+        Category::Syntax | Category::Eof | Category::Io => {
+            Problem::MalformedRequest { detail: format!("The body is not valid JSON at {}.", position()) }
+        }
+        Category::Data => {
+            if let Some(name) = quoted(&message, "unknown field `") {
+                // serde_path_to_error already points at the field itself.
+                let at = format!("/{}", escape(name));
+                let pointer = if pointer.ends_with(&at) { pointer.to_owned() } else { format!("{pointer}{at}") };
+                return Problem::invalid(pointer, "unknown_field", "there is no such field");
+            }
+            if let Some(name) = quoted(&message, "missing field `") {
+                return Problem::invalid(format!("{pointer}/{name}"), "required", "must be given");
+            }
+            if let Some(name) = quoted(&message, "duplicate field `") {
+                return Problem::invalid(format!("{pointer}/{name}"), "duplicate", "is given twice");
+            }
+            let expected = message.rsplit_once(", expected ").map(|(_, rest)| rest);
+            let expected = expected.map(|rest| rest.split(" at line ").next().unwrap_or(rest));
+            Problem::Invalid {
+                errors: vec![match expected {
+                    Some(expected) => FieldError::new(pointer, "type", format!("must be {expected}")),
+                    None => FieldError::new(pointer, "format", "does not have the form this field needs"),
+                }],
+            }
+        }
+    }
+}
+
+fn quoted<'a>(message: &'a str, before: &str) -> Option<&'a str> {
+    message.strip_prefix(before)?.split('`').next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only its shape matters")]
+    struct Sample {
+        name: String,
+        #[serde(default)]
+        count: Option<u8>,
+        #[serde(default)]
+        inner: Option<Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only its shape matters")]
+    struct Inner {
+        list: Vec<u8>,
+    }
+
+    fn fault(body: &str) -> (String, &'static str, String) {
+        match parse::<Sample>(body.as_bytes()) {
+            Err(Problem::Invalid { errors }) => {
+                let error = errors.into_iter().next().unwrap();
+                (error.pointer, error.code, error.message)
+            }
+            other => panic!("{body}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_fault_is_pointed_at() {
+        assert_eq!(fault("{}"), ("/name".into(), "required", "must be given".into()));
+        assert_eq!(fault(r#"{"name":"x","nme":1}"#).0, "/nme");
+        assert_eq!(fault(r#"{"name":"x","nme":1}"#).1, "unknown_field");
+        assert_eq!(fault(r#"{"name":5}"#), ("/name".into(), "type", "must be a string".into()));
+        assert_eq!(fault(r#"{"name":"x","count":300}"#).0, "/count");
+        assert_eq!(fault(r#"{"name":"x","inner":{"list":[1,"secret"]}}"#).0, "/inner/list/1");
+        assert_eq!(fault(r#"{"name":"x","inner":{"a/b":1}}"#).0, "/inner/a~1b");
+        assert_eq!(fault("[]").1, "type");
+        assert!(!fault(r#"{"name":"x","count":"sk_live_secret"}"#).2.contains("secret"));
+    }
+
+    #[test]
+    fn what_is_not_json_is_malformed() {
+        for body in ["", "{", "nonsense", r#"{"name":"x"} trailing"#, "\u{0}"] {
+            assert!(matches!(parse::<Sample>(body.as_bytes()), Err(Problem::MalformedRequest { .. })), "{body}");
+        }
+        let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+        assert!(parse::<serde_json::Value>(deep.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn json_is_declared_as_such() {
+        assert!(is_json("application/json") && is_json("Application/JSON; charset=utf-8"));
+        assert!(!is_json("text/plain") && !is_json("application/jsonp") && !is_json(""));
+    }
+}

@@ -1,0 +1,110 @@
+//! The HTTP edge of a function.
+//!
+//! A handler extracts (authority, input), calls one function of its `app`, and maps the result. All the rest of
+//! the HTTP contract (DESIGN §3) is here: who the caller is and whether they may, problem responses, request ids,
+//! security and rate-limit headers, size limits, idempotency, cursors, entity tags.
+
+mod authority;
+mod body;
+mod commit;
+mod cursor;
+mod etag;
+mod idempotency;
+mod openapi;
+mod reply;
+mod request;
+mod serve;
+mod workspaces;
+
+use std::sync::Arc;
+
+use access::Gate;
+use access::session::Tokens;
+use clock::Clock;
+use ids::Ids;
+use runtime::{Services, StartError};
+use sealing::{MasterSecret, Purpose};
+use store::Store;
+
+pub use authority::{Authorized, Context, InWorkspace, Person};
+pub use body::Json;
+pub use commit::Committed;
+pub use cursor::Paging;
+pub use etag::IfMatch;
+pub use idempotency::{Idempotency, IdempotencyKey};
+pub use openapi::{
+    IdempotencyParameter, IfMatchParameter, PageParameters, ProblemBody, Problems, WorkspaceParameter,
+};
+pub use reply::{Refused, Reply, no_content, ok};
+pub use request::{PathId, RequestInfo};
+pub use serve::{BODY_LIMIT, serve};
+
+/// What every HTTP function shares: the gate, the keys for cursors and idempotency, clock and ids.
+#[derive(Clone)]
+pub struct Edge(Arc<Shared>);
+
+struct Shared {
+    gate: Gate,
+    cursors: sealing::Key,
+    fingerprint: secrecy::SecretBox<[u8; 32]>,
+    workspaces: workspaces::Workspaces,
+    tokens: Tokens,
+    store: Store,
+    clock: Clock,
+    ids: Ids,
+}
+
+impl std::fmt::Debug for Edge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Edge")
+    }
+}
+
+impl Edge {
+    /// Builds the edge from `SESSION_SECRET_ID` and the tables, and opens the connections.
+    ///
+    /// # Errors
+    /// [`StartError`] when a variable or the secret is missing.
+    pub async fn start(services: &Services) -> Result<Self, StartError> {
+        let store = Store::from_environment(&services.environment, services.aws.dynamodb.clone())?;
+        let (secret, ()) = tokio::join!(services.secret("SESSION_SECRET_ID"), store.warm_up());
+        let master = MasterSecret::new(secret?);
+        let failed = |what| move |source: sealing::SealError| StartError::Client { what, source: Box::new(source) };
+        let tokens = Tokens::new(&master).map_err(failed("token signer"))?;
+        Ok(Self(Arc::new(Shared {
+            gate: Gate::new(store.clone(), tokens.clone()),
+            cursors: master.sealing_key(Purpose::Cursors).map_err(failed("cursor key"))?,
+            fingerprint: master.derive(Purpose::Idempotency).map_err(failed("idempotency key"))?,
+            workspaces: workspaces::Workspaces::default(),
+            tokens,
+            store,
+            clock: services.clock.clone(),
+            ids: services.ids.clone(),
+        })))
+    }
+
+    /// The source of ids.
+    #[must_use]
+    pub fn ids(&self) -> &Ids {
+        &self.0.ids
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// The signer of access tokens; only the `auth` function issues any.
+    #[must_use]
+    pub fn tokens(&self) -> &Tokens {
+        &self.0.tokens
+    }
+
+    /// The whole store. For the `auth` function, which works before there is a tenant, and for health checks;
+    /// everything else gets its tenant from [`Authorized`].
+    #[must_use]
+    pub fn unscoped_store(&self) -> &Store {
+        &self.0.store
+    }
+}

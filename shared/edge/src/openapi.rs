@@ -1,0 +1,93 @@
+//! What every function's OpenAPI document has in common.
+
+use utoipa::{IntoParams, IntoResponses, ToSchema};
+
+/// An `application/problem+json` body (RFC 9457).
+#[derive(Debug, ToSchema)]
+#[schema(as = Problem)]
+#[expect(dead_code, reason = "the schema of what the `problem` crate writes")]
+pub struct ProblemBody {
+    /// Reference to the entry in the error reference.
+    r#type: String,
+    /// Short summary.
+    title: String,
+    /// The HTTP status.
+    status: u16,
+    /// What happened this time.
+    detail: String,
+    /// The path of the request.
+    instance: String,
+    /// The stable name to program against.
+    code: String,
+    /// The id of the request.
+    request_id: String,
+    /// The permission that is missing, on 403.
+    permission: Option<String>,
+    /// Each fault, on 422.
+    errors: Option<Vec<ProblemField>>,
+}
+
+/// One fault in a request.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "the schema of what the `problem` crate writes")]
+pub(crate) struct ProblemField {
+    /// RFC 6901 pointer into the body, or `header:<name>`, `query:<name>`.
+    pointer: String,
+    /// The stable name of the fault.
+    code: String,
+    /// What is expected.
+    message: String,
+}
+
+/// What every operation may answer besides success.
+#[derive(Debug, IntoResponses)]
+pub enum Problems {
+    /// The request was refused; nothing was changed.
+    #[response(status = "4XX", content_type = "application/problem+json")]
+    Refused(#[to_schema] ProblemBody),
+    /// The request could not be carried out; retry 503 after `Retry-After` seconds.
+    #[response(status = "5XX", content_type = "application/problem+json")]
+    Failed(#[to_schema] ProblemBody),
+}
+
+/// Parameters of every list.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only its description is used")]
+pub struct PageParameters {
+    /// How many: 1 to 100, 25 if not given.
+    limit: Option<u32>,
+    /// Where to go on: the `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// The workspace to act in.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only its description is used")]
+pub struct WorkspaceParameter {
+    /// The workspace to act in; needed when the caller could act in several.
+    #[param(rename = "X-Workspace-Id")]
+    workspace: Option<String>,
+}
+
+/// What makes a request safe to repeat.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only its description is used")]
+pub struct IdempotencyParameter {
+    /// 1 to 255 visible ASCII characters. The same key with the same request gives the first answer again for 24
+    /// hours, with `Idempotency-Replayed: true`.
+    #[param(rename = "Idempotency-Key")]
+    key: Option<String>,
+}
+
+/// The version a change is meant for.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only its description is used")]
+pub struct IfMatchParameter {
+    /// The `ETag` of the version the caller knows; 412 if the resource has changed since.
+    #[param(rename = "If-Match")]
+    tag: Option<String>,
+}

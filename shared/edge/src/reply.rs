@@ -1,0 +1,99 @@
+//! Answers: JSON, or a problem.
+
+use axum::response::{IntoResponse, Response};
+use clock::Timestamp;
+use http::{HeaderValue, StatusCode, header};
+use problem::Problem;
+use serde::Serialize;
+use store::{CommitError, Refusal, StoreError};
+
+/// What a handler gives back.
+pub type Reply = Result<Response, Refused>;
+
+/// A problem on its way out. The edge completes it with the path and the request's id.
+#[derive(Debug, Clone)]
+pub struct Refused(pub Problem);
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.code().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
+        Self(problem)
+    }
+}
+
+/// Logs an error with its causes, once, and gives what the caller may know of it.
+fn report(error: &StoreError) -> Problem {
+    let problem = match error {
+        StoreError::Unavailable { .. } => Problem::Unavailable,
+        StoreError::Malformed { .. } | StoreError::Refused { .. } => Problem::Internal,
+    };
+    let mut chain = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        chain.push_str(": ");
+        chain.push_str(&error.to_string());
+        cause = error.source();
+    }
+    match problem {
+        Problem::Unavailable => tracing::warn!(error = chain, "store unavailable"),
+        _ => tracing::error!(error = chain, "store operation failed"),
+    }
+    problem
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        Self(report(&error))
+    }
+}
+
+impl From<sealing::SealError> for Refused {
+    fn from(error: sealing::SealError) -> Self {
+        tracing::error!(error = %error, "cryptography failed");
+        Self(Problem::Internal)
+    }
+}
+
+/// The problem for a change that was not committed, replays aside.
+pub(crate) fn of_commit(error: CommitError) -> Result<store::Answer, Refused> {
+    Err(Refused(match error {
+        CommitError::Replayed(answer) => return Ok(answer),
+        CommitError::KeyReused => Problem::IdempotencyKeyReused,
+        CommitError::InProgress => Problem::IdempotencyInProgress,
+        CommitError::Refused(Refusal::Missing(what)) => Problem::NotFound { what },
+        CommitError::Refused(Refusal::Exists(what)) => Problem::Conflict { detail: format!("The {what} exists.") },
+        CommitError::Refused(Refusal::Rule(rule)) => Problem::Conflict { detail: format!("Refused: {rule}.") },
+        CommitError::Store(error) => report(&error),
+    }))
+}
+
+/// 200 with JSON, and an entity tag where the resource has a time of change.
+///
+/// # Errors
+/// A 500 when `body` can't be written as JSON.
+pub fn ok<T: Serialize>(body: &T, changed_at: Option<Timestamp>) -> Reply {
+    let mut response = json(StatusCode::OK, serde_json::to_vec(body).map_err(|_| Problem::Internal)?);
+    if let Some(tag) = changed_at.and_then(|at| HeaderValue::try_from(crate::etag::of(at)).ok()) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    Ok(response)
+}
+
+/// 204.
+#[must_use]
+pub fn no_content() -> Response {
+    StatusCode::NO_CONTENT.into_response()
+}
+
+pub(crate) fn json(status: StatusCode, body: Vec<u8>) -> Response {
+    let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    (status, content_type, body).into_response()
+}

@@ -1,0 +1,114 @@
+//! What is known of a request before anybody looks at it.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::str::FromStr;
+use std::sync::{Arc, OnceLock};
+
+use axum::extract::{FromRequestParts, Path};
+use clock::Timestamp;
+use http::request::Parts;
+use ids::{Id, Kind};
+use lambda_http::request::RequestContext;
+use problem::Problem;
+use store::Quota;
+
+use crate::{Edge, Refused};
+
+/// A request's id, origin and time. The same for everything that is done in its course.
+#[derive(Debug, Clone)]
+pub struct RequestInfo {
+    /// Its id: the caller's `X-Request-Id` if that is usable, else ours.
+    pub id: String,
+    /// Where it came from, as the gateway saw it. Never read from a header, which a client can forge.
+    pub ip: IpAddr,
+    /// The `User-Agent` header, cut to 256 characters.
+    pub user_agent: Option<String>,
+    /// When it came.
+    pub now: Timestamp,
+    /// Method and path, as the caller wrote them.
+    pub target: Arc<str>,
+    /// Filled in when the caller is known, so that rate-limit headers stand on every answer.
+    pub(crate) quota: Arc<OnceLock<Quota>>,
+}
+
+const LONGEST_REQUEST_ID: usize = 128;
+const LONGEST_USER_AGENT: usize = 256;
+
+impl RequestInfo {
+    pub(crate) fn of(edge: &Edge, parts: &Parts) -> Self {
+        let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+        let own_id = || edge.ids().next::<ids::kind::Request>().to_string();
+        Self {
+            id: header("x-request-id").filter(|id| usable(id)).map_or_else(own_id, str::to_owned),
+            ip: source_ip(parts).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            user_agent: header("user-agent").map(|agent| agent.chars().take(LONGEST_USER_AGENT).collect()),
+            now: edge.clock().now(),
+            target: format!("{} {}", parts.method, parts.uri.path()).into(),
+            quota: Arc::default(),
+        }
+    }
+}
+
+fn usable(id: &str) -> bool {
+    (1..=LONGEST_REQUEST_ID).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
+}
+
+fn source_ip(parts: &Parts) -> Option<IpAddr> {
+    let Some(RequestContext::ApiGatewayV2(context)) = parts.extensions.get::<RequestContext>() else {
+        return None;
+    };
+    context.http.source_ip.as_deref()?.parse().ok()
+}
+
+impl FromRequestParts<Edge> for RequestInfo {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Refused> {
+        Ok(match parts.extensions.get::<Self>() {
+            Some(info) => info.clone(),
+            None => Self::of(edge, parts),
+        })
+    }
+}
+
+/// An id in the path. One that can't be an id names nothing, so it is answered like one that isn't there.
+#[derive(Debug, Clone, Copy)]
+pub struct PathId<K: Kind>(pub Id<K>);
+
+impl<K: Kind, S: Send + Sync> FromRequestParts<S> for PathId<K> {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
+        let missing = Problem::NotFound { what: what(K::PREFIX) };
+        let Ok(Path(text)) = Path::<String>::from_request_parts(parts, state).await else {
+            return Err(Refused(missing));
+        };
+        Id::from_str(&text).map(Self).map_err(|_| Refused(missing))
+    }
+}
+
+/// The kind of thing an id prefix stands for, in words.
+fn what(prefix: &str) -> &'static str {
+    match prefix {
+        "key" => "API key",
+        "ep" => "endpoint",
+        "dlv" => "delivery",
+        "camp" => "campaign",
+        "lead" => "lead",
+        _ => "resource",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_id_that_could_forge_a_log_line_is_not_used() {
+        assert!(usable("req_1") && usable("a-b.c:d_e"));
+        for bad in ["", "a b", "a\nb", "é", &"x".repeat(129)] {
+            assert!(!usable(bad), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The outside of a function: what happens to every request before and after its handler.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use futures::FutureExt as _;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use problem::{Code, Problem};
+use store::Quota;
+
+use crate::{Edge, Refused, RequestInfo};
+
+/// The largest body a request may have: 256 KiB.
+pub const BODY_LIMIT: usize = 256 * 1024;
+
+/// The length of the window that quotas are given for, in seconds.
+const WINDOW_SECONDS: u64 = 3600;
+
+/// Completes a function's routes: unknown paths and methods, panics, problem bodies, request ids, security and
+/// rate-limit headers, and one log line a request.
+pub fn serve(edge: Edge, routes: Router<Edge>) -> Router {
+    routes
+        .fallback(async || Refused(Problem::RouteNotFound))
+        .method_not_allowed_fallback(async || Refused(Problem::MethodNotAllowed))
+        .layer(from_fn_with_state(edge.clone(), around))
+        .with_state(edge)
+}
+
+async fn around(State(edge): State<Edge>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let (mut parts, body) = request.into_parts();
+    let info = RequestInfo::of(&edge, &parts);
+    let instance = parts.uri.path().to_owned();
+    let too_large = declared_length(&parts.headers).is_some_and(|length| length > BODY_LIMIT);
+    parts.extensions.insert(info.clone());
+    let request = Request::from_parts(parts, body);
+    let mut response = if too_large {
+        Refused(Problem::PayloadTooLarge).into_response()
+    } else {
+        AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
+            tracing::error!(request_id = info.id, "handler panicked");
+            Refused(Problem::Internal).into_response()
+        })
+    };
+    if let Some(Refused(problem)) = response.extensions_mut().remove::<Refused>() {
+        let kept = response.headers_mut().remove(header::ALLOW);
+        response = write_problem(&problem, &instance, &info.id);
+        if let Some(allow) = kept {
+            response.headers_mut().insert(header::ALLOW, allow);
+        }
+    }
+    let headers = response.headers_mut();
+    if let Some(quota) = info.quota.get() {
+        rate_limit_headers(headers, quota, info.now.seconds());
+    }
+    set(headers, "x-request-id", &info.id);
+    security_headers(headers);
+    tracing::info!(
+        request_id = info.id,
+        request = %info.target,
+        status = response.status().as_u16(),
+        duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "served"
+    );
+    response
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn write_problem(problem: &Problem, instance: &str, request_id: &str) -> Response {
+    let status = StatusCode::from_u16(problem.code().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    // The body is made of texts and numbers only, so it can always be written.
+    let body = serde_json::to_vec(&problem.body(instance, request_id)).unwrap_or_default();
+    let mut response = (status, body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if let Some(wait) = problem.retry_after() {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+    }
+    if status == StatusCode::UNAUTHORIZED && problem.code() != Code::InvalidCredentials {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+/// `RateLimit-Policy` and `RateLimit` in the structured form of the IETF draft
+/// (draft-ietf-httpapi-ratelimit-headers), and the older `X-RateLimit-*`.
+fn rate_limit_headers(headers: &mut HeaderMap, quota: &Quota, now: i64) {
+    let Quota { limit, remaining, reset_after } = *quota;
+    let reset = reset_after.as_millis().div_ceil(1000);
+    set(headers, "ratelimit-policy", &format!("\"hourly\";q={limit};w={WINDOW_SECONDS}"));
+    set(headers, "ratelimit", &format!("\"hourly\";r={remaining};t={reset}"));
+    set(headers, "x-ratelimit-limit", &limit.to_string());
+    set(headers, "x-ratelimit-remaining", &remaining.to_string());
+    set(headers, "x-ratelimit-reset", &(i128::from(now) + i128::try_from(reset).unwrap_or(0)).to_string());
+}
+
+fn security_headers(headers: &mut HeaderMap) {
+    const FIXED: [(HeaderName, &str); 7] = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::STRICT_TRANSPORT_SECURITY, "max-age=63072000; includeSubDomains"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    for (name, value) in FIXED {
+        // A handler that serves pages sets its own policy.
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+}
+
+fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}

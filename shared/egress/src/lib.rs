@@ -1,0 +1,18 @@
+//! Sending to addresses that customers chose.
+//!
+//! **The threat.** Whoever may name a URL for us to post to would have us reach what only we can reach: instance
+//! metadata, the Lambda runtime API on loopback, hosts in a private network. Or they would have us wait, or read,
+//! for ever.
+//!
+//! **The answer.** A [`Target`] is checked when it is saved and again before each attempt. Names are resolved by a
+//! resolver of our own that hands the connector only addresses it has judged, and refuses the name if *any* of
+//! them is forbidden, so there is no second lookup to rebind. No redirects, no proxies, ports 80, 443 and above
+//! 1023. One deadline holds over DNS, connect, TLS, headers and body, and no more of an answer is read than is kept.
+
+mod address;
+mod sender;
+mod target;
+
+pub use address::is_forbidden;
+pub use sender::{Answer, Failure, Outcome, Sender};
+pub use target::{Policy, Target, TargetError};
