@@ -1,0 +1,51 @@
+//! Health, the OpenAPI document, the error reference, and the answer to routes that don't exist.
+
+mod errors;
+mod health;
+
+use axum::Router;
+use axum::http::header;
+use axum::response::IntoResponse;
+use runtime::{Services, StartError};
+use store::Store;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::health::Dependencies;
+
+/// The document, as the tests generate it from all functions and hold it in the repository.
+const OPENAPI: &str = include_str!("../../../docs/openapi.json");
+
+/// The function's routes, ready to serve.
+///
+/// # Errors
+/// [`StartError`] when the environment is incomplete.
+pub async fn router(services: &Services) -> Result<Router, StartError> {
+    let dependencies = Dependencies {
+        store: Store::from_environment(&services.environment, services.aws.dynamodb.clone())?,
+        sqs: services.aws.sqs.clone(),
+        queue_url: services.environment.required("WEBHOOK_JOBS_QUEUE_URL")?,
+    };
+    let (routes, _) = routes().split_for_parts();
+    Ok(edge::serve_open(services, routes.with_state(dependencies)))
+}
+
+fn routes() -> OpenApiRouter<Dependencies> {
+    OpenApiRouter::new().routes(routes!(health::health)).routes(routes!(openapi_json)).routes(routes!(errors::errors))
+}
+
+/// The function's part of the OpenAPI document.
+#[must_use]
+pub fn openapi() -> OpenApi {
+    routes().into_openapi()
+}
+
+/// The OpenAPI document
+#[utoipa::path(
+    get, path = "/openapi.json", operation_id = "openapi", tag = "meta",
+    responses((status = 200, description = "OpenAPI", content_type = "application/json"))
+)]
+async fn openapi_json() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], OPENAPI)
+}

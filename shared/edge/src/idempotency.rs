@@ -60,6 +60,14 @@ impl Idempotency<'_> {
     }
 }
 
+impl Edge {
+    /// A digest of `text` that can't be undone without the deployment's secret, for naming what must not be shown.
+    #[must_use]
+    pub fn fingerprint(&self, text: &str) -> String {
+        digest(self, &[text.as_bytes()])
+    }
+}
+
 fn digest(edge: &Edge, parts: &[&[u8]]) -> String {
     use std::fmt::Write as _;
     // HMAC takes keys of any length, so this cannot fail.

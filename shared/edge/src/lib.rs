@@ -37,7 +37,7 @@ pub use openapi::{
 };
 pub use reply::{Refused, Reply, no_content, ok};
 pub use request::{PathId, RequestInfo};
-pub use serve::{BODY_LIMIT, serve};
+pub use serve::{BODY_LIMIT, serve, serve_open};
 
 /// What every HTTP function shares: the gate, the keys for cursors and idempotency, clock and ids.
 #[derive(Clone)]

@@ -69,6 +69,7 @@ pub(crate) fn of_commit(error: CommitError) -> Result<store::Answer, Refused> {
         CommitError::KeyReused => Problem::IdempotencyKeyReused,
         CommitError::InProgress => Problem::IdempotencyInProgress,
         CommitError::Refused(Refusal::Missing(what)) => Problem::NotFound { what },
+        CommitError::Refused(Refusal::Exists("identity")) => Problem::AccountExists,
         CommitError::Refused(Refusal::Exists(what)) => Problem::Conflict { detail: format!("The {what} exists.") },
         CommitError::Refused(Refusal::Rule(rule)) => Problem::Conflict { detail: format!("Refused: {rule}.") },
         CommitError::Store(error) => report(&error),

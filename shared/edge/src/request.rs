@@ -5,9 +5,9 @@ use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 
 use axum::extract::{FromRequestParts, Path};
-use clock::Timestamp;
+use clock::{Clock, Timestamp};
 use http::request::Parts;
-use ids::{Id, Kind};
+use ids::{Id, Ids, Kind};
 use lambda_http::request::RequestContext;
 use problem::Problem;
 use store::Quota;
@@ -35,14 +35,14 @@ const LONGEST_REQUEST_ID: usize = 128;
 const LONGEST_USER_AGENT: usize = 256;
 
 impl RequestInfo {
-    pub(crate) fn of(edge: &Edge, parts: &Parts) -> Self {
+    pub(crate) fn of(clock: &Clock, ids: &Ids, parts: &Parts) -> Self {
         let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
-        let own_id = || edge.ids().next::<ids::kind::Request>().to_string();
+        let own_id = || ids.next::<ids::kind::Request>().to_string();
         Self {
             id: header("x-request-id").filter(|id| usable(id)).map_or_else(own_id, str::to_owned),
             ip: source_ip(parts).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             user_agent: header("user-agent").map(|agent| agent.chars().take(LONGEST_USER_AGENT).collect()),
-            now: edge.clock().now(),
+            now: clock.now(),
             target: format!("{} {}", parts.method, parts.uri.path()).into(),
             quota: Arc::default(),
         }
@@ -67,7 +67,7 @@ impl FromRequestParts<Edge> for RequestInfo {
     async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Refused> {
         Ok(match parts.extensions.get::<Self>() {
             Some(info) => info.clone(),
-            None => Self::of(edge, parts),
+            None => Self::of(edge.clock(), edge.ids(), parts),
         })
     }
 }

@@ -7,9 +7,12 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
+use clock::Clock;
 use futures::FutureExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use ids::Ids;
 use problem::{Code, Problem};
+use runtime::Services;
 use store::Quota;
 
 use crate::{Edge, Refused, RequestInfo};
@@ -23,17 +26,26 @@ const WINDOW_SECONDS: u64 = 3600;
 /// Completes a function's routes: unknown paths and methods, panics, problem bodies, request ids, security and
 /// rate-limit headers, and one log line a request.
 pub fn serve(edge: Edge, routes: Router<Edge>) -> Router {
+    let (clock, ids) = (edge.clock().clone(), edge.ids().clone());
+    complete(clock, ids, routes.with_state(edge))
+}
+
+/// The same for routes that anybody may call and that know no caller.
+pub fn serve_open(services: &Services, routes: Router) -> Router {
+    complete(services.clock.clone(), services.ids.clone(), routes)
+}
+
+fn complete(clock: Clock, ids: Ids, routes: Router) -> Router {
     routes
         .fallback(async || Refused(Problem::RouteNotFound))
         .method_not_allowed_fallback(async || Refused(Problem::MethodNotAllowed))
-        .layer(from_fn_with_state(edge.clone(), around))
-        .with_state(edge)
+        .layer(from_fn_with_state((clock, ids), around))
 }
 
-async fn around(State(edge): State<Edge>, request: Request, next: Next) -> Response {
+async fn around(State((clock, ids)): State<(Clock, Ids)>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let (mut parts, body) = request.into_parts();
-    let info = RequestInfo::of(&edge, &parts);
+    let info = RequestInfo::of(&clock, &ids, &parts);
     let instance = parts.uri.path().to_owned();
     let too_large = declared_length(&parts.headers).is_some_and(|length| length > BODY_LIMIT);
     parts.extensions.insert(info.clone());

@@ -208,6 +208,24 @@ impl Store {
         self.get(Self::directory_table, "session", &keys::session(id)).await
     }
 
+    /// Notes a sign-in with an address nobody has, under a digest of it: so that it takes as long as the record of
+    /// one with a wrong password, and so that a spray can be seen. Kept for a day.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be written.
+    pub async fn note_unknown_sign_in(&self, digest: &str, now: Timestamp, address: &str) -> Result<(), StoreError> {
+        let key = keys::unknown_sign_in(digest);
+        let mut note = primary(&key);
+        note.insert("address".to_owned(), text(address));
+        note.insert("created_at".to_owned(), text(now.to_string()));
+        note.insert("updated_at".to_owned(), text(now.to_string()));
+        note.insert("v".to_owned(), number(1));
+        note.insert("expires_at".to_owned(), number(now.seconds() + 24 * 60 * 60));
+        let put = self.client.put_item().table_name(self.directory_table()).set_item(Some(note));
+        put.send().await.map_err(|e| StoreError::from_sdk("note_unknown_sign_in", e))?;
+        Ok(())
+    }
+
     /// The tenant of a person whose password has just been verified, or of a session that is being refreshed.
     #[must_use]
     pub fn tenant_of_sign_in(&self, organization: OrganizationId) -> Tenant {

@@ -6,6 +6,7 @@
 //! | session by id | directory | `pk = SES#<ses>`, `sk = SES` |
 //! | identity and its organizations by e-mail | directory | `pk = EMAIL#<email>` |
 //! | sign-up remembered for its idempotency key | directory | `pk = IDEM#<digest>`, `sk = IDEM` |
+//! | sign-in with an address nobody has | directory | `pk = MISS#<digest>`, `sk = MISS` |
 //! | organization | core | `pk = ORG#<org>`, `sk = ORG` |
 //! | workspaces of an organization | core | `pk = ORG#<org>`, `sk` begins `WS#` |
 //! | member | core | `pk = ORG#<org>`, `sk = MEMBER#<usr>` |
@@ -102,6 +103,10 @@ pub(crate) fn identity_organization(email: &str, organization: OrganizationId) -
 
 pub(crate) fn sign_up_idempotency(digest: &str) -> Key {
     Key::new(format!("IDEM#{digest}"), "IDEM")
+}
+
+pub(crate) fn unknown_sign_in(digest: &str) -> Key {
+    Key::new(format!("MISS#{digest}"), "MISS")
 }
 
 // ── core ────────────────────────────────────────────────────────────────────────────────────────
@@ -251,6 +256,7 @@ mod tests {
             identity("ada@example.com"),
             identity_organization("ada@example.com", id(1)),
             sign_up_idempotency("00ff"),
+            unknown_sign_in("00ff"),
             organization(id(1)),
             workspace(id(1), id(2)),
             member(id(1), id(4)),

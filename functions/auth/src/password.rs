@@ -1,0 +1,90 @@
+//! Passwords: Argon2id with OWASP's parameters, on a thread that may be kept busy.
+
+use std::sync::LazyLock;
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+use argon2::{Algorithm, Argon2, Params, Version};
+use input::Fault;
+use problem::Problem;
+
+/// 19 MiB, two passes, one lane: the floor of OWASP's password storage cheat sheet.
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+
+/// NIST SP 800-63B asks for length, not for kinds of characters. 1,024 bytes bound the work of hashing.
+const SHORTEST: usize = 12;
+const LONGEST: usize = 1024;
+
+/// A hash no password is known for, to verify against when there is no account.
+static NOBODY: LazyLock<String> = LazyLock::new(|| hash_now("nobody").unwrap_or_default());
+
+fn hash_now(password: &str) -> Option<String> {
+    hasher()?.hash_password(password.as_bytes()).ok().map(|hash| hash.to_string())
+}
+
+fn hasher() -> Option<Argon2<'static>> {
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).ok()?;
+    Some(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+/// A password that may be set.
+///
+/// # Errors
+/// A fault when it is too short, too long, or is the e-mail address.
+pub(crate) fn check(password: &str, email: &str) -> Result<(), Fault> {
+    if password.chars().count() < SHORTEST || password.len() > LONGEST {
+        return Err(Fault::new("length", format!("must have at least {SHORTEST} characters and at most {LONGEST} bytes")));
+    }
+    if password.trim().eq_ignore_ascii_case(email.trim()) {
+        return Err(Fault::new("value", "must not be the e-mail address"));
+    }
+    Ok(())
+}
+
+/// The Argon2id hash of a password, as a PHC string.
+///
+/// # Errors
+/// 500 when hashing fails; not expected to happen.
+pub(crate) async fn hash(password: String) -> Result<String, Problem> {
+    tokio::task::spawn_blocking(move || hash_now(&password)).await.ok().flatten().ok_or(Problem::Internal)
+}
+
+/// Whether a password is the one a hash was made of. Takes as long when there is no hash.
+pub(crate) async fn verify(password: String, hash: Option<String>) -> bool {
+    let verified = tokio::task::spawn_blocking(move || {
+        let known = hash.is_some();
+        let hash = hash.unwrap_or_else(|| NOBODY.clone());
+        let matches = PasswordHash::new(&hash)
+            .ok()
+            .zip(hasher())
+            .is_some_and(|(hash, argon2)| argon2.verify_password(password.as_bytes(), &hash).is_ok());
+        known && matches
+    });
+    // A thread that panicked has verified nothing.
+    verified.await.unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_password_verifies_against_its_own_hash_only() {
+        let hash = hash("correct horse battery".to_owned()).await.unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+        assert!(verify("correct horse battery".to_owned(), Some(hash.clone())).await);
+        assert!(!verify("correct horse batterz".to_owned(), Some(hash)).await);
+        assert!(!verify("nobody".to_owned(), None).await);
+        assert!(!verify("x".to_owned(), Some("not a hash".to_owned())).await);
+    }
+
+    #[test]
+    fn length_is_what_counts() {
+        assert!(check("aaaaaaaaaaaa", "a@b.co").is_ok());
+        assert!(check("short", "a@b.co").is_err());
+        assert!(check(&"x".repeat(1025), "a@b.co").is_err());
+        assert!(check("Somebody@example.com", "somebody@example.com").is_err());
+    }
+}

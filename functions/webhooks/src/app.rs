@@ -1,0 +1,263 @@
+//! The rules of endpoints.
+
+use std::collections::BTreeMap;
+
+use access::Known;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clock::Timestamp;
+use egress::{Policy, Target};
+use events::Subscription;
+use http::{HeaderName, HeaderValue};
+use ids::{EndpointId, Ids, OrganizationId, WorkspaceId};
+use input::{Fault, Faults, Text};
+use problem::Problem;
+use sealing::SealError;
+use signing::SigningSecret;
+use store::{AuditRecord, Change, Endpoint, EndpointStatus, FieldChange, Mode, StoreError};
+
+const MOST_HEADERS: usize = 20;
+const LONGEST_HEADER: usize = 1024;
+
+/// Headers that are ours to set, or that say how the message itself is carried.
+const RESERVED: &[&str] = &[
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+];
+const RESERVED_PREFIXES: &[&str] = &["webhook-", "x-artisan-"];
+
+/// What was sent for an endpoint, before it is checked.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Draft {
+    pub(crate) url: String,
+    pub(crate) events: Vec<String>,
+    pub(crate) workspace_id: Option<WorkspaceId>,
+    pub(crate) mode: Option<Mode>,
+    pub(crate) description: Option<String>,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) timeout_seconds: Option<u32>,
+    pub(crate) max_retries: Option<u32>,
+    pub(crate) rate_limit_per_second: Option<u32>,
+}
+
+/// An endpoint that may be created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewEndpoint {
+    url: String,
+    events: Subscription,
+    pub(crate) workspace_id: Option<WorkspaceId>,
+    pub(crate) mode: Mode,
+    description: Option<String>,
+    headers: BTreeMap<String, String>,
+    timeout_seconds: u32,
+    max_retries: u32,
+    rate_limit_per_second: Option<u32>,
+}
+
+impl Draft {
+    /// Checks what was sent.
+    ///
+    /// # Errors
+    /// 422 with every fault.
+    pub(crate) fn check(self, creator: &Known, policy: Policy) -> Result<NewEndpoint, Problem> {
+        let mut faults = Faults::default();
+        let target = Target::parse(&self.url, policy).map_err(|e| Fault::new("value", e.to_string()));
+        let url = faults.take("/url", target).map(|target| target.url().to_string());
+        let events = events(&self.events, &mut faults);
+        let description =
+            faults.take_optional("/description", self.description, |text| Text::up_to(500).check(&text));
+        let headers = headers(self.headers, &mut faults);
+        let mut within = |pointer: &str, value: Option<u32>, default: u32, low: u32, high: u32| {
+            let value = value.unwrap_or(default);
+            if !(low..=high).contains(&value) {
+                faults.note(pointer, Fault::new("range", format!("must be {low} to {high}")));
+            }
+            value
+        };
+        let timeout_seconds = within("/timeout_seconds", self.timeout_seconds, 30, 1, 30);
+        let max_retries = within("/max_retries", self.max_retries, 4, 0, 12);
+        let rate = self.rate_limit_per_second;
+        let rate_limit_per_second = rate.map(|rate| within("/rate_limit_per_second", Some(rate), 1, 1, 1000));
+        let mode = self.mode.unwrap_or(creator.mode());
+        let workspace_id = self.workspace_id.or(creator.bound_workspace());
+        faults.finish(url.zip(events).map(|(url, events)| NewEndpoint {
+            url,
+            events,
+            workspace_id,
+            mode,
+            description,
+            headers,
+            timeout_seconds,
+            max_retries,
+            rate_limit_per_second,
+        }))
+    }
+}
+
+fn events(names: &[String], faults: &mut Faults) -> Option<Subscription> {
+    if names.is_empty() {
+        faults.note("/events", Fault::new("length", "must name at least one event type, or be [\"*\"]"));
+        return None;
+    }
+    match Subscription::parse(names) {
+        Ok(subscription) => Some(subscription),
+        Err(index) => {
+            let message = "is not an event type; `*` stands alone";
+            faults.note(format!("/events/{index}"), Fault::new("value", message));
+            None
+        }
+    }
+}
+
+fn headers(sent: BTreeMap<String, String>, faults: &mut Faults) -> BTreeMap<String, String> {
+    if sent.len() > MOST_HEADERS {
+        faults.note("/headers", Fault::new("length", format!("must have at most {MOST_HEADERS} headers")));
+    }
+    let mut headers = BTreeMap::new();
+    for (name, value) in sent {
+        let name = name.to_ascii_lowercase();
+        let reserved =
+            RESERVED.contains(&name.as_str()) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        if HeaderName::try_from(name.as_str()).is_err() || name.len() > 64 {
+            faults.note("/headers", Fault::new("format", "names must be HTTP header names of up to 64 characters"));
+        } else if reserved {
+            faults.note(format!("/headers/{name}"), Fault::new("value", "is a header that we set ourselves"));
+        } else if HeaderValue::try_from(value.as_str()).is_err() || value.len() > LONGEST_HEADER {
+            let message = format!("must be an HTTP header value of up to {LONGEST_HEADER} bytes");
+            faults.note(format!("/headers/{name}"), Fault::new("format", message));
+        } else {
+            headers.insert(name, value);
+        }
+    }
+    headers
+}
+
+impl NewEndpoint {
+    /// Whether a caller confined to one workspace or mode is making one for another.
+    pub(crate) fn escapes(&self, creator: &Known) -> bool {
+        !creator.sees(self.workspace_id, self.mode)
+    }
+
+    /// The endpoint, enabled, with `secret` sealed for it alone.
+    ///
+    /// # Errors
+    /// [`SealError`] when the secret can't be sealed.
+    pub(crate) fn open(
+        self,
+        organization: OrganizationId,
+        secret: [u8; 32],
+        key: &sealing::Key,
+        ids: &Ids,
+        now: Timestamp,
+    ) -> Result<(Endpoint, SigningSecret), SealError> {
+        let id: EndpointId = ids.next();
+        let sealed = key.seal_envelope(&Endpoint::secret_context(organization, id), &secret)?;
+        let endpoint = Endpoint {
+            id,
+            url: self.url,
+            events: self.events.names(),
+            workspace_id: self.workspace_id,
+            mode: self.mode,
+            description: self.description,
+            headers: self.headers,
+            timeout_seconds: self.timeout_seconds,
+            max_retries: self.max_retries,
+            rate_limit_per_second: self.rate_limit_per_second,
+            status: EndpointStatus::Enabled,
+            disabled_reason: None,
+            sealed_secret: STANDARD.encode(sealed),
+            created_at: now,
+            updated_at: now,
+        };
+        Ok((endpoint, SigningSecret::from_bytes(secret)))
+    }
+}
+
+/// The change that creates `endpoint`. A workspace it is for must exist.
+///
+/// # Errors
+/// [`StoreError::Malformed`] when it cannot be written as an item.
+pub(crate) fn create(
+    endpoint: &Endpoint,
+    organization: OrganizationId,
+    mut record: AuditRecord,
+) -> Result<Change, StoreError> {
+    record.workspace_id = endpoint.workspace_id;
+    record.compliance_relevant = true;
+    let created = |field: &str, after: serde_json::Value| FieldChange {
+        field: field.to_owned(),
+        before: serde_json::Value::Null,
+        after,
+    };
+    record.changes.push(created("url", endpoint.url.clone().into()));
+    record.changes.push(created("events", endpoint.events.clone().into()));
+    let change = Change::audited(record).create_endpoint(organization, endpoint)?;
+    Ok(match endpoint.workspace_id {
+        Some(workspace) => change.requires_workspace(organization, workspace),
+        None => change,
+    })
+}
+
+/// The change that deletes `endpoint`.
+pub(crate) fn delete(endpoint: &Endpoint, organization: OrganizationId, mut record: AuditRecord) -> Change {
+    record.workspace_id = endpoint.workspace_id;
+    record.compliance_relevant = true;
+    record.changes.push(FieldChange {
+        field: "url".to_owned(),
+        before: endpoint.url.clone().into(),
+        after: serde_json::Value::Null,
+    });
+    Change::audited(record).delete_endpoint(organization, endpoint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults_of_headers(headers_sent: &[(&str, &str)]) -> usize {
+        let sent = headers_sent.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        let mut faults = Faults::default();
+        headers(sent, &mut faults);
+        match faults.finish(Some(())) {
+            Ok(()) => 0,
+            Err(Problem::Invalid { errors }) => errors.len(),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_customer_can_add_headers_but_not_ours() {
+        assert_eq!(faults_of_headers(&[("X-Team", "sales"), ("Authorization", "Bearer t")]), 0);
+        for name in ["Host", "Content-Length", "webhook-id", "X-Artisan-Signature", "Transfer-Encoding", "a b", ""] {
+            assert_eq!(faults_of_headers(&[(name, "x")]), 1, "{name}");
+        }
+        assert_eq!(faults_of_headers(&[("x-a", "line\r\nbreak")]), 1);
+        assert_eq!(faults_of_headers(&[("x-a", &"v".repeat(1025))]), 1);
+    }
+
+    #[test]
+    fn events_are_a_list_of_types_or_a_star() {
+        for (names, good) in [
+            (vec!["lead.replied"], true),
+            (vec!["*"], true),
+            (vec![], false),
+            (vec!["lead.*"], false),
+            (vec!["*", "lead.replied"], false),
+        ] {
+            let names: Vec<_> = names.into_iter().map(str::to_owned).collect();
+            assert_eq!(events(&names, &mut Faults::default()).is_some(), good, "{names:?}");
+        }
+    }
+}
