@@ -1,0 +1,65 @@
+//! The AWS SDK spoken to in process: the same client, the same bytes, no socket.
+
+use aws_config::{ConfigLoader, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_runtime_api::http::StatusCode;
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+
+use super::{Answer, Engines};
+use crate::template::REGION;
+
+const IDENTITY: &str = "local";
+
+impl Engines {
+    /// Configuration for SDK clients that reach these engines without a socket. Retries and time limits are those
+    /// of deployed functions.
+    pub async fn sdk_config(&self) -> SdkConfig {
+        runtime::shared_settings(self.unread_profile()).load().await
+    }
+
+    /// Nothing of the machine's own AWS configuration may leak in: every setting is given, no profile is read.
+    #[expect(deprecated, reason = "the type's new home is a crate that nothing else here needs")]
+    fn unread_profile(&self) -> ConfigLoader {
+        use aws_config::profile::profile_file::{ProfileFileKind, ProfileFiles};
+        let empty = ProfileFiles::builder().with_contents(ProfileFileKind::Config, "").build();
+        aws_config::defaults(runtime::behavior())
+            .profile_files(empty)
+            .region(Region::from_static(REGION))
+            .endpoint_url("http://aws.localhost")
+            .credentials_provider(Credentials::new(IDENTITY, IDENTITY, None, None, IDENTITY))
+            .http_client(self.clone())
+    }
+}
+
+impl HttpClient for Engines {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for Engines {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let engines = self.clone();
+        HttpConnectorFuture::new(async move {
+            let target = request.headers().get("x-amz-target").unwrap_or_default().to_owned();
+            // The three services send complete bodies; a streaming one would be a service that isn't here.
+            let body = request.body().bytes().map(Bytes::copy_from_slice).unwrap_or_default();
+            response(engines.dispatch(&target, body).await)
+        })
+    }
+}
+
+fn response(answer: Answer) -> Result<HttpResponse, ConnectorError> {
+    let status =
+        StatusCode::try_from(answer.status).map_err(|error| ConnectorError::other(error.into(), None))?;
+    let mut response = HttpResponse::new(status, SdkBody::from(answer.body));
+    response.headers_mut().insert("content-type", answer.content_type);
+    Ok(response)
+}

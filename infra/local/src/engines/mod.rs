@@ -1,0 +1,169 @@
+//! The engines that stand in for AWS: DynamoDB, SQS and Secrets Manager in this process.
+//!
+//! One dispatch answers all three from the bytes that the AWS SDK sends. Hosted functions reach it through an HTTP
+//! connector without a socket ([`Engines::sdk_config`]), other processes through a loopback port
+//! ([`Engines::endpoint`]). Promises the wire behaviour that functions rely on, limits included. Checks no
+//! signature and no permission, and so must never listen anywhere but on loopback.
+
+mod connector;
+mod dynamodb;
+mod endpoint;
+mod meter;
+pub mod queues;
+mod stream_table;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use clock::Clock;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use winterbaume_core::{MockRequest, MockService};
+use winterbaume_secretsmanager::SecretsManagerService;
+use winterbaume_sqs::SqsService;
+
+pub use dynamodb::DynamoDb;
+pub use meter::{Measured, Meter, Snapshot};
+pub(crate) use stream_table::KEPT as STREAM_RECORDS_KEPT;
+
+use queues::{Backend, Queues, Wire};
+
+/// Why the engines cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The database engine refused.
+    #[error("the database cannot be used")]
+    Database(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The answer to one call.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The media type of the body.
+    pub content_type: &'static str,
+    /// The body.
+    pub body: Bytes,
+}
+
+const AMZ_JSON: &str = "application/x-amz-json-1.0";
+const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
+
+/// All engines. Cheap to clone; clones share everything.
+#[derive(Clone)]
+pub struct Engines(Arc<Inner>);
+
+struct Inner {
+    meter: Arc<Meter>,
+    dynamodb: DynamoDb,
+    queues: Queues,
+    limits: Wire,
+    sqs: SqsService,
+    secrets: SecretsManagerService,
+}
+
+impl std::fmt::Debug for Engines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Engines")
+    }
+}
+
+impl Engines {
+    /// Engines whose database is the file at `database`, or in memory without one. Queues and times to live go by
+    /// `clock`; with `metering`, consumed capacity is recorded.
+    ///
+    /// # Errors
+    /// [`EngineError::Database`] when the file cannot be opened as a database.
+    pub fn open(database: Option<&Path>, clock: &Clock, metering: bool) -> Result<Self, EngineError> {
+        let meter = Arc::new(Meter::new(metering));
+        let dynamodb = match database {
+            Some(path) => DynamoDb::on_disk(path, Arc::clone(&meter))?,
+            None => DynamoDb::in_memory(clock, Arc::clone(&meter))?,
+        };
+        let queues = Queues::new(clock.clone());
+        Ok(Self(Arc::new(Inner {
+            meter,
+            dynamodb,
+            limits: Wire(queues.clone()),
+            sqs: SqsService::with_backend(Arc::new(Backend(queues.clone()))),
+            queues,
+            secrets: SecretsManagerService::new(),
+        })))
+    }
+
+    /// Counters of every call.
+    #[must_use]
+    pub fn meter(&self) -> &Meter {
+        &self.0.meter
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn dynamodb(&self) -> &DynamoDb {
+        &self.0.dynamodb
+    }
+
+    /// The queues.
+    #[must_use]
+    pub fn queues(&self) -> &Queues {
+        &self.0.queues
+    }
+
+    /// Answers one call: `target` is the `X-Amz-Target` header, `Service_Version.Operation`.
+    pub async fn dispatch(&self, target: &str, body: Bytes) -> Answer {
+        let (service, operation) = target.split_once('.').unwrap_or_default();
+        match service {
+            "DynamoDB_20120810" | "DynamoDBStreams_20120810" => {
+                let (status, body) = self.0.dynamodb.dispatch(operation, &body);
+                Answer { status, content_type: AMZ_JSON, body: body.into() }
+            }
+            "AmazonSQS" => self.dispatch_sqs(target, operation, body).await,
+            "secretsmanager" => {
+                self.0.meter.call(operation, &secret_of(&body));
+                delegate(&self.0.secrets, target, body, "application/x-amz-json-1.1").await
+            }
+            _ => Answer {
+                status: 400,
+                content_type: AMZ_JSON,
+                body: Bytes::from_static(
+                    br#"{"__type":"UnknownOperationException","message":"The local platform has no such service."}"#,
+                ),
+            },
+        }
+    }
+
+    async fn dispatch_sqs(&self, target: &str, operation: &str, body: Bytes) -> Answer {
+        self.0.meter.call(operation, &Wire::queue(&body));
+        if let Some((status, body)) = self.0.limits.answer(operation, &body).await {
+            return Answer { status, content_type: AMZ_JSON, body: body.into() };
+        }
+        let body = if operation == "ReceiveMessage" { Wire::without_wait(body) } else { body };
+        delegate(&self.0.sqs, target, body, AMZ_JSON).await
+    }
+}
+
+fn secret_of(body: &[u8]) -> String {
+    let request: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    let name = request.as_ref().and_then(|it| it.get("SecretId").or_else(|| it.get("Name"))?.as_str());
+    name.unwrap_or_default().to_owned()
+}
+
+async fn delegate(
+    service: &dyn MockService,
+    target: &str,
+    body: Bytes,
+    content_type: &'static str,
+) -> Answer {
+    let mut headers = HeaderMap::new();
+    if let Ok(target) = HeaderValue::from_str(target) {
+        headers.insert(TARGET, target);
+    }
+    let request =
+        MockRequest { method: "POST".to_owned(), uri: "http://localhost/".to_owned(), headers, body };
+    let response = service.handle(request).await;
+    Answer { status: response.status, content_type, body: response.body }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+use clock::{ManualClock, utc};
+
+use super::*;
+
+const QUEUE: &str = "jobs";
+
+fn queues(settings: Settings) -> (Queues, ManualClock) {
+    let (clock, hand) = Clock::manual(utc(2026, 1, 1, 0, 0));
+    let queues = Queues::new(clock);
+    queues.create("dead", Settings::default());
+    queues.create(QUEUE, settings);
+    (queues, hand)
+}
+
+fn plain() -> (Queues, ManualClock) {
+    queues(Settings::default())
+}
+
+fn send(queues: &Queues, body: &str) -> String {
+    queues.send(QUEUE, Outgoing { body: body.to_owned(), ..Outgoing::default() }).unwrap().message_id
+}
+
+fn receive(queues: &Queues, max: usize) -> Vec<Received> {
+    queues.receive(QUEUE, max, None).unwrap()
+}
+
+fn bodies(received: &[Received]) -> Vec<&str> {
+    received.iter().map(|message| &*message.body).collect()
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn messages_come_in_the_order_in_which_they_were_sent_and_only_once_while_hidden() {
+    let (queues, hand) = plain();
+    for body in ["a", "b", "c"] {
+        send(&queues, body);
+    }
+    assert_eq!(bodies(&receive(&queues, 2)), ["a", "b"]);
+    assert_eq!(bodies(&receive(&queues, 2)), ["c"]);
+    assert!(receive(&queues, 2).is_empty());
+    assert_eq!(queues.depth(QUEUE).unwrap(), Depth { visible: 0, in_flight: 3, delayed: 0 });
+    hand.advance(seconds(30));
+    let again = receive(&queues, 10);
+    assert_eq!(bodies(&again), ["a", "b", "c"]);
+    assert_eq!(again[0].receive_count, 2);
+    assert_eq!(again[0].first_received_at, utc(2026, 1, 1, 0, 0));
+}
+
+#[test]
+fn a_deleted_message_is_gone_and_a_replaced_handle_deletes_nothing() {
+    let (queues, hand) = plain();
+    send(&queues, "a");
+    let first = receive(&queues, 1).remove(0).receipt_handle;
+    hand.advance(seconds(31));
+    let second = receive(&queues, 1).remove(0).receipt_handle;
+    assert_ne!(first, second);
+    queues.delete(QUEUE, &first).unwrap();
+    assert_eq!(queues.depth(QUEUE).unwrap().total(), 1);
+    queues.delete(QUEUE, &second).unwrap();
+    assert_eq!(queues.depth(QUEUE).unwrap().total(), 0);
+    queues.delete(QUEUE, &second).unwrap();
+    assert_eq!(queues.delete(QUEUE, "nonsense"), Err(QueueError::InvalidReceiptHandle));
+    assert_eq!(queues.delete("absent", &second), Err(QueueError::NonExistentQueue));
+}
+
+#[test]
+fn delays_hide_a_new_message() {
+    let (queues, hand) = queues(Settings { delay: 5, ..Settings::default() });
+    send(&queues, "queue's own delay");
+    queues
+        .send(QUEUE, Outgoing { body: "at once".to_owned(), delay: Some(0), ..Outgoing::default() })
+        .unwrap();
+    assert_eq!(queues.depth(QUEUE).unwrap(), Depth { visible: 1, in_flight: 0, delayed: 1 });
+    assert_eq!(bodies(&receive(&queues, 10)), ["at once"]);
+    hand.advance(seconds(5));
+    assert_eq!(bodies(&receive(&queues, 10)), ["queue's own delay"]);
+}
+
+#[test]
+fn visibility_can_be_moved_both_ways_while_in_flight() {
+    let (queues, hand) = plain();
+    send(&queues, "a");
+    let handle = receive(&queues, 1).remove(0).receipt_handle;
+    queues.change_visibility(QUEUE, &handle, 300).unwrap();
+    hand.advance(seconds(60));
+    assert!(receive(&queues, 1).is_empty());
+    queues.change_visibility(QUEUE, &handle, 0).unwrap();
+    assert_eq!(queues.change_visibility(QUEUE, &handle, 10), Err(QueueError::MessageNotInFlight));
+    assert_eq!(bodies(&receive(&queues, 1)), ["a"]);
+    assert_eq!(queues.change_visibility(QUEUE, &handle, 10), Err(QueueError::MessageNotInFlight));
+}
+
+#[test]
+fn nothing_is_hidden_for_more_than_twelve_hours_since_it_was_received() {
+    let (queues, hand) = plain();
+    send(&queues, "a");
+    let handle = receive(&queues, 1).remove(0).receipt_handle;
+    queues.change_visibility(QUEUE, &handle, MAX_VISIBILITY).unwrap();
+    hand.advance(seconds(1));
+    assert_eq!(queues.change_visibility(QUEUE, &handle, MAX_VISIBILITY), Err(QueueError::BeyondLimit));
+    queues.change_visibility(QUEUE, &handle, MAX_VISIBILITY - 1).unwrap();
+}
+
+#[test]
+fn a_message_received_too_often_moves_to_the_dead_letter_queue() {
+    let redrive = Redrive { target: "dead".to_owned(), max_receive_count: 2 };
+    let (queues, hand) = queues(Settings { redrive: Some(redrive), ..Settings::default() });
+    let id = send(&queues, "poison");
+    for count in 1..=2 {
+        assert_eq!(receive(&queues, 1)[0].receive_count, count);
+        assert_eq!(queues.depth("dead").unwrap().total(), 0);
+        hand.advance(seconds(30));
+    }
+    send(&queues, "next");
+    assert_eq!(bodies(&receive(&queues, 1)), ["next"], "the third reception moves it and goes on");
+    let dead = queues.messages("dead").unwrap();
+    assert_eq!((dead[0].message_id.as_str(), dead[0].receive_count), (id.as_str(), 0));
+    assert_eq!(queues.receive("dead", 1, None).unwrap()[0].sent_at, utc(2026, 1, 1, 0, 0));
+}
+
+#[test]
+fn messages_expire() {
+    let (queues, hand) = queues(Settings { retention: 60, ..Settings::default() });
+    send(&queues, "old");
+    hand.advance(seconds(61));
+    send(&queues, "new");
+    assert_eq!(bodies(&receive(&queues, 10)), ["new"]);
+    assert_eq!(queues.depth(QUEUE).unwrap().total(), 1);
+}
+
+#[test]
+fn watchers_learn_of_new_and_of_released_messages() {
+    let (queues, _) = plain();
+    let mut changed = queues.changed(QUEUE).unwrap();
+    send(&queues, "a");
+    assert!(changed.has_changed().unwrap());
+    changed.mark_unchanged();
+    let handle = receive(&queues, 1).remove(0).receipt_handle;
+    assert!(!changed.has_changed().unwrap(), "taking a message is news to nobody");
+    queues.change_visibility(QUEUE, &handle, 0).unwrap();
+    assert!(changed.has_changed().unwrap());
+}
+
+#[test]
+fn the_checksum_is_the_body_s_md5() {
+    let (queues, _) = plain();
+    let sent = queues.send(QUEUE, Outgoing { body: "hello".to_owned(), ..Outgoing::default() }).unwrap();
+    assert_eq!(sent.body_md5, "5d41402abc4b2a76b9719d911017c592");
+}
+
+#[test]
+fn a_visibility_of_zero_hands_a_message_out_once_per_call() {
+    let (queues, _) = plain();
+    send(&queues, "a");
+    assert_eq!(queues.receive(QUEUE, 10, Some(0)).unwrap().len(), 1);
+    assert_eq!(queues.receive(QUEUE, 10, Some(0)).unwrap().len(), 1);
+}

@@ -1,0 +1,374 @@
+//! A table's stream handed to a function in batches, in order.
+//!
+//! A batch that fails holds up what follows it, until it succeeds or is given up: that is what "in order" costs, and
+//! Lambda pays it too. The position is saved after a batch is done, so a killed process repeats at most that batch.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aws_lambda_events::event::dynamodb::{Event, EventRecord};
+use aws_lambda_events::event::streams::DynamoDbEventResponse;
+use clock::{Clock, Timestamp};
+use dynoxide::actions::describe_stream::DescribeStreamRequest;
+use dynoxide::actions::describe_table::DescribeTableRequest;
+use dynoxide::actions::get_records::{GetRecordsRequest, Record as EngineRecord};
+use dynoxide::actions::get_shard_iterator::GetShardIteratorRequest;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+use super::checkpoint::Checkpoint;
+use super::{EventSourceError, LOOK_AGAIN, invoke};
+use crate::data_directory::Keep;
+use crate::engines::Engines;
+use crate::engines::queues::Outgoing;
+use crate::registry::StreamHandler;
+use crate::shutdown::Shutdown;
+use crate::template::{Function, REGION, StreamSource};
+
+/// The first wait after a failure; each further one is twice as long.
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+/// While only unwanted records pass, the position is saved this often. Skipping them again costs little.
+const SAVE_SKIPPED: Duration = Duration::from_secs(1);
+
+/// Reads one table's stream for one function.
+pub(crate) struct StreamPoller {
+    source: StreamSource,
+    function: String,
+    limit: Duration,
+    handler: StreamHandler,
+    engines: Engines,
+    clock: Clock,
+    checkpoint: Checkpoint,
+    saved_at: Instant,
+    stream_arn: String,
+    shard: String,
+    /// Where to read next; asked for again after the engine refuses it.
+    iterator: Option<String>,
+    /// The last record read, which is done with when `pieces` is empty.
+    read: Option<String>,
+    pieces: VecDeque<Piece>,
+}
+
+/// Consecutive records that are handed out together.
+struct Piece {
+    records: Vec<Record>,
+    /// How often they have been tried.
+    attempts: u32,
+    not_before: Timestamp,
+}
+
+struct Record {
+    sequence_number: String,
+    made: Timestamp,
+    event: EventRecord,
+}
+
+impl StreamPoller {
+    pub(crate) fn new(
+        function: &Function,
+        source: &StreamSource,
+        handler: StreamHandler,
+        engines: &Engines,
+        clock: &Clock,
+        keep: Arc<Keep>,
+    ) -> Result<Self, EventSourceError> {
+        let unreadable = |source_error: Box<dyn std::error::Error + Send + Sync>| EventSourceError::Stream {
+            table: source.table.clone(),
+            source: source_error,
+        };
+        let database = engines.dynamodb().database();
+        let table = database
+            .describe_table(DescribeTableRequest { table_name: source.table.clone() })
+            .map_err(|error| unreadable(error.into()))?;
+        let stream_arn =
+            table.table.latest_stream_arn.ok_or_else(|| unreadable("it has no stream".into()))?;
+        let described = database
+            .describe_stream(DescribeStreamRequest { stream_arn: stream_arn.clone(), ..Default::default() })
+            .map_err(|error| unreadable(error.into()))?;
+        let shard = described.stream_description.shards.into_iter().next();
+        let shard = shard.ok_or_else(|| unreadable("it has no shard".into()))?;
+        let mut checkpoint = Checkpoint::load(keep, &function.logical_id, &source.id)?;
+        if let Some(newest) = &shard.sequence_number_range.ending_sequence_number
+            && !source.from_start
+            && checkpoint.saved().is_none()
+        {
+            checkpoint.save(newest)?;
+        }
+        Ok(Self {
+            source: source.clone(),
+            function: function.logical_id.clone(),
+            limit: Duration::from_secs(function.timeout.into()),
+            handler,
+            engines: engines.clone(),
+            clock: clock.clone(),
+            read: checkpoint.saved().map(str::to_owned),
+            checkpoint,
+            saved_at: Instant::now(),
+            stream_arn,
+            shard: shard.shard_id,
+            iterator: None,
+            pieces: VecDeque::new(),
+        })
+    }
+
+    /// The table whose stream this reads.
+    pub(super) fn table(&self) -> &str {
+        &self.source.table
+    }
+
+    /// The position last saved.
+    pub(super) fn saved(&self) -> Option<&str> {
+        self.checkpoint.saved()
+    }
+
+    /// Hands out everything that is due, until nothing is or `shutdown` is asked for; returns the number of
+    /// invocations.
+    pub(super) async fn step(&mut self, shutdown: Option<&Shutdown>) -> usize {
+        let mut invocations = 0;
+        while !shutdown.is_some_and(Shutdown::is_requested) {
+            if self.pieces.is_empty() && !self.read_more() {
+                break;
+            }
+            let Some(piece) = self.pieces.pop_front() else { continue };
+            if piece.not_before > self.clock.now() {
+                self.pieces.push_front(piece);
+                break;
+            }
+            self.hand_out(piece).await;
+            invocations += 1;
+        }
+        self.save_skipped(shutdown.is_some_and(Shutdown::is_requested));
+        invocations
+    }
+
+    /// When there is something to do without anything new being written.
+    fn due(&self) -> Option<Timestamp> {
+        self.pieces.front().map(|piece| piece.not_before)
+    }
+
+    /// Reads the next records; whether there were any, wanted or not.
+    fn read_more(&mut self) -> bool {
+        let records = match self.fetch() {
+            Ok(records) => records,
+            Err(error) => {
+                self.iterator = None;
+                tracing::error!(table = self.source.table, %error, "a stream could not be read");
+                return false;
+            }
+        };
+        let Some(last) = records.last() else { return false };
+        self.read = Some(last.dynamodb.sequence_number.clone());
+        let wanted: Vec<Record> = records.into_iter().filter_map(|record| self.wanted(record)).collect();
+        if !wanted.is_empty() {
+            self.pieces.push_back(Piece { records: wanted, attempts: 0, not_before: Timestamp::EPOCH });
+        }
+        true
+    }
+
+    fn fetch(&mut self) -> Result<Vec<EngineRecord>, dynoxide::DynoxideError> {
+        let database = self.engines.dynamodb().database();
+        let iterator = match self.iterator.take() {
+            Some(iterator) => iterator,
+            None => {
+                let kind = if self.read.is_some() { "AFTER_SEQUENCE_NUMBER" } else { "TRIM_HORIZON" };
+                let answer = database.get_shard_iterator(GetShardIteratorRequest {
+                    stream_arn: self.stream_arn.clone(),
+                    shard_id: self.shard.clone(),
+                    shard_iterator_type: kind.to_owned(),
+                    sequence_number: self.read.clone(),
+                })?;
+                answer.shard_iterator.unwrap_or_default()
+            }
+        };
+        let limit = Some(self.source.batch_size.min(1000));
+        let answer = database.get_records(GetRecordsRequest { shard_iterator: iterator, limit })?;
+        self.iterator = answer.next_shard_iterator;
+        Ok(answer.records)
+    }
+
+    /// The record as the function sees it, if it wants to.
+    fn wanted(&self, record: EngineRecord) -> Option<Record> {
+        let value = serde_json::to_value(&record).ok()?;
+        if !self.source.filter.matches(&value) {
+            return None;
+        }
+        let event: Result<EventRecord, _> = serde_json::from_value(value);
+        match event {
+            Ok(mut event) => {
+                event.aws_region = REGION.to_owned();
+                event.event_source_arn = Some(self.stream_arn.clone());
+                let made = event.change.approximate_creation_date_time.timestamp_millis();
+                Some(Record {
+                    sequence_number: record.dynamodb.sequence_number,
+                    made: Timestamp::from_millis(made),
+                    event,
+                })
+            }
+            Err(error) => {
+                // Both sides speak DynamoDB's own format; this would be a bug in one of the two crates.
+                tracing::error!(table = self.source.table, %error, "a stream record could not be read");
+                None
+            }
+        }
+    }
+
+    async fn hand_out(&mut self, piece: Piece) {
+        let mut event = Event::default();
+        event.records = piece.records.iter().map(|record| record.event.clone()).collect();
+        let handler = self.handler.clone();
+        let answer = invoke(self.limit, async { handler(event).await }).await;
+        match answer {
+            Ok(answer) if self.source.reports_failures => match first_failure(&answer, &piece.records) {
+                Some(at) => self.failed(piece, at),
+                None => self.done(&piece.records),
+            },
+            Ok(_) => self.done(&piece.records),
+            Err(error) => {
+                tracing::error!(function = self.function, %error, records = piece.records.len(), "a batch failed");
+                self.failed(piece, 0);
+            }
+        }
+    }
+
+    /// Moves the position past `records`, and past what was skipped after them when nothing is left.
+    fn done(&mut self, records: &[Record]) {
+        let last = if self.pieces.is_empty() {
+            self.read.as_deref()
+        } else {
+            records.last().map(|record| record.sequence_number.as_str())
+        };
+        if let Some(last) = last {
+            self.saved_at = Instant::now();
+            if let Err(error) = self.checkpoint.save(last) {
+                // The next one may succeed; until then a restart repeats more than the last batch.
+                tracing::error!(function = self.function, %error, "the position in a stream could not be saved");
+            }
+        }
+    }
+
+    fn save_skipped(&mut self, now: bool) {
+        if self.pieces.is_empty() && (now || self.saved_at.elapsed() >= SAVE_SKIPPED) {
+            self.done(&[]);
+        }
+    }
+
+    /// Sees to it that the records from index `at` on are tried again, or given up.
+    fn failed(&mut self, mut piece: Piece, at: usize) {
+        let rest = piece.records.split_off(at);
+        let now = self.clock.now();
+        let (kept, expired): (Vec<Record>, Vec<Record>) = match self.source.max_age {
+            Some(age) => {
+                let oldest = now - Duration::from_secs(age.into());
+                rest.into_iter().partition(|record| record.made >= oldest)
+            }
+            None => (rest, Vec::new()),
+        };
+        if !expired.is_empty() {
+            self.give_up(&expired, "RecordAgeExceeded", piece.attempts);
+        }
+        // A report has already split the batch where it failed; only a batch without progress is halved or given up.
+        let split = self.source.bisect && at == 0 && kept.len() > 1;
+        let attempts = piece.attempts + 1;
+        if at == 0 && !split && self.source.max_retries.is_some_and(|max| attempts > max) {
+            self.give_up(&kept, "RetryAttemptsExhausted", attempts);
+            self.done(&kept);
+            return;
+        }
+        let backoff = FIRST_BACKOFF.saturating_mul(2_u32.saturating_pow(piece.attempts.min(16)));
+        let not_before = now + backoff.min(LONGEST_BACKOFF);
+        if split {
+            // Splitting does not count as an attempt: it ends by itself when the culprit stands alone.
+            let (mut first, attempts) = (kept, piece.attempts);
+            let second = first.split_off(first.len() / 2);
+            self.pieces.push_front(Piece { records: second, attempts, not_before });
+            self.pieces.push_front(Piece { records: first, attempts, not_before });
+        } else if !kept.is_empty() {
+            self.pieces.push_front(Piece { records: kept, attempts, not_before });
+        }
+        // Whatever stood before the failure is done; `pieces` decides how far.
+        if at > 0 || self.pieces.is_empty() {
+            self.done(&piece.records);
+        }
+    }
+
+    /// Tells the failure queue, as Lambda does, which records were given up: their place in the stream and no data.
+    fn give_up(&self, records: &[Record], condition: &str, attempts: u32) {
+        let (Some(first), Some(last)) = (records.first(), records.last()) else { return };
+        tracing::error!(
+            function = self.function,
+            condition,
+            records = records.len(),
+            "stream records were given up"
+        );
+        let Some(queue) = &self.source.on_failure else { return };
+        let body = json!({
+            "requestContext": {
+                "requestId": Uuid::new_v4().to_string(),
+                "functionArn": self.function,
+                "condition": condition,
+                "approximateInvokeCount": attempts,
+            },
+            "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
+            "version": "1.0",
+            "timestamp": self.clock.now().to_string(),
+            "DDBStreamBatchInfo": {
+                "shardId": self.shard,
+                "startSequenceNumber": first.sequence_number,
+                "endSequenceNumber": last.sequence_number,
+                "approximateArrivalOfFirstRecord": first.made.to_string(),
+                "approximateArrivalOfLastRecord": last.made.to_string(),
+                "batchSize": records.len(),
+                "streamArn": self.stream_arn,
+            },
+        });
+        let body = Value::to_string(&body);
+        if let Err(error) = self.engines.queues().send(queue, Outgoing { body, ..Outgoing::default() }) {
+            tracing::error!(queue, %error, "the failure queue could not be told");
+        }
+    }
+}
+
+/// The index of the first record that failed; Lambda goes on from there whatever came after it. A report that names
+/// no record of the batch fails the whole batch.
+fn first_failure(answer: &DynamoDbEventResponse, records: &[Record]) -> Option<usize> {
+    let failures = answer.batch_item_failures.iter().map(|failure| {
+        let number = failure.item_identifier.as_deref().unwrap_or_default();
+        records.iter().position(|record| record.sequence_number == number).unwrap_or(0)
+    });
+    failures.min()
+}
+
+/// Reads until `shutdown`, woken by writes.
+pub(super) async fn run(poller: &Mutex<StreamPoller>, mut shutdown: Shutdown) {
+    let (mut written, window, clock) = {
+        let poller = poller.lock().await;
+        let window = Duration::from_secs(poller.source.window.into());
+        (poller.engines.dynamodb().written(), window, poller.clock.clone())
+    };
+    while !shutdown.is_requested() {
+        // Marked before looking, so that a write in between wakes at once.
+        written.mark_unchanged();
+        let due = {
+            let mut poller = poller.lock().await;
+            poller.step(Some(&shutdown)).await;
+            poller.due()
+        };
+        let pause = due.map_or(LOOK_AGAIN, |due| due.since(clock.now()).min(LOOK_AGAIN));
+        tokio::select! {
+            biased;
+            () = shutdown.requested() => {}
+            woken = tokio::time::timeout(pause, written.changed()) => {
+                if woken.is_ok() && !window.is_zero() {
+                    tokio::select! {
+                        () = shutdown.requested() => {}
+                        () = tokio::time::sleep(window) => {}
+                    }
+                }
+            }
+        }
+    }
+    poller.lock().await.step(Some(&shutdown)).await;
+}

@@ -1,0 +1,36 @@
+//! After a start, puts back into the queues what the tables say is still owed.
+//!
+//! Queues live in memory, so whatever was queued when the process ended is gone from them; the deliveries themselves
+//! are items of the activity table. This runs once per start, after the functions are built and before anything is
+//! polled. It may enqueue what the stream is about to enqueue too: a job only says "look at this delivery", and
+//! delivery is at least once.
+
+use runtime::StartError;
+
+use crate::Platform;
+
+/// The function that makes jobs of events also knows how to make them again.
+const FAN_OUT: &str = "fanout";
+
+/// Why what is owed could not be queued again. The platform does not start then: it would look healthy and deliver
+/// nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoveryError {
+    /// The fan-out does not start.
+    #[error("the deliveries that are still owed cannot be looked for")]
+    Start(#[from] StartError),
+    /// The tables cannot be read, or the queue refuses.
+    #[error("the deliveries that are still owed could not be queued again")]
+    Requeue(#[from] fn_fanout::FanOutError),
+}
+
+/// Enqueues one job for every delivery that is owed; returns how many. A template without fan-out owes nothing.
+///
+/// # Errors
+/// [`RecoveryError`].
+pub async fn reenqueue_owed(platform: &Platform) -> Result<usize, RecoveryError> {
+    match platform.services_for(FAN_OUT) {
+        Some(services) => Ok(fn_fanout::handler(&services).await?.requeue_owed().await?),
+        None => Ok(0),
+    }
+}
