@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::header;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use problem::{FieldError, Problem};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::{BODY_LIMIT, Refused};
 
@@ -29,7 +29,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
             .headers()
             .get(header::CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
-            .is_some_and(|value| is_json(value));
+            .is_some_and(is_json);
         if !is_json {
             return Err(Refused(Problem::UnsupportedMediaType));
         }
@@ -56,6 +56,11 @@ async fn read(request: Request) -> Result<Bytes, Refused> {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        // serde would take an array for a struct, field by field.
+        serde_json::from_slice::<IgnoredAny>(bytes).map_err(|error| describe("", &error))?;
+        return Err(Problem::invalid("", "type", "must be an object"));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let pointer = pointer(error.path());
@@ -164,6 +169,7 @@ mod tests {
         assert_eq!(fault(r#"{"name":"x","inner":{"list":[1,"secret"]}}"#).0, "/inner/list/1");
         assert_eq!(fault(r#"{"name":"x","inner":{"a/b":1}}"#).0, "/inner/a~1b");
         assert_eq!(fault("[]").1, "type");
+        assert_eq!(fault(r#"["x",1,null]"#).1, "type");
         assert!(!fault(r#"{"name":"x","count":"sk_live_secret"}"#).2.contains("secret"));
     }
 
@@ -172,7 +178,7 @@ mod tests {
         for body in ["", "{", "nonsense", r#"{"name":"x"} trailing"#, "\u{0}"] {
             assert!(matches!(parse::<Sample>(body.as_bytes()), Err(Problem::MalformedRequest { .. })), "{body}");
         }
-        let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+        let deep = format!("{}1{}", r#"{"name":"#.repeat(10_000), "}".repeat(10_000));
         assert!(parse::<serde_json::Value>(deep.as_bytes()).is_err());
     }
 

@@ -1,0 +1,156 @@
+//! The test harness.
+//!
+//! A [`TestApp`] is a whole platform of its own: every function, real engines in memory, and a clock that only the
+//! test moves. [`Actor`]s call it over its router as strangers, people and API keys do; a [`Receiver`] is a real
+//! HTTP server that webhooks are sent to. When the app is dropped, jobs that nobody accounted for fail the test.
+//!
+//! Nothing here waits for time to pass.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a harness stops the test at the first thing that is not as it should be"
+)]
+
+mod actor;
+mod receiver;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use artisan_local::engines::Engines;
+use artisan_local::{Data, Options, Platform};
+use axum::Router;
+use clock::{Clock, ManualClock, Timestamp};
+use serde_json::json;
+
+pub use actor::{Actor, Response};
+pub use receiver::{Receiver, Webhook};
+
+/// When every test begins.
+#[must_use]
+pub fn noon() -> Timestamp {
+    clock::utc(2026, 11, 22, 12, 0)
+}
+
+/// A platform of its own for one test.
+pub struct TestApp {
+    platform: Platform,
+    router: Router,
+    clock: ManualClock,
+    people: AtomicUsize,
+    leaves_jobs: AtomicBool,
+}
+
+/// The template that is deployed, and tested.
+#[must_use]
+pub fn template() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../template.yaml"))
+}
+
+impl TestApp {
+    /// A platform in memory.
+    pub async fn start() -> Self {
+        Self::with(BTreeMap::new()).await
+    }
+
+    /// A platform in memory whose functions are given these variables over their own.
+    pub async fn with(environment: BTreeMap<String, String>) -> Self {
+        let (clock, hand) = Clock::manual(noon());
+        let options = Options { data: Data::Memory, clock, environment, metering: true, ..Options::new(template()) };
+        let platform = Platform::start(options).await.expect("the platform starts");
+        let router = platform.router();
+        Self { platform, router, clock: hand, people: AtomicUsize::new(0), leaves_jobs: AtomicBool::new(false) }
+    }
+
+    /// The platform.
+    #[must_use]
+    pub fn platform(&self) -> &Platform {
+        &self.platform
+    }
+
+    /// Its engines, with their counters.
+    #[must_use]
+    pub fn engines(&self) -> &Engines {
+        self.platform.engines()
+    }
+
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.platform.clock().now()
+    }
+
+    /// Moves the clock.
+    pub fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+
+    /// Does everything that streams and queues hold for the present instant.
+    pub async fn drain(&self) {
+        self.platform.drain().await;
+    }
+
+    /// This test ends with jobs on the queue, on purpose.
+    pub fn leaves_jobs(&self) {
+        self.leaves_jobs.store(true, Ordering::Relaxed);
+    }
+
+    /// Somebody nobody knows.
+    #[must_use]
+    pub fn stranger(&self) -> Actor {
+        Actor::new(self.router.clone(), None)
+    }
+
+    /// Signs up an organization and gives its admin, in a session.
+    pub async fn sign_up(&self, organization: &str) -> Actor {
+        let number = self.people.fetch_add(1, Ordering::Relaxed);
+        let body = json!({
+            "organization_name": organization,
+            "name": "Ada",
+            "email": format!("admin{number}@example.com"),
+            "password": PASSWORD,
+        });
+        let answer = self.stranger().post("/api/auth/signup", body).await.expect(201);
+        Actor::new(self.router.clone(), answer.text("/access_token").into()).about(answer.json)
+    }
+
+    /// An API key made by `admin` with what `request` adds to its name, as an actor of its own.
+    pub async fn key(&self, admin: &Actor, request: serde_json::Value) -> Actor {
+        let mut body = json!({"name": "test"});
+        body.as_object_mut().unwrap().extend(request.as_object().unwrap().clone());
+        let answer = admin.post("/api/admin/api-keys", body).await.expect(201);
+        Actor::new(self.router.clone(), answer.text("/key").into()).about(answer.json)
+    }
+
+    /// An endpoint of `admin` that sends `events` to `receiver`: its id and secret.
+    pub async fn endpoint(
+        &self,
+        admin: &Actor,
+        receiver: &Receiver,
+        request: serde_json::Value,
+    ) -> (String, String) {
+        let mut body = json!({"url": receiver.url(), "events": ["*"]});
+        body.as_object_mut().unwrap().extend(request.as_object().unwrap().clone());
+        let answer = admin.post("/api/admin/webhooks", body).await.expect(201);
+        (answer.text("/id"), answer.text("/secret"))
+    }
+}
+
+/// The password of everybody who signs up.
+pub const PASSWORD: &str = "correct horse battery staple";
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        if std::thread::panicking() || self.leaves_jobs.load(Ordering::Relaxed) {
+            return;
+        }
+        for queue in ["WebhookJobsQueue", "WebhookFaultsQueue", "FanoutFaultsQueue"] {
+            let left = self.platform.depth(queue).map_or(0, |depth| depth.total());
+            assert!(left == 0, "{left} messages were left in {queue}");
+        }
+    }
+}

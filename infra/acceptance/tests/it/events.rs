@@ -1,0 +1,119 @@
+//! Real trigger payloads drive the functions. Every file in `events/` is used here, and a file that nobody uses
+//! fails the last test.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use aws_lambda_events::event::{dynamodb, sqs};
+use testkit::TestApp;
+use tower::ServiceExt as _;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events")
+}
+
+fn files(function: &str) -> Vec<(String, String)> {
+    let mut files: Vec<_> = std::fs::read_dir(folder().join(function))
+        .unwrap()
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            (name, std::fs::read_to_string(path).unwrap())
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+/// Hands an API Gateway payload to the function it is for, as the Lambda runtime would.
+async fn invoke(app: &TestApp, function: &str, payload: &str) -> (u16, String) {
+    let services = app.platform().services_for(function).unwrap();
+    let router = match function {
+        "auth" => fn_auth::router(&services).await,
+        "api-keys" => fn_api_keys::router(&services).await,
+        "campaigns" => fn_campaigns::router(&services).await,
+        "leads" => fn_leads::router(&services).await,
+        "webhooks" => fn_webhooks::router(&services).await,
+        "docs" => fn_docs::router(&services).await,
+        other => panic!("{other} takes no HTTP requests"),
+    };
+    let request = lambda_http::request::from_str(payload).unwrap();
+    let response = router.unwrap().oneshot(request.map(axum::body::Body::new)).await.unwrap();
+    let status = response.status().as_u16();
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn http_payloads_are_understood_by_their_functions() {
+    let app = TestApp::start().await;
+    for function in ["auth", "api-keys", "campaigns", "leads", "webhooks", "docs"] {
+        for (name, payload) in files(function) {
+            let (status, body) = invoke(&app, function, &payload).await;
+            let expected = match (function, name.as_str()) {
+                ("auth", "signup") => 201,
+                ("docs", "unknown-route") => 404,
+                ("docs", _) => 200,
+                // The credentials in the files are nobody's: who you are comes before what you want.
+                _ => 401,
+            };
+            assert_eq!(status, expected, "{function}/{name}: {body}");
+            let unknown = body.contains(r#""code":"route_not_found""#);
+            assert_eq!(unknown, name == "unknown-route", "{function}/{name}: {body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_batch_is_fanned_out_and_a_malformed_record_is_reported_alone() {
+    let app = TestApp::start().await;
+    let services = app.platform().services_for("fanout").unwrap();
+    let fanout = fn_fanout::handler(&services).await.unwrap();
+    for (name, payload) in files("fanout") {
+        let batch: dynamodb::Event = serde_json::from_str(&payload).unwrap();
+        let sequence: Vec<_> = batch.records.iter().map(|record| record.change.sequence_number.clone()).collect();
+        let failures: Vec<_> =
+            fanout.handle(batch).await.batch_item_failures.into_iter().map(|f| f.item_identifier).collect();
+        match name.as_str() {
+            "malformed-record" => {
+                assert_eq!(failures.len(), 1, "{name}");
+                assert!(sequence.contains(&failures[0]), "{name}");
+            }
+            _ => assert!(failures.is_empty(), "{name}: {failures:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_job_for_a_delivery_that_is_gone_is_done_and_a_poisonous_one_stays() {
+    let app = TestApp::start().await;
+    let services = app.platform().services_for("deliver").unwrap();
+    let deliver = fn_deliver::handler(&services).await.unwrap();
+    for (name, payload) in files("deliver") {
+        let batch: sqs::SqsEvent = serde_json::from_str(&payload).unwrap();
+        let ids: Vec<_> = batch.records.iter().map(|record| record.message_id.clone().unwrap()).collect();
+        let failures: Vec<_> =
+            deliver.handle(batch).await.batch_item_failures.into_iter().map(|f| f.item_identifier).collect();
+        match name.as_str() {
+            "poison" => {
+                assert!(!failures.is_empty(), "{name}");
+                assert!(failures.iter().all(|id| ids.contains(id)), "{name}");
+            }
+            _ => assert!(failures.is_empty(), "{name}: {failures:?}"),
+        }
+    }
+}
+
+#[test]
+fn every_file_belongs_to_a_function_that_is_tested_here() {
+    let tested =
+        BTreeSet::from(["api-keys", "auth", "campaigns", "deliver", "docs", "fanout", "leads", "webhooks"].map(str::to_owned));
+    let folders: BTreeSet<String> = std::fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    assert_eq!(folders, tested);
+    for function in tested {
+        assert!(!files(&function).is_empty(), "{function}");
+    }
+}

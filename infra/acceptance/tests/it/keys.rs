@@ -1,0 +1,75 @@
+//! API keys: made, used, confined, revoked.
+
+use std::time::Duration;
+
+use serde_json::json;
+use testkit::TestApp;
+
+#[tokio::test]
+async fn a_key_is_shown_once_and_listed_without_its_secret() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let key = app.key(&admin, json!({"name": "CRM", "scopes": ["leads:read"], "rate_limit_per_hour": 50})).await;
+    assert!(key.token().starts_with("sk_live_") && key.token().len() == 40);
+    let _ = key.get("/v1/leads").await.expect(200);
+    let listed = admin.get("/api/admin/api-keys").await.expect(200);
+    assert!(!listed.body.contains(key.token()));
+    assert_eq!(listed.text("/data/0/name"), "CRM");
+    assert_eq!(listed.text("/data/0/last_four"), &key.token()[36..]);
+    assert_eq!(listed.text("/data/0/prefix"), "sk_live_");
+    assert_eq!(listed.json["data"][0]["rate_limit_per_hour"], 50);
+    assert_eq!(listed.text("/data/0/last_used_at"), app.now().to_string());
+    let one = admin.get(&format!("/api/admin/api-keys/{}", key.text("/id"))).await.expect(200);
+    assert_eq!(one.json["scopes"], json!(["leads:read"]));
+    assert!(one.header("etag").is_some());
+}
+
+#[tokio::test]
+async fn a_revoked_key_is_refused_from_the_next_request_on_everywhere() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let key = app.key(&admin, json!({})).await;
+    let _ = key.get("/v1/leads").await.expect(200);
+    let path = format!("/api/admin/api-keys/{}", key.text("/id"));
+    let _ = admin.with("if-match", "\"1\"").delete(&path).await.expect_problem(412, "precondition_failed");
+    let _ = admin.delete(&path).await.expect(204);
+    for route in ["/v1/leads", "/v1/campaigns", "/v1/whoami", "/api/admin/webhooks", "/api/admin/api-keys"] {
+        let _ = key.get(route).await.expect_problem(401, "key_revoked");
+    }
+    assert_eq!(admin.get(&path).await.expect(200).text("/status"), "revoked");
+    let _ = admin.delete(&path).await.expect_problem(409, "conflict");
+}
+
+#[tokio::test]
+async fn an_expired_key_and_one_from_elsewhere_are_told_why() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let expires_at = (app.now() + Duration::from_secs(60)).to_string();
+    let key = app.key(&admin, json!({"expires_at": expires_at})).await;
+    let _ = key.get("/v1/whoami").await.expect(200);
+    app.advance(Duration::from_secs(60));
+    let _ = key.get("/v1/whoami").await.expect_problem(401, "key_expired");
+    let elsewhere = app.key(&admin, json!({"allowed_cidrs": ["203.0.113.0/24"]})).await;
+    let _ = elsewhere.get("/v1/whoami").await.expect_problem(403, "ip_not_allowed");
+    // A header that a client can forge changes nothing.
+    let forged = elsewhere.with("x-forwarded-for", "203.0.113.7");
+    let _ = forged.get("/v1/whoami").await.expect_problem(403, "ip_not_allowed");
+}
+
+#[tokio::test]
+async fn nobody_gives_what_they_do_not_hold() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let maker = app.key(&admin, json!({"scopes": ["api_keys:write", "leads:read"]})).await;
+    let wider = json!({"name": "x", "scopes": ["leads:read", "leads:write"]});
+    let refused = maker.post("/api/admin/api-keys", wider).await.expect_problem(403, "forbidden");
+    assert_eq!(refused.text("/permission"), "leads:write");
+    let same = maker.post("/api/admin/api-keys", json!({"name": "x"})).await.expect(201);
+    assert_eq!(same.json["scopes"], json!(["api_keys:write", "leads:read"]));
+    let refused = maker.get("/v1/campaigns").await.expect_problem(403, "forbidden");
+    assert_eq!(refused.text("/permission"), "campaigns:read");
+    // A test key makes test keys.
+    let test = app.key(&admin, json!({"mode": "test"})).await;
+    let live = json!({"name": "x", "mode": "live"});
+    let _ = test.post("/api/admin/api-keys", live).await.expect_problem(404, "not_found");
+}

@@ -1,0 +1,129 @@
+//! The OpenAPI document: generated from the functions, kept in the repository, and the same as the template's routes.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use testkit::TestApp;
+
+fn document() -> Value {
+    let parts = [
+        fn_auth::openapi(),
+        fn_api_keys::openapi(),
+        fn_campaigns::openapi(),
+        fn_leads::openapi(),
+        fn_webhooks::openapi(),
+        fn_docs::openapi(),
+    ];
+    let mut document = utoipa::openapi::OpenApiBuilder::new().build();
+    for part in parts {
+        document.merge(part);
+    }
+    let mut document = serde_json::to_value(document).unwrap();
+    document["info"] = json!({
+        "title": "Artisan",
+        "version": env!("CARGO_PKG_VERSION"),
+        "description": "Organizations, API keys, campaigns, leads and signed webhooks.",
+        "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    });
+    document["components"]["securitySchemes"] =
+        json!({"bearer": {"type": "http", "scheme": "bearer", "description": "An API key or an access token."}});
+    document
+}
+
+fn committed() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/openapi.json")
+}
+
+/// `UPDATE_OPENAPI=1 cargo test -p acceptance openapi` writes it anew.
+#[test]
+fn the_committed_document_is_the_generated_one() {
+    let generated = format!("{}\n", serde_json::to_string_pretty(&document()).unwrap());
+    if std::env::var_os("UPDATE_OPENAPI").is_some() {
+        std::fs::write(committed(), &generated).unwrap();
+    }
+    let committed = std::fs::read_to_string(committed()).unwrap();
+    assert!(committed == generated, "docs/openapi.json is out of date: UPDATE_OPENAPI=1 cargo test -p acceptance openapi");
+}
+
+fn operations(document: &Value) -> BTreeSet<String> {
+    let paths = document["paths"].as_object().unwrap();
+    let operations = paths.iter().flat_map(|(path, item)| {
+        item.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
+    });
+    operations.collect()
+}
+
+#[tokio::test]
+async fn the_document_and_the_template_name_the_same_routes() {
+    let app = TestApp::start().await;
+    let aliased = |route: &&str| route.contains(" /api/campaigns") || route.contains(" /api/leads");
+    let routes: BTreeSet<&str> = app.platform().route_keys().filter(|route| !route.contains("$default")).collect();
+    let documented = operations(&document());
+    let own: BTreeSet<String> = routes.iter().filter(|r| !aliased(r)).map(|r| (*r).to_owned()).collect();
+    assert_eq!(own, documented);
+    for alias in routes.iter().filter(|r| aliased(r)) {
+        assert!(documented.contains(&alias.replace(" /api/", " /v1/")), "{alias}");
+    }
+}
+
+/// Every operation that is not open refuses the unknown, without a look at any table.
+#[tokio::test]
+async fn every_operation_but_the_open_ones_refuses_a_stranger() {
+    let app = TestApp::start().await;
+    let document = document();
+    let open: BTreeSet<&str> = BTreeSet::from([
+        "POST /api/auth/signup",
+        "POST /api/auth/login",
+        "POST /api/auth/refresh",
+        "GET /health",
+        "GET /openapi.json",
+        "GET /docs/errors",
+    ]);
+    for operation in operations(&document) {
+        let (method, path) = operation.split_once(' ').unwrap();
+        let described = &document["paths"][path][method.to_lowercase()];
+        assert_eq!(described.get("security").is_none(), open.contains(operation.as_str()), "{operation}");
+        if open.contains(operation.as_str()) {
+            continue;
+        }
+        let path = path.replace("{id}", "x");
+        let answer = app.stranger().raw(method.parse().unwrap(), &path, "{}").await;
+        let answer = answer.expect_problem(401, "unauthenticated");
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer"), "{operation}");
+    }
+}
+
+/// The under-privileged get 403 that names the permission; nothing else about the request matters yet.
+#[tokio::test]
+async fn every_operation_refuses_a_key_without_its_permission() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let weak = app.key(&admin, json!({"scopes": ["analytics:read"]})).await;
+    let document = document();
+    // These ask for no permission: a caller may always know who it is; the others are for people.
+    let exempt = BTreeSet::from(["GET /v1/whoami"]);
+    for operation in operations(&document) {
+        let (method, path) = operation.split_once(' ').unwrap();
+        let described = &document["paths"][path][method.to_lowercase()];
+        if described.get("security").is_none() || exempt.contains(operation.as_str()) {
+            continue;
+        }
+        let path = path.replace("{id}", "x");
+        let answer = weak.raw(method.parse().unwrap(), &path, "{}").await.expect_problem(403, "forbidden");
+        assert!(!answer.text("/permission").is_empty(), "{operation}");
+    }
+}
+
+#[tokio::test]
+async fn health_and_the_documents_are_open() {
+    let app = TestApp::start().await;
+    let health = app.stranger().get("/health").await.expect(200);
+    assert_eq!(health.text("/status"), "ok");
+    assert_eq!(health.text("/version"), env!("CARGO_PKG_VERSION"));
+    assert_eq!(health.json["dependencies"].as_array().unwrap().len(), 2);
+    let served = app.stranger().get("/openapi.json").await.expect(200);
+    assert_eq!(served.json["info"]["title"], "Artisan");
+    let errors = app.stranger().get("/docs/errors").await.expect(200);
+    assert!(errors.body.contains("id=\"rate_limited\""));
+}

@@ -1,0 +1,75 @@
+//! The template: what the code needs is what the template gives.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use artisan_local::template::Template;
+
+fn template() -> Template {
+    Template::read(&testkit::template()).unwrap()
+}
+
+/// The variables a function's crate and the shared crates it is built from read.
+fn read_by(function: &str) -> BTreeSet<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut folders = vec![root.join("functions").join(function).join("src")];
+    let manifest = std::fs::read_to_string(root.join("functions").join(function).join("Cargo.toml")).unwrap();
+    for shared in ["edge", "jobs", "store"] {
+        if manifest.contains(&format!("\n{shared}.workspace")) {
+            folders.push(root.join("shared").join(shared).join("src"));
+        }
+    }
+    let mut names = BTreeSet::new();
+    for folder in folders {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let text = std::fs::read_to_string(entry.unwrap().path()).unwrap_or_default();
+            let words = text.split('"').skip(1).step_by(2);
+            names.extend(words.filter(|word| is_variable(word)).map(str::to_owned));
+        }
+    }
+    names
+}
+
+fn is_variable(word: &str) -> bool {
+    ["_TABLE", "_URL", "_ID", "_SECONDS", "_LOOPBACK"].iter().any(|suffix| word.ends_with(suffix))
+        && word.chars().all(|c| c.is_ascii_uppercase() || c == '_')
+}
+
+#[test]
+fn every_function_is_given_the_variables_it_reads_and_no_others() {
+    let template = template();
+    // Has a default and is not to be set in AWS, where loopback is the Lambda runtime's.
+    let never = "WEBHOOK_ALLOW_LOOPBACK";
+    // A function names the tables it uses; the store takes those it is given.
+    let optional = ["DIRECTORY_TABLE", "CORE_TABLE", "ACTIVITY_TABLE", "AUDIT_TABLE"];
+    assert_eq!(template.functions.len(), 8);
+    for function in &template.functions {
+        let reads = read_by(&function.binary);
+        let given: BTreeSet<String> =
+            function.environment.keys().filter(|name| is_variable(name)).cloned().collect();
+        assert!(!given.contains(never), "{}", function.binary);
+        for name in &given {
+            assert!(reads.contains(name), "{} is given {name}, which it does not read", function.binary);
+        }
+        // `docs` builds on the open part of the edge, which reads nothing.
+        for name in reads.iter().filter(|name| *name != never && !optional.contains(&name.as_str())) {
+            let open = function.binary == "docs" && name == "SESSION_SECRET_ID";
+            assert!(open || given.contains(name), "{} reads {name}, which it is not given", function.binary);
+        }
+    }
+}
+
+#[test]
+fn queues_and_streams_are_wired_as_the_code_relies_on() {
+    let text = std::fs::read_to_string(testkit::template()).unwrap();
+    assert!(text.contains(store::keys::EVENT_PREFIX), "the stream filter selects events by their prefix");
+    assert_eq!(text.matches("ReportBatchItemFailures").count(), 2);
+    assert!(!text.contains("WEBHOOK_ALLOW_LOOPBACK"));
+    let template = template();
+    let jobs = template.queue("WebhookJobsQueue").unwrap();
+    assert!(jobs.redrive.is_some(), "our faults end in a queue of their own");
+    let activity = template.table("ActivityTable").unwrap();
+    assert!(activity.stream.is_some());
+    let indexes: BTreeSet<&str> = activity.indexes.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(indexes, BTreeSet::from([store::keys::BY_ENDPOINT, store::keys::BY_STATE]));
+}

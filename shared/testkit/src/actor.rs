@@ -1,0 +1,159 @@
+//! Who calls the API.
+
+use axum::Router;
+use axum::body::Body;
+use http::{HeaderMap, Method, Request, StatusCode, header};
+use http_body_util::BodyExt as _;
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+/// A caller with credentials of its own, or none.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    router: Router,
+    token: Option<String>,
+    headers: Vec<(&'static str, String)>,
+    about: Value,
+}
+
+/// What the API answered.
+#[derive(Debug, Clone)]
+pub struct Response {
+    /// The request, for messages.
+    pub request: String,
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, null when it is empty or not JSON.
+    pub json: Value,
+    /// The body as it came.
+    pub body: String,
+}
+
+impl Actor {
+    pub(crate) fn new(router: Router, token: Option<String>) -> Self {
+        Self { router, token, headers: Vec::new(), about: Value::Null }
+    }
+
+    pub(crate) fn about(mut self, about: Value) -> Self {
+        self.about = about;
+        self
+    }
+
+    /// The answer that made this actor: a sign-up or a key.
+    #[must_use]
+    pub fn json(&self) -> &Value {
+        &self.about
+    }
+
+    /// A text in the answer that made this actor.
+    #[must_use]
+    pub fn text(&self, pointer: &str) -> String {
+        self.about.pointer(pointer).and_then(Value::as_str).expect("is a text").to_owned()
+    }
+
+    /// The credential.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        self.token.as_deref().expect("has a credential")
+    }
+
+    /// The same caller with another credential.
+    #[must_use]
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    /// The same caller, sending a header with each request.
+    #[must_use]
+    pub fn with(&self, name: &'static str, value: impl Into<String>) -> Self {
+        let mut other = self.clone();
+        other.headers.push((name, value.into()));
+        other
+    }
+
+    /// GET.
+    pub async fn get(&self, path: &str) -> Response {
+        self.send(Method::GET, path, Body::empty(), false).await
+    }
+
+    /// DELETE.
+    pub async fn delete(&self, path: &str) -> Response {
+        self.send(Method::DELETE, path, Body::empty(), false).await
+    }
+
+    /// POST of a JSON document.
+    pub async fn post(&self, path: &str, body: Value) -> Response {
+        self.send(Method::POST, path, Body::from(body.to_string()), true).await
+    }
+
+    /// Any request with any body, declared as JSON.
+    pub async fn raw(&self, method: Method, path: &str, body: impl Into<Body>) -> Response {
+        self.send(method, path, body.into(), true).await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Body, json: bool) -> Response {
+        let described = format!("{method} {path}");
+        let mut request = Request::builder().method(method).uri(path);
+        if json {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
+        let request = request.body(body).expect("the request is well-formed");
+        let response = self.router.clone().oneshot(request).await.expect("the router answers");
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.expect("the body can be read").to_bytes();
+        Response {
+            request: described,
+            status: parts.status,
+            headers: parts.headers,
+            json: serde_json::from_slice(&body).unwrap_or_default(),
+            body: String::from_utf8_lossy(&body).into_owned(),
+        }
+    }
+}
+
+impl Response {
+    /// The answer, if it has this status.
+    #[track_caller]
+    #[must_use]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}: {}", self.request, self.body);
+        self
+    }
+
+    /// The answer, if it is the problem with this code, as the contract has problems.
+    #[track_caller]
+    #[must_use]
+    pub fn expect_problem(self, status: u16, code: &str) -> Self {
+        let answer = self.expect(status);
+        let content_type = answer.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        assert_eq!(content_type, Some("application/problem+json"), "{}", answer.request);
+        assert_eq!(answer.text("/code"), code, "{}: {}", answer.request, answer.body);
+        assert_eq!(answer.json["status"], status, "{}", answer.body);
+        for member in ["/type", "/title", "/detail", "/instance", "/request_id"] {
+            assert!(!answer.text(member).is_empty(), "{}: {member}", answer.request);
+        }
+        answer
+    }
+
+    /// A text in the body.
+    #[track_caller]
+    #[must_use]
+    pub fn text(&self, pointer: &str) -> String {
+        let text = self.json.pointer(pointer).and_then(Value::as_str);
+        text.unwrap_or_else(|| panic!("{}: no text at {pointer}: {}", self.request, self.body)).to_owned()
+    }
+
+    /// A header.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}

@@ -1,0 +1,88 @@
+//! A receiver of webhooks: a real HTTP server on loopback.
+
+use std::sync::{Arc, Mutex};
+
+use artisan_local::server;
+use artisan_local::shutdown::{self, Trigger};
+use axum::Router;
+use axum::extract::State;
+use axum::routing::post;
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use tokio::net::TcpListener;
+
+/// A webhook that came in.
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+}
+
+impl Webhook {
+    /// A header, as text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The body as JSON.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).expect("the body is JSON")
+    }
+}
+
+type Answer = Arc<dyn Fn(usize) -> u16 + Send + Sync>;
+
+/// Receives webhooks and answers each with the status that its number (0 for the first) calls for.
+pub struct Receiver {
+    url: String,
+    received: Arc<Mutex<Vec<Webhook>>>,
+    _stop: Trigger,
+}
+
+impl Receiver {
+    /// A receiver that takes everything.
+    pub async fn start() -> Self {
+        Self::answering(|_| 204).await
+    }
+
+    /// A receiver that answers as told.
+    pub async fn answering(answer: impl Fn(usize) -> u16 + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
+        let url = format!("http://{}/hook", listener.local_addr().expect("it has an address"));
+        let received: Arc<Mutex<Vec<Webhook>>> = Arc::default();
+        let answer: Answer = Arc::new(answer);
+        let router = Router::new().route("/hook", post(take)).with_state((Arc::clone(&received), answer));
+        let (stop, stopped) = shutdown::channel();
+        tokio::spawn(server::serve(listener, router, stopped));
+        Self { url, received, _stop: stop }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What has come in, first to last.
+    #[must_use]
+    pub fn received(&self) -> Vec<Webhook> {
+        self.received.lock().expect("nobody panicked").clone()
+    }
+}
+
+async fn take(
+    State((received, answer)): State<(Arc<Mutex<Vec<Webhook>>>, Answer)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
+    let number = {
+        let mut received = received.lock().expect("nobody panicked");
+        received.push(Webhook { headers, body });
+        received.len() - 1
+    };
+    StatusCode::from_u16(answer(number)).expect("a status")
+}
