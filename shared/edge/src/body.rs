@@ -56,18 +56,23 @@ async fn read(request: Request) -> Result<Bytes, Refused> {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    if !bytes.trim_ascii_start().starts_with(b"{") {
-        // serde would take an array for a struct, field by field.
-        serde_json::from_slice::<IgnoredAny>(bytes).map_err(|error| describe("", &error))?;
-        return Err(Problem::invalid("", "type", "must be an object"));
-    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let pointer = pointer(error.path());
-        describe(&pointer, error.inner())
-    })?;
-    deserializer.end().map_err(|error| describe("", &error))?;
-    Ok(value)
+    let read = serde_path_to_error::deserialize(&mut deserializer)
+        .map_err(|error| (pointer(error.path()), error.into_inner()))
+        .and_then(|value| deserializer.end().map(|()| value).map_err(|error| (String::new(), error)));
+    // serde would take an array for a struct, field by field.
+    let is_object = bytes.trim_ascii_start().starts_with(b"{");
+    match read {
+        Ok(value) if is_object => Ok(value),
+        read => {
+            // What is not JSON at all is that first, whichever of its fields was looked at before.
+            serde_json::from_slice::<IgnoredAny>(bytes).map_err(|error| describe("", &error))?;
+            Err(match read {
+                Err((pointer, error)) if is_object => describe(&pointer, &error),
+                _ => Problem::invalid("", "type", "must be an object"),
+            })
+        }
+    }
 }
 
 /// The RFC 6901 pointer for a path into the body.

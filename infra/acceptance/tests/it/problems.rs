@@ -20,7 +20,7 @@ async fn what_is_not_json_is_malformed() {
     let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
     for path in POSTS {
-        for body in ["", "{", "nonsense", "{\"name\":}", "[1,", "\u{0}"] {
+        for body in ["", "{", "nonsense", "{\"name\":}", "[1,", "\u{0}", "{} {}"] {
             let _ = admin.raw(Method::POST, path, body).await.expect_problem(400, "malformed_request");
         }
         for body in ["[]", "5", "null", "\"x\"", "true"] {
