@@ -103,7 +103,7 @@ pub fn banner(
   Artisan is running.
 
     API            http://localhost:{port}
-    Documentation  http://localhost:{port}/docs
+    OpenAPI        http://localhost:{port}/openapi.json
     Inbox          http://localhost:{port}/_local/inbox    (shows webhooks sent to it)
     AWS endpoint   http://127.0.0.1:{}    (AWS_ENDPOINT_URL for other processes)
     State          {}

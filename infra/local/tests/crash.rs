@@ -1,0 +1,172 @@
+//! The platform killed with SIGKILL between an accepted event and its delivery: nothing that was accepted is lost.
+
+#![cfg(unix)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what cannot go on fails the test"
+)]
+
+use std::collections::BTreeSet;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use artisan_local::{server, shutdown};
+use axum::Router;
+use axum::extract::State;
+use axum::routing::post;
+use serde_json::{Value, json};
+
+const KILLS: usize = 40;
+/// Far more than any step takes; only a platform that is broken is waited for this long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The running platform, killed when dropped.
+struct Running(Child);
+
+impl Running {
+    fn start(port: u16, data: &Path) -> Self {
+        let child = Command::new(env!("CARGO_BIN_EXE_artisan-local"))
+            .args(["--port", &port.to_string(), "--data-dir"])
+            .arg(data)
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the platform starts");
+        Self(child)
+    }
+
+    /// SIGKILL: no handler runs, nothing is flushed.
+    fn kill(&mut self) {
+        self.0.kill().expect("it runs");
+        self.0.wait().expect("it ends");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Two neighbouring free ports, as the platform takes them.
+fn free_ports() -> u16 {
+    for _ in 0..50 {
+        let first = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = first.local_addr().unwrap().port();
+        if port < 65_000 && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no two free ports side by side");
+}
+
+async fn until<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = condition().await {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "{what} did not happen");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[derive(Clone)]
+struct Api {
+    http: reqwest::Client,
+    base: String,
+}
+
+impl Api {
+    /// The answer to a POST; `None` when the platform was not there to give one.
+    async fn post(&self, path: &str, token: &str, body: Value) -> Option<(u16, Value)> {
+        let request = self.http.post(format!("{}{path}", self.base)).bearer_auth(token);
+        let answer = request.header("content-type", "application/json").body(body.to_string()).send().await.ok()?;
+        let status = answer.status().as_u16();
+        Some((status, serde_json::from_slice(&answer.bytes().await.ok()?).unwrap_or_default()))
+    }
+
+    async fn ready(&self) {
+        until("a start", async || self.http.get(format!("{}/health", self.base)).send().await.ok()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_accepted_event_is_delivered_however_often_the_platform_is_killed() {
+    let received: Arc<Mutex<Vec<String>>> = Arc::default();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hook = format!("http://{}/hook", listener.local_addr().unwrap());
+    let router = Router::new()
+        .route(
+            "/hook",
+            post(async |State(received): State<Arc<Mutex<Vec<String>>>>, body: String| {
+                let event: Value = serde_json::from_str(&body).unwrap();
+                received.lock().unwrap().push(event["data"]["id"].as_str().unwrap().to_owned());
+            }),
+        )
+        .with_state(Arc::clone(&received));
+    let (_stop, stopped) = shutdown::channel();
+    tokio::spawn(server::serve(listener, router, stopped));
+
+    let data = tempfile::tempdir().unwrap();
+    let port = free_ports();
+    let api = Api { http: reqwest::Client::new(), base: format!("http://127.0.0.1:{port}") };
+    let mut platform = Running::start(port, data.path());
+    api.ready().await;
+    let sign_up = json!({
+        "organization_name": "Acme", "name": "Ada",
+        "email": "ada@example.com", "password": "correct horse battery staple",
+    });
+    let (_, session) = api.post("/api/auth/signup", "", sign_up).await.unwrap();
+    let token = session["access_token"].as_str().unwrap().to_owned();
+    let endpoint = json!({"url": hook, "events": ["lead.replied"]});
+    assert_eq!(api.post("/api/admin/webhooks", &token, endpoint).await.unwrap().0, 201);
+    let (_, key) = api.post("/api/admin/api-keys", &token, json!({"name": "crash"})).await.unwrap();
+    let key = key["key"].as_str().unwrap().to_owned();
+    let (_, lead) = api.post("/v1/leads", &key, json!({"email": "lead@example.com"})).await.unwrap();
+    let replies = format!("/v1/leads/{}/replies", lead["id"].as_str().unwrap());
+
+    let mut accepted = BTreeSet::new();
+    let mut killed_before_delivery = 0;
+    // A fixed sequence, so that a failure can be seen again: kills fall 0 to 15 ms after the answer.
+    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+    for _ in 0..KILLS {
+        // A few events at once, so that the kill finds them at different places between table and receiver.
+        for number in 0..3 {
+            let reply = json!({"message": format!("reply {number}")});
+            let (status, body) = api.post(&replies, &key, reply).await.expect("the platform is up");
+            assert_eq!(status, 201, "{body}");
+            accepted.insert(body["id"].as_str().unwrap().to_owned());
+        }
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        tokio::time::sleep(Duration::from_micros(seed % 15_000)).await;
+        platform.kill();
+        let arrived: BTreeSet<String> = received.lock().unwrap().iter().cloned().collect();
+        killed_before_delivery += usize::from(!accepted.is_subset(&arrived));
+        platform = Running::start(port, data.path());
+        api.ready().await;
+    }
+    until("the delivery of every accepted event", async || {
+        let arrived: BTreeSet<String> = received.lock().unwrap().iter().cloned().collect();
+        accepted.is_subset(&arrived).then_some(())
+    })
+    .await;
+    let arrived = received.lock().unwrap().clone();
+    let distinct: BTreeSet<_> = arrived.iter().cloned().collect();
+    assert_eq!(distinct, accepted, "nothing arrives that was not accepted");
+    assert!(killed_before_delivery > 0, "no kill came before a delivery, so nothing was tested");
+    println!(
+        "{KILLS} kills, {killed_before_delivery} of them before a delivery: {} events accepted, {} delivered, {} again",
+        accepted.len(),
+        distinct.len(),
+        arrived.len() - distinct.len(),
+    );
+}
