@@ -54,7 +54,10 @@ impl Draft {
         };
         let rate_limit_per_hour = self.rate_limit_per_hour.unwrap_or(DEFAULT_RATE_LIMIT);
         if !(1..=LARGEST_RATE_LIMIT).contains(&rate_limit_per_hour) {
-            faults.note("/rate_limit_per_hour", Fault::new("range", format!("must be 1 to {LARGEST_RATE_LIMIT}")));
+            faults.note(
+                "/rate_limit_per_hour",
+                Fault::new("range", format!("must be 1 to {LARGEST_RATE_LIMIT}")),
+            );
         }
         if self.expires_at.is_some_and(|at| at <= now) {
             faults.note("/expires_at", Fault::new("range", "must be in the future"));
@@ -84,7 +87,8 @@ fn scopes(names: &[String], faults: &mut Faults) -> Vec<Permission> {
         .filter_map(|(index, name)| {
             let permission = Permission::parse(name);
             if permission.is_none() {
-                faults.note(format!("/scopes/{index}"), Fault::new("value", "is not the name of a permission"));
+                faults
+                    .note(format!("/scopes/{index}"), Fault::new("value", "is not the name of a permission"));
             }
             permission
         })
@@ -96,7 +100,8 @@ fn scopes(names: &[String], faults: &mut Faults) -> Vec<Permission> {
 
 fn cidrs(texts: &[String], faults: &mut Faults) -> Vec<String> {
     if texts.len() > MOST_CIDRS {
-        faults.note("/allowed_cidrs", Fault::new("length", format!("must name at most {MOST_CIDRS} networks")));
+        faults
+            .note("/allowed_cidrs", Fault::new("length", format!("must name at most {MOST_CIDRS} networks")));
     }
     let mut networks = Vec::with_capacity(texts.len());
     for (index, text) in texts.iter().enumerate().take(MOST_CIDRS) {

@@ -6,8 +6,8 @@ use access::{CallerKind, Known};
 use axum::http::StatusCode;
 use clock::Timestamp;
 use edge::{
-    Authorized, Committed, Context, Edge, IdempotencyKey, IdempotencyParameter, IfMatch, IfMatchParameter, Json,
-    PageParameters, Paging, PathId, Problems, Refused, Reply,
+    Authorized, Committed, Context, Edge, IdempotencyKey, IdempotencyParameter, IfMatch, IfMatchParameter,
+    Json, PageParameters, Paging, PathId, Problems, Refused, Reply,
 };
 use ids::{KeyId, OrganizationId, WorkspaceId, kind};
 use problem::Problem;
@@ -143,7 +143,8 @@ impl ApiKeyBody {
     responses((status = 201, description = "Created", body = CreatedApiKey<'static>), Problems)
 )]
 async fn create(caller: Authorized<ApiKeysWrite>, key: IdempotencyKey, body: Json<CreateApiKey>) -> Reply {
-    let CreateApiKey { name, scopes, mode, workspace_id, expires_at, rate_limit_per_hour, allowed_cidrs } = body.value;
+    let CreateApiKey { name, scopes, mode, workspace_id, expires_at, rate_limit_per_hour, allowed_cidrs } =
+        body.value;
     let draft = Draft { name, scopes, mode, workspace_id, expires_at, rate_limit_per_hour, allowed_cidrs };
     let (creator, now) = (&caller.context.caller.known, caller.context.request.now);
     let new = draft.check(creator, now)?;
@@ -177,10 +178,15 @@ async fn list(caller: Authorized<ApiKeysRead>, paging: Paging) -> Reply {
     let uses = caller.context.tenant().last_uses(&page.items).await?;
     let mut uses = uses.into_iter();
     let known = &caller.context.caller.known;
-    paging.show(&confines, &page, |last| last.id.to_string(), |key| {
-        let last_used_at = uses.next().flatten();
-        visible(known, key).then(|| ApiKeyBody::of(key, last_used_at))
-    })
+    paging.show(
+        &confines,
+        &page,
+        |last| last.id.to_string(),
+        |key| {
+            let last_used_at = uses.next().flatten();
+            visible(known, key).then(|| ApiKeyBody::of(key, last_used_at))
+        },
+    )
 }
 
 fn visible(known: &Known, key: &ApiKey) -> bool {

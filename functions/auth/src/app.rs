@@ -6,8 +6,8 @@ use ids::{Ids, OrganizationId, SessionId, UserId};
 use input::{Faults, Text};
 use problem::Problem;
 use store::{
-    Actor, AuditRecord, Change, Identity, IdentityMembership, Member, MemberStatus, Organization, Plan, Role, Session,
-    SessionCredential, StoreError, Workspace,
+    Actor, AuditRecord, Change, Identity, IdentityMembership, Member, MemberStatus, Organization, Plan, Role,
+    Session, SessionCredential, StoreError, Workspace,
 };
 
 use crate::password;
@@ -25,14 +25,23 @@ impl SignUp {
     ///
     /// # Errors
     /// 422 with every fault.
-    pub(crate) fn check(organization_name: &str, name: &str, email: &str, secret: &str) -> Result<Self, Problem> {
+    pub(crate) fn check(
+        organization_name: &str,
+        name: &str,
+        email: &str,
+        secret: &str,
+    ) -> Result<Self, Problem> {
         let mut faults = Faults::default();
         let organization_name = faults.take("/organization_name", Text::up_to(100).check(organization_name));
         let name = faults.take("/name", Text::up_to(100).check(name));
         let address = faults.take("/email", input::email(email));
         faults.take("/password", password::check(secret, email));
         let checked = organization_name.zip(name).zip(address);
-        faults.finish(checked.map(|((organization_name, name), email)| Self { organization_name, name, email }))
+        faults.finish(checked.map(|((organization_name, name), email)| Self {
+            organization_name,
+            name,
+            email,
+        }))
     }
 }
 
@@ -57,7 +66,12 @@ impl SignUp {
                 created_at: now,
                 updated_at: now,
             },
-            workspace: Workspace { id: ids.next(), name: "Default".to_owned(), created_at: now, updated_at: now },
+            workspace: Workspace {
+                id: ids.next(),
+                name: "Default".to_owned(),
+                created_at: now,
+                updated_at: now,
+            },
             admin: Member {
                 user_id,
                 email: self.email.clone(),
@@ -222,7 +236,9 @@ mod tests {
 
     #[test]
     fn every_fault_of_a_sign_up_is_told_at_once() {
-        let Err(Problem::Invalid { errors }) = SignUp::check("", " ", "nobody", "short") else { panic!("accepted") };
+        let Err(Problem::Invalid { errors }) = SignUp::check("", " ", "nobody", "short") else {
+            panic!("accepted")
+        };
         let pointers: Vec<_> = errors.iter().map(|error| error.pointer.as_str()).collect();
         assert_eq!(pointers, ["/organization_name", "/name", "/email", "/password"]);
     }

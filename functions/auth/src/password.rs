@@ -35,7 +35,10 @@ fn hasher() -> Option<Argon2<'static>> {
 /// A fault when it is too short, too long, or is the e-mail address.
 pub(crate) fn check(password: &str, email: &str) -> Result<(), Fault> {
     if password.chars().count() < SHORTEST || password.len() > LONGEST {
-        return Err(Fault::new("length", format!("must have at least {SHORTEST} characters and at most {LONGEST} bytes")));
+        return Err(Fault::new(
+            "length",
+            format!("must have at least {SHORTEST} characters and at most {LONGEST} bytes"),
+        ));
     }
     if password.trim().eq_ignore_ascii_case(email.trim()) {
         return Err(Fault::new("value", "must not be the e-mail address"));

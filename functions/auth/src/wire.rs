@@ -4,13 +4,16 @@ use access::session::{ACCESS_TOKEN_LIFE, REQUESTS_PER_HOUR, RefreshToken};
 use axum::extract::State;
 use axum::http::StatusCode;
 use edge::{
-    Committed, Edge, Idempotency, IdempotencyKey, IdempotencyParameter, Json, Person, Problems, Refused, Reply,
-    RequestInfo,
+    Committed, Edge, Idempotency, IdempotencyKey, IdempotencyParameter, Json, Person, Problems, Refused,
+    Reply, RequestInfo,
 };
 use ids::{OrganizationId, UserId, WorkspaceId};
 use problem::Problem;
 use serde::{Deserialize, Serialize};
-use store::{Actor, AuditRecord, Change, CommitError, Identity, Member, MemberStatus, Organization, Plan, Role, Tenant, Workspace};
+use store::{
+    Actor, AuditRecord, Change, CommitError, Identity, Member, MemberStatus, Organization, Plan, Role,
+    Tenant, Workspace,
+};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -131,7 +134,11 @@ impl Me {
             },
             workspaces: workspaces
                 .into_iter()
-                .map(|(workspace, role)| WorkspaceBody { id: workspace.id, name: workspace.name.clone(), role })
+                .map(|(workspace, role)| WorkspaceBody {
+                    id: workspace.id,
+                    name: workspace.name.clone(),
+                    role,
+                })
                 .collect(),
         }
     }
@@ -200,7 +207,8 @@ async fn sign_up(
     let session = app::session(&founding.admin, organization, &refresh, request.now);
     let actor = app::person(founding.admin.user_id, &founding.admin.email);
     let about = ("organization", organization.to_string());
-    let change = founding.change(&session, record(&edge, &request, "organization.create", organization, actor, about))?;
+    let change = founding
+        .change(&session, record(&edge, &request, "organization.create", organization, actor, about))?;
     let me = Me::of(&founding.admin, &founding.organization, std::slice::from_ref(&founding.workspace));
     let signed_in = SignedIn { tokens: tokens(&edge, &refresh, &request)?, me: &me };
     let committed = Committed { status: StatusCode::CREATED, body: &signed_in, replayed: &me };
@@ -318,7 +326,8 @@ async fn refresh(State(edge): State<Edge>, request: RequestInfo, body: Json<Refr
         }
         Refresh::Valid => {
             let new = RefreshToken::generate(credential.session_id)?;
-            let change = app::rotate(credential.session_id, &old, &new, record("session.refresh"), request.now);
+            let change =
+                app::rotate(credential.session_id, &old, &new, record("session.refresh"), request.now);
             let reply = edge.commit_sign_in(&tenant, &request, change, &tokens(&edge, &new, &request)?).await;
             // Lost a race for the same token.
             reply.map_err(|refused| match refused {

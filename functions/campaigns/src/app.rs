@@ -21,11 +21,7 @@ impl NewCampaign {
     ///
     /// # Errors
     /// 422 with every fault.
-    pub(crate) fn check(
-        name: &str,
-        description: Option<&str>,
-        goal: Option<&str>,
-    ) -> Result<Self, Problem> {
+    pub(crate) fn check(name: &str, description: Option<&str>, goal: Option<&str>) -> Result<Self, Problem> {
         let mut faults = Faults::default();
         let text = |max| move |text: &str| Text::up_to(max).check(text);
         let name = faults.take("/name", Text::up_to(200).check(name));

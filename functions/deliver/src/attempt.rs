@@ -11,7 +11,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use ids::Ids;
 use jobs::DeliveryJob;
 use signing::{SigningSecret, header};
-use store::{Actor, Attempt, AuditRecord, Change, CommitError, Endpoint, ErrorClass, FieldChange, Refusal, Tenant};
+use store::{
+    Actor, Attempt, AuditRecord, Change, CommitError, Endpoint, ErrorClass, FieldChange, Refusal, Tenant,
+};
 
 use crate::Fault;
 
@@ -58,7 +60,11 @@ pub(crate) async fn make(
     Ok(judge(outcome, number, started_at, ids))
 }
 
-fn open_secret(secrets: &sealing::Key, endpoint: &Endpoint, job: &DeliveryJob) -> Result<SigningSecret, Fault> {
+fn open_secret(
+    secrets: &sealing::Key,
+    endpoint: &Endpoint,
+    job: &DeliveryJob,
+) -> Result<SigningSecret, Fault> {
     let context = Endpoint::secret_context(job.organization_id, endpoint.id);
     let envelope = STANDARD.decode(&endpoint.sealed_secret).map_err(|e| Fault::Secret(Box::new(e)))?;
     let plain = secrets.open_envelope(&context, &envelope).map_err(|e| Fault::Secret(Box::new(e)))?;
@@ -128,7 +134,12 @@ fn class(failure: Failure) -> ErrorClass {
 }
 
 /// Disables an endpoint that answered 410, on record. One that is no longer enabled is left as it is.
-pub(crate) async fn disable(tenant: &Tenant, endpoint: &Endpoint, now: Timestamp, ids: &Ids) -> Result<(), Fault> {
+pub(crate) async fn disable(
+    tenant: &Tenant,
+    endpoint: &Endpoint,
+    now: Timestamp,
+    ids: &Ids,
+) -> Result<(), Fault> {
     const REASON: &str = "the receiver answered 410 Gone";
     let record = AuditRecord {
         id: ids.next(),
@@ -195,7 +206,10 @@ mod tests {
     fn gone_and_retry_after_are_heeded() {
         assert_eq!(verdict(answer(410)).0, Verdict::Gone);
         for status in [429, 503] {
-            assert_eq!(verdict(answer(status)).0, Verdict::Failed { retry_after: Some(Duration::from_secs(9)) });
+            assert_eq!(
+                verdict(answer(status)).0,
+                Verdict::Failed { retry_after: Some(Duration::from_secs(9)) }
+            );
         }
     }
 

@@ -65,7 +65,8 @@ pub async fn handler(services: &Services) -> Result<Deliver, StartError> {
         .sealing_key(Purpose::WebhookSecrets)
         .map_err(|e| StartError::Client { what: "webhook secret key", source: Box::new(e) })?;
     let policy = Policy { allow_loopback: environment.parsed("WEBHOOK_ALLOW_LOOPBACK", false)? };
-    let sender = Sender::new(policy).map_err(|source| StartError::Client { what: "webhook sender", source })?;
+    let sender =
+        Sender::new(policy).map_err(|source| StartError::Client { what: "webhook sender", source })?;
     Ok(Deliver(Arc::new(Shared {
         store,
         queue: JobQueue::from_services(services)?,
@@ -124,7 +125,8 @@ impl Deliver {
     async fn work(&self, message: &SqsMessage) -> Result<Fate, Fault> {
         let job: DeliveryJob =
             serde_json::from_str(message.body.as_deref().unwrap_or_default()).map_err(Fault::Job)?;
-        let received_before = message.attributes.get("ApproximateReceiveCount").is_some_and(|count| count != "1");
+        let received_before =
+            message.attributes.get("ApproximateReceiveCount").is_some_and(|count| count != "1");
         let fate = self.deliver(&job, received_before).await?;
         if let Fate::Until(due) = fate {
             self.hide(message, due).await?;
@@ -229,9 +231,13 @@ async fn look(tenant: &Tenant, job: &DeliveryJob, now: Timestamp) -> Result<Look
         return Ok(Look::Fate(Fate::Done));
     };
     Ok(match (delivery.status, delivery.next_attempt_at) {
-        (DeliveryStatus::Succeeded | DeliveryStatus::Dead | DeliveryStatus::Cancelled, _) => Look::Fate(Fate::Done),
+        (DeliveryStatus::Succeeded | DeliveryStatus::Dead | DeliveryStatus::Cancelled, _) => {
+            Look::Fate(Fate::Done)
+        }
         (DeliveryStatus::Retrying, Some(due)) if due > now => Look::Fate(Fate::Until(due)),
-        (DeliveryStatus::Pending | DeliveryStatus::Retrying, _) => Look::Due { number: delivery.attempt_count + 1 },
+        (DeliveryStatus::Pending | DeliveryStatus::Retrying, _) => {
+            Look::Due { number: delivery.attempt_count + 1 }
+        }
     })
 }
 

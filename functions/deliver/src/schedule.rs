@@ -12,7 +12,12 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
 /// (`Retry-After`) is given it, within the same bound.
 ///
 /// The jitter follows from delivery and attempt, so that the same failure always leads to the same wait.
-pub(crate) fn delay(base: Duration, delivery: DeliveryId, number: u32, retry_after: Option<Duration>) -> Duration {
+pub(crate) fn delay(
+    base: Duration,
+    delivery: DeliveryId,
+    number: u32,
+    retry_after: Option<Duration>,
+) -> Duration {
     let doublings = number.saturating_sub(1).min(31);
     let plain = base.saturating_mul(1 << doublings).min(LONGEST);
     let permille = 900 + u32::from(noise(delivery, number)) % 201;
@@ -61,7 +66,8 @@ mod tests {
 
     #[test]
     fn jitter_uses_its_whole_range() {
-        let waits: Vec<_> = (0..=255).map(|seed| delay(MINUTE, id([seed; 16]), 1, None).as_millis()).collect();
+        let waits: Vec<_> =
+            (0..=255).map(|seed| delay(MINUTE, id([seed; 16]), 1, None).as_millis()).collect();
         assert!(waits.iter().min().unwrap() < &55_000 && waits.iter().max().unwrap() > &65_000);
     }
 }

@@ -54,7 +54,8 @@ pub(crate) async fn health(State(dependencies): State<Dependencies>) -> (StatusC
     let (tables, queue) = tokio::join!(tables, queue);
     let dependencies = vec![tables, queue];
     let well = dependencies.iter().all(|dependency| dependency.status == "ok");
-    let (code, status) = if well { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "down") };
+    let (code, status) =
+        if well { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "down") };
     (code, Json(Health { status, version: env!("CARGO_PKG_VERSION"), dependencies }))
 }
 

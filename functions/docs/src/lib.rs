@@ -32,7 +32,10 @@ pub async fn router(services: &Services) -> Result<Router, StartError> {
 }
 
 fn routes() -> OpenApiRouter<Dependencies> {
-    OpenApiRouter::new().routes(routes!(health::health)).routes(routes!(openapi_json)).routes(routes!(errors::errors))
+    OpenApiRouter::new()
+        .routes(routes!(health::health))
+        .routes(routes!(openapi_json))
+        .routes(routes!(errors::errors))
 }
 
 /// The function's part of the OpenAPI document.

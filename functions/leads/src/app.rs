@@ -80,7 +80,9 @@ fn custom(fields: BTreeMap<String, Value>) -> Result<BTreeMap<String, Value>, Fa
 
 fn out_of_range(value: &Value) -> bool {
     match value {
-        Value::Number(number) => number.as_f64().is_none_or(|n| n != 0.0 && !(1e-125..1e125).contains(&n.abs())),
+        Value::Number(number) => {
+            number.as_f64().is_none_or(|n| n != 0.0 && !(1e-125..1e125).contains(&n.abs()))
+        }
         Value::Array(values) => values.iter().any(out_of_range),
         Value::Object(fields) => fields.values().any(out_of_range),
         Value::Null | Value::Bool(_) | Value::String(_) => false,

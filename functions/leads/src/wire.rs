@@ -189,7 +189,8 @@ async fn reply(
     key: IdempotencyKey,
     body: Json<CreateReply>,
 ) -> Reply {
-    let (scope, ids, now) = (caller.workspace.scope(), caller.context.edge().ids(), caller.context.request.now);
+    let (scope, ids, now) =
+        (caller.workspace.scope(), caller.context.edge().ids(), caller.context.request.now);
     let lead = caller.workspace.lead(id).await?.ok_or(Refused(Problem::NotFound { what: "lead" }))?;
     let reply = app::reply(&lead, &body.value.message, body.value.channel.as_deref(), ids, now)?;
     let replied = app::replied(&lead, now);

@@ -128,10 +128,13 @@ fn headers(sent: BTreeMap<String, String>, faults: &mut Faults) -> BTreeMap<Stri
     let mut headers = BTreeMap::new();
     for (name, value) in sent {
         let name = name.to_ascii_lowercase();
-        let reserved =
-            RESERVED.contains(&name.as_str()) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        let reserved = RESERVED.contains(&name.as_str())
+            || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
         if HeaderName::try_from(name.as_str()).is_err() || name.len() > 64 {
-            faults.note("/headers", Fault::new("format", "names must be HTTP header names of up to 64 characters"));
+            faults.note(
+                "/headers",
+                Fault::new("format", "names must be HTTP header names of up to 64 characters"),
+            );
         } else if reserved {
             faults.note(format!("/headers/{name}"), Fault::new("value", "is a header that we set ourselves"));
         } else if HeaderValue::try_from(value.as_str()).is_err() || value.len() > LONGEST_HEADER {
@@ -240,7 +243,9 @@ mod tests {
     #[test]
     fn a_customer_can_add_headers_but_not_ours() {
         assert_eq!(faults_of_headers(&[("X-Team", "sales"), ("Authorization", "Bearer t")]), 0);
-        for name in ["Host", "Content-Length", "webhook-id", "X-Artisan-Signature", "Transfer-Encoding", "a b", ""] {
+        for name in
+            ["Host", "Content-Length", "webhook-id", "X-Artisan-Signature", "Transfer-Encoding", "a b", ""]
+        {
             assert_eq!(faults_of_headers(&[(name, "x")]), 1, "{name}");
         }
         assert_eq!(faults_of_headers(&[("x-a", "line\r\nbreak")]), 1);

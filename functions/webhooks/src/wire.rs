@@ -8,8 +8,8 @@ use axum::Extension;
 use axum::http::StatusCode;
 use clock::Timestamp;
 use edge::{
-    Authorized, Committed, Context, Edge, IdempotencyKey, IdempotencyParameter, IfMatch, IfMatchParameter, Json,
-    PageParameters, Paging, PathId, Problems, Refused, Reply,
+    Authorized, Committed, Context, Edge, IdempotencyKey, IdempotencyParameter, IfMatch, IfMatchParameter,
+    Json, PageParameters, Paging, PathId, Problems, Refused, Reply,
 };
 use events::EventType;
 use ids::{AttemptId, DeliveryId, EndpointId, EventId, WorkspaceId, kind};
@@ -273,9 +273,12 @@ async fn list(caller: Authorized<WebhooksRead>, paging: Paging) -> Reply {
     let confines = caller.confines();
     let page = caller.context.tenant().endpoints(&paging.page(&confines)?).await?;
     let known = &caller.context.caller.known;
-    paging.show(&confines, &page, |last| last.id.to_string(), |endpoint| {
-        visible(known, endpoint).then(|| EndpointBody::from(endpoint))
-    })
+    paging.show(
+        &confines,
+        &page,
+        |last| last.id.to_string(),
+        |endpoint| visible(known, endpoint).then(|| EndpointBody::from(endpoint)),
+    )
 }
 
 /// The endpoint, if it is the caller's to see.
@@ -332,7 +335,12 @@ async fn deliveries(
     let confines = caller.confines();
     let endpoint = find(&caller.context, id).await?;
     let page = caller.context.tenant().deliveries_to(endpoint.id, &paging.page(&confines)?).await?;
-    paging.show(&confines, &page, |last| last.id.to_string(), |delivery| Some(DeliveryBody::of(delivery, None)))
+    paging.show(
+        &confines,
+        &page,
+        |last| last.id.to_string(),
+        |delivery| Some(DeliveryBody::of(delivery, None)),
+    )
 }
 
 /// Whether a delivery is the caller's to see: by its workspace. One whose endpoint is of another mode has been

@@ -87,7 +87,8 @@ impl Api {
     /// The answer to a POST; `None` when the platform was not there to give one.
     async fn post(&self, path: &str, token: &str, body: Value) -> Option<(u16, Value)> {
         let request = self.http.post(format!("{}{path}", self.base)).bearer_auth(token);
-        let answer = request.header("content-type", "application/json").body(body.to_string()).send().await.ok()?;
+        let answer =
+            request.header("content-type", "application/json").body(body.to_string()).send().await.ok()?;
         let status = answer.status().as_u16();
         Some((status, serde_json::from_slice(&answer.bytes().await.ok()?).unwrap_or_default()))
     }

@@ -69,7 +69,9 @@ impl PlainKey {
         }
         let (body, sum) = text.split_at(text.len() - CHECKSUM_LENGTH);
         // The checksum is no secret, so there is nothing that the time of this comparison could give away.
-        if checksum(body) != sum || !body.bytes().skip(prefix(mode).len()).all(|byte| ALPHABET.contains(&byte)) {
+        if checksum(body) != sum
+            || !body.bytes().skip(prefix(mode).len()).all(|byte| ALPHABET.contains(&byte))
+        {
             return Err(NotAKey);
         }
         Ok(Self { text: SecretString::from(text), mode })

@@ -9,7 +9,8 @@ use clock::Timestamp;
 use ids::{KeyId, OrganizationId, SessionId, UserId, WorkspaceId};
 use ipnet::IpNet;
 use store::{
-    Actor, Admission, KeyCredential, Mode, Quota, Role, SessionCredential, Store, StoreError, Tenant, WorkspaceRole,
+    Actor, Admission, KeyCredential, Mode, Quota, Role, SessionCredential, Store, StoreError, Tenant,
+    WorkspaceRole,
 };
 
 use crate::api_key::PlainKey;
@@ -71,7 +72,9 @@ impl Known {
     #[must_use]
     pub fn actor(&self) -> Actor {
         match &self.kind {
-            CallerKind::Key { id, .. } => Actor { r#type: "api_key".to_owned(), id: id.to_string(), email: None },
+            CallerKind::Key { id, .. } => {
+                Actor { r#type: "api_key".to_owned(), id: id.to_string(), email: None }
+            }
             CallerKind::Person { id, email, .. } => {
                 Actor { r#type: "user".to_owned(), id: id.to_string(), email: Some(email.clone()) }
             }
@@ -94,7 +97,8 @@ impl Known {
             CallerKind::Key { workspace: Some(own), .. } => (*own == workspace).then_some(self.scopes),
             CallerKind::Key { workspace: None, .. } => Some(self.scopes),
             CallerKind::Person { role, workspace_roles, .. } => {
-                let here = workspace_roles.iter().find(|held| held.workspace_id == workspace).map(|held| held.role);
+                let here =
+                    workspace_roles.iter().find(|held| held.workspace_id == workspace).map(|held| held.role);
                 let grants = [*role, here].into_iter().flatten().map(Grants::of_role);
                 grants.reduce(Grants::and)
             }
@@ -169,11 +173,17 @@ impl Gate {
     ///
     /// # Errors
     /// [`Turned`] says why not.
-    pub async fn admit(&self, authorization: Option<&str>, from: IpAddr, now: Timestamp) -> Result<Caller, Turned> {
+    pub async fn admit(
+        &self,
+        authorization: Option<&str>,
+        from: IpAddr,
+        now: Timestamp,
+    ) -> Result<Caller, Turned> {
         let credential = authorization.and_then(bearer).ok_or(Turned::Unauthenticated)?;
         if credential.starts_with("sk_") {
             let key = PlainKey::parse(credential).map_err(|_| Turned::Unauthenticated)?;
-            let admission = self.store.admit_key(&key.hash(), now, &from.to_string()).await.map_err(Turned::Store)?;
+            let admission =
+                self.store.admit_key(&key.hash(), now, &from.to_string()).await.map_err(Turned::Store)?;
             let (credential, quota) = decide(admission, known_key)?;
             if !may_come_from(&credential.allowed_cidrs, from) {
                 return Err(Turned::IpNotAllowed(known_key(credential)));
@@ -184,7 +194,8 @@ impl Gate {
             InvalidToken::NotOurs => Turned::Unauthenticated,
             InvalidToken::Expired => Turned::TokenExpired,
         })?;
-        let admission = self.store.admit_session(session, now, &from.to_string()).await.map_err(Turned::Store)?;
+        let admission =
+            self.store.admit_session(session, now, &from.to_string()).await.map_err(Turned::Store)?;
         let (credential, quota) = decide(admission, known_person)?;
         Ok(self.let_in(known_person(credential), quota))
     }
@@ -248,7 +259,8 @@ fn known_person(credential: SessionCredential) -> Known {
 /// Whether an address is on the allow-list; an IPv4 address in IPv6 clothing counts as what it is.
 fn may_come_from(allowed: &[String], from: IpAddr) -> bool {
     let from = from.to_canonical();
-    allowed.is_empty() || allowed.iter().filter_map(|cidr| cidr.parse::<IpNet>().ok()).any(|net| net.contains(&from))
+    allowed.is_empty()
+        || allowed.iter().filter_map(|cidr| cidr.parse::<IpNet>().ok()).any(|net| net.contains(&from))
 }
 
 #[cfg(test)]

@@ -108,9 +108,8 @@ impl Permission {
     /// Reads a permission's name; `None` when there is none of that name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        Self::all().find(|permission| {
-            name.split_once(':') == Some((permission.0.name(), permission.1.name()))
-        })
+        Self::all()
+            .find(|permission| name.split_once(':') == Some((permission.0.name(), permission.1.name())))
     }
 
     const fn bit(self) -> u64 {
@@ -183,7 +182,9 @@ fn holds(role: Role, Permission(resource, action): Permission) -> bool {
             | R::Webhooks
             | R::Analytics,
         ) => action == Action::Read,
-        (Role::Member, R::Campaigns | R::Leads | R::Meetings) => matches!(action, Action::Read | Action::Write),
+        (Role::Member, R::Campaigns | R::Leads | R::Meetings) => {
+            matches!(action, Action::Read | Action::Write)
+        }
         (
             Role::Member,
             R::Organization
@@ -245,7 +246,13 @@ mod tests {
                 .map(|action| &action.name()[..1])
                 .collect::<String>()
         };
-        let columns = [Resource::ApiKeys, Resource::Webhooks, Resource::Leads, Resource::Analytics, Resource::AuditLogs];
+        let columns = [
+            Resource::ApiKeys,
+            Resource::Webhooks,
+            Resource::Leads,
+            Resource::Analytics,
+            Resource::AuditLogs,
+        ];
         let table = [
             (Role::Admin, ["rwd", "rwd", "rwd", "r", "re"]),
             (Role::Manager, ["r", "r", "rwd", "r", ""]),
@@ -255,7 +262,9 @@ mod tests {
         for (role, expected) in table {
             assert_eq!(columns.map(|column| row(role, column)), expected, "{role:?}");
         }
-        for resource in [Resource::Organization, Resource::Domains, Resource::Sso, Resource::Workspaces, Resource::Users] {
+        for resource in
+            [Resource::Organization, Resource::Domains, Resource::Sso, Resource::Workspaces, Resource::Users]
+        {
             for role in [Role::Admin, Role::Manager, Role::Member, Role::ReadOnly] {
                 assert_eq!(row(role, resource), row(role, Resource::ApiKeys), "{role:?} {resource:?}");
             }

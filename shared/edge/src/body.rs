@@ -106,7 +106,8 @@ fn describe(pointer: &str, error: &serde_json::Error) -> Problem {
             if let Some(name) = quoted(&message, "unknown field `") {
                 // serde_path_to_error already points at the field itself.
                 let at = format!("/{}", escape(name));
-                let pointer = if pointer.ends_with(&at) { pointer.to_owned() } else { format!("{pointer}{at}") };
+                let pointer =
+                    if pointer.ends_with(&at) { pointer.to_owned() } else { format!("{pointer}{at}") };
                 return Problem::invalid(pointer, "unknown_field", "there is no such field");
             }
             if let Some(name) = quoted(&message, "missing field `") {
@@ -181,7 +182,10 @@ mod tests {
     #[test]
     fn what_is_not_json_is_malformed() {
         for body in ["", "{", "nonsense", r#"{"name":"x"} trailing"#, "\u{0}"] {
-            assert!(matches!(parse::<Sample>(body.as_bytes()), Err(Problem::MalformedRequest { .. })), "{body}");
+            assert!(
+                matches!(parse::<Sample>(body.as_bytes()), Err(Problem::MalformedRequest { .. })),
+                "{body}"
+            );
         }
         let deep = format!("{}1{}", r#"{"name":"#.repeat(10_000), "}".repeat(10_000));
         assert!(parse::<serde_json::Value>(deep.as_bytes()).is_err());

@@ -27,19 +27,31 @@ impl FromRequestParts<Edge> for Paging {
         let query = parts.uri.query().unwrap_or_default();
         let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query)
             .map_err(|_| Problem::invalid("query:", "format", "the query string cannot be read"))?;
-        let mut paging =
-            Self { edge: edge.clone(), limit: DEFAULT_LIMIT, cursor: None, path: parts.uri.path().to_owned() };
+        let mut paging = Self {
+            edge: edge.clone(),
+            limit: DEFAULT_LIMIT,
+            cursor: None,
+            path: parts.uri.path().to_owned(),
+        };
         let mut errors = Vec::new();
         for (name, value) in pairs {
             match name.as_str() {
                 "limit" => match value.parse() {
                     Ok(limit) if (1..=MAX_LIMIT).contains(&limit) => paging.limit = limit,
-                    _ => errors.push(FieldError::new("query:limit", "range", format!("must be 1 to {MAX_LIMIT}"))),
+                    _ => errors.push(FieldError::new(
+                        "query:limit",
+                        "range",
+                        format!("must be 1 to {MAX_LIMIT}"),
+                    )),
                 },
                 "cursor" => paging.cursor = Some(value),
                 other => {
                     let name: String = other.chars().take(64).collect();
-                    errors.push(FieldError::new(format!("query:{name}"), "unknown_field", "there is no such parameter"));
+                    errors.push(FieldError::new(
+                        format!("query:{name}"),
+                        "unknown_field",
+                        "there is no such parameter",
+                    ));
                 }
             }
         }

@@ -37,7 +37,9 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
         // Bytes that are not text can't be a tag of ours, so they match nothing.
-        Ok(Self(parts.headers.get(header::IF_MATCH).map(|value| value.to_str().unwrap_or_default().to_owned())))
+        Ok(Self(
+            parts.headers.get(header::IF_MATCH).map(|value| value.to_str().unwrap_or_default().to_owned()),
+        ))
     }
 }
 

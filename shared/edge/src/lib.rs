@@ -69,7 +69,8 @@ impl Edge {
         let store = Store::from_environment(&services.environment, services.aws.dynamodb.clone())?;
         let (secret, ()) = tokio::join!(services.secret("SESSION_SECRET_ID"), store.warm_up());
         let master = MasterSecret::new(secret?);
-        let failed = |what| move |source: sealing::SealError| StartError::Client { what, source: Box::new(source) };
+        let failed =
+            |what| move |source: sealing::SealError| StartError::Client { what, source: Box::new(source) };
         let tokens = Tokens::new(&master).map_err(failed("token signer"))?;
         Ok(Self(Arc::new(Shared {
             gate: Gate::new(store.clone(), tokens.clone()),

@@ -16,7 +16,8 @@ pub struct Refused(pub Problem);
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.0.code().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status =
+            StatusCode::from_u16(self.0.code().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = status.into_response();
         response.extensions_mut().insert(self);
         response
@@ -70,8 +71,12 @@ pub(crate) fn of_commit(error: CommitError) -> Result<store::Answer, Refused> {
         CommitError::InProgress => Problem::IdempotencyInProgress,
         CommitError::Refused(Refusal::Missing(what)) => Problem::NotFound { what },
         CommitError::Refused(Refusal::Exists("identity")) => Problem::AccountExists,
-        CommitError::Refused(Refusal::Exists(what)) => Problem::Conflict { detail: format!("The {what} exists.") },
-        CommitError::Refused(Refusal::Rule(rule)) => Problem::Conflict { detail: format!("Refused: {rule}.") },
+        CommitError::Refused(Refusal::Exists(what)) => {
+            Problem::Conflict { detail: format!("The {what} exists.") }
+        }
+        CommitError::Refused(Refusal::Rule(rule)) => {
+            Problem::Conflict { detail: format!("Refused: {rule}.") }
+        }
         CommitError::Store(error) => report(&error),
     }))
 }

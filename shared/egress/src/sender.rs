@@ -88,7 +88,13 @@ impl Sender {
     }
 
     /// Posts `body`, and is done by `deadline` whatever the receiver does.
-    pub async fn post(&self, target: &Target, headers: HeaderMap, body: Bytes, deadline: Duration) -> Outcome {
+    pub async fn post(
+        &self,
+        target: &Target,
+        headers: HeaderMap,
+        body: Bytes,
+        deadline: Duration,
+    ) -> Outcome {
         let started = Instant::now();
         let exchange = self.exchange(target, headers, body);
         let result = tokio::time::timeout(deadline, exchange).await.unwrap_or(Err(Failure::Timeout));
@@ -132,7 +138,8 @@ impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let policy = self.0;
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await.map_err(|_| ResolveError::Unresolved)?;
+            let found =
+                tokio::net::lookup_host((name.as_str(), 0)).await.map_err(|_| ResolveError::Unresolved)?;
             let addresses: Vec<SocketAddr> = found.collect();
             if addresses.is_empty() {
                 return Err(ResolveError::Unresolved.into());
@@ -219,7 +226,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_redirect_is_an_answer_and_not_followed() {
-        let answer = b"HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n".to_vec();
+        let answer =
+            b"HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n".to_vec();
         assert_eq!(post(&receiver(answer, false).await, LOCAL, LONG).await.unwrap().status, 302);
     }
 
@@ -227,13 +235,17 @@ mod tests {
     async fn a_receiver_that_hangs_is_left_at_the_deadline() {
         let silent = receiver(Vec::new(), true).await;
         assert_eq!(post(&silent, LOCAL, SHORT).await, Err(Failure::Timeout));
-        let endless = receiver(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n".to_vec(), true).await;
+        let endless =
+            receiver(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n".to_vec(), true).await;
         assert_eq!(post(&endless, LOCAL, SHORT).await, Err(Failure::Timeout));
     }
 
     #[tokio::test]
     async fn what_is_not_http_or_not_there_has_its_own_name() {
-        assert_eq!(post(&receiver(b"SSH-2.0-x\r\n".to_vec(), false).await, LOCAL, LONG).await, Err(Failure::Protocol));
+        assert_eq!(
+            post(&receiver(b"SSH-2.0-x\r\n".to_vec(), false).await, LOCAL, LONG).await,
+            Err(Failure::Protocol)
+        );
         let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         assert_eq!(post(&format!("http://{closed}/"), LOCAL, LONG).await, Err(Failure::Connect));
         let plain = receiver(b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), false).await.replace("http://", "https://");

@@ -121,7 +121,12 @@ mod tests {
 
     #[test]
     fn public_https_is_a_target() {
-        for good in ["https://example.com/hook?x=1", "https://example.com:8443/", "https://8.8.8.8/", "https://EXAMPLE.com"] {
+        for good in [
+            "https://example.com/hook?x=1",
+            "https://example.com:8443/",
+            "https://8.8.8.8/",
+            "https://EXAMPLE.com",
+        ] {
             assert!(Target::parse(good, STRICT).is_ok(), "{good}");
         }
     }

@@ -182,14 +182,10 @@ impl Services {
     /// or holds no text.
     pub async fn secret(&self, name: &'static str) -> Result<String, StartError> {
         let id = self.environment.required(name)?;
-        let answer = self
-            .aws
-            .secrets
-            .get_secret_value()
-            .secret_id(id)
-            .send()
-            .await
-            .map_err(|source| StartError::Secret { name, source: Box::new(source.into_service_error()) })?;
+        let answer =
+            self.aws.secrets.get_secret_value().secret_id(id).send().await.map_err(|source| {
+                StartError::Secret { name, source: Box::new(source.into_service_error()) }
+            })?;
         answer
             .secret_string
             .filter(|text| text.len() >= 32)

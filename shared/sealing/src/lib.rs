@@ -39,7 +39,9 @@ impl std::fmt::Debug for Key {
 
 impl Key {
     fn from_bytes(bytes: &[u8]) -> Result<Self, SealError> {
-        UnboundKey::new(&AES_256_GCM, bytes).map(|key| Self(Arc::new(LessSafeKey::new(key)))).map_err(|_| SealError::Failed)
+        UnboundKey::new(&AES_256_GCM, bytes)
+            .map(|key| Self(Arc::new(LessSafeKey::new(key))))
+            .map_err(|_| SealError::Failed)
     }
 
     /// Seals `plain`, bound to `context`. The result is URL-safe text.
@@ -149,7 +151,8 @@ impl Key {
     /// [`SealError::Failed`] if the random source or the cipher fails.
     pub fn seal_envelope(&self, context: &[u8], plain: &[u8]) -> Result<Vec<u8>, SealError> {
         let mut data_key = SecretBox::new(Box::new([0_u8; DATA_KEY_LENGTH]));
-        rand::fill(secrecy::ExposeSecretMut::expose_secret_mut(&mut data_key)).map_err(|_| SealError::Failed)?;
+        rand::fill(secrecy::ExposeSecretMut::expose_secret_mut(&mut data_key))
+            .map_err(|_| SealError::Failed)?;
         let wrapped = self.seal_bytes(context, data_key.expose_secret())?;
         let body = Self::from_bytes(data_key.expose_secret())?.seal_bytes(context, plain)?;
         Ok([&[ENVELOPE_FORMAT], wrapped.as_slice(), body.as_slice()].concat())

@@ -60,7 +60,8 @@ impl SigningSecret {
     /// # Errors
     /// [`InvalidSecret`] when it isn't one of 24 to 64 bytes, the sizes Standard Webhooks allows.
     pub fn parse(text: &str) -> Result<Self, InvalidSecret> {
-        let bytes = STANDARD.decode(text.strip_prefix(PREFIX).ok_or(InvalidSecret)?).map_err(|_| InvalidSecret)?;
+        let bytes =
+            STANDARD.decode(text.strip_prefix(PREFIX).ok_or(InvalidSecret)?).map_err(|_| InvalidSecret)?;
         if !(24..=64).contains(&bytes.len()) {
             return Err(InvalidSecret);
         }
@@ -129,7 +130,8 @@ mod tests {
     #[test]
     fn the_published_vector_holds() {
         let secret = SigningSecret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
-        let signature = secret.standard("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
+        let signature =
+            secret.standard("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
         assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 

@@ -213,7 +213,8 @@ pub(crate) async fn admit(
         last_refusal = Some(item);
     }
     let item = last_refusal.unwrap_or_default();
-    let quota = Quota { remaining: 0, reset_after: Duration::from_secs(1), ..quota(&item, minute, request.now) };
+    let quota =
+        Quota { remaining: 0, reset_after: Duration::from_secs(1), ..quota(&item, minute, request.now) };
     Err(Denied::Limited { item, quota })
 }
 
@@ -284,7 +285,9 @@ async fn attempt(
                     Some(item) => Ok(Outcome::Refused(item)),
                     None => Err(Denied::Unknown),
                 },
-                other => Err(Denied::Store(StoreError::Refused { operation: "admit", source: Box::new(other) })),
+                other => {
+                    Err(Denied::Store(StoreError::Refused { operation: "admit", source: Box::new(other) }))
+                }
             }
         }
         Err(error) => Err(Denied::Store(StoreError::from_sdk("admit", error))),

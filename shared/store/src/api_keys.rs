@@ -84,9 +84,11 @@ impl Change {
         if let Some(expires_at) = key.expires_at {
             credential.insert("exp".to_owned(), number(expires_at.seconds()));
         }
-        Ok(self
-            .step(Table::Core, Write::Create(metadata), Refusal::Exists("API key"))
-            .step(Table::Directory, Write::Create(credential), Refusal::Exists("API key")))
+        Ok(self.step(Table::Core, Write::Create(metadata), Refusal::Exists("API key")).step(
+            Table::Directory,
+            Write::Create(credential),
+            Refusal::Exists("API key"),
+        ))
     }
 
     /// Revokes a key: from the next request on it is refused everywhere.
@@ -142,8 +144,10 @@ impl Tenant {
             last_used_at: Option<Timestamp>,
         }
         let reads = keys.iter().map(|key| async {
-            let used: Option<Used> =
-                self.store.get(Store::directory_table, "last_uses", &keys::api_key_by_hash(&key.hash)).await?;
+            let used: Option<Used> = self
+                .store
+                .get(Store::directory_table, "last_uses", &keys::api_key_by_hash(&key.hash))
+                .await?;
             Ok(used.and_then(|used| used.last_used_at))
         });
         futures::future::try_join_all(reads).await

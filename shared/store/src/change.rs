@@ -5,7 +5,8 @@ use std::time::Duration;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
-    CancellationReason, ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+    CancellationReason, ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+    Update,
 };
 
 use crate::audit::AuditRecord;
@@ -78,7 +79,11 @@ pub(crate) enum Table {
 pub(crate) enum Write {
     /// Put an item that must not exist.
     Create(Item),
-    Put { item: Item, condition: String, values: Vec<(&'static str, aws_sdk_dynamodb::types::AttributeValue)> },
+    Put {
+        item: Item,
+        condition: String,
+        values: Vec<(&'static str, aws_sdk_dynamodb::types::AttributeValue)>,
+    },
     Update(Expression),
     Delete(Expression),
     Check(Expression),
@@ -131,7 +136,11 @@ impl Store {
     ///
     /// # Errors
     /// [`CommitError`]; in every case nothing was written.
-    pub async fn commit_sign_up(&self, change: Change, idempotent: Option<&Idempotent>) -> Result<(), CommitError> {
+    pub async fn commit_sign_up(
+        &self,
+        change: Change,
+        idempotent: Option<&Idempotent>,
+    ) -> Result<(), CommitError> {
         self.commit(change, idempotent.map(|i| (Realm::SignUp, i))).await
     }
 
@@ -151,7 +160,9 @@ impl Store {
             };
             let reasons = match &error {
                 SdkError::ServiceError(context) => match context.err() {
-                    TransactWriteItemsError::TransactionCanceledException(cancelled) => cancelled.cancellation_reasons(),
+                    TransactWriteItemsError::TransactionCanceledException(cancelled) => {
+                        cancelled.cancellation_reasons()
+                    }
                     _ => return Err(StoreError::from_sdk(operation, error).into()),
                 },
                 _ => return Err(StoreError::from_sdk(operation, error).into()),
@@ -168,8 +179,12 @@ impl Store {
                     tokio::time::sleep(wait).await;
                     wait *= 2;
                 }
-                Verdict::Passing => return Err(StoreError::Unavailable { operation, source: Box::new(error) }.into()),
-                Verdict::Fault => return Err(StoreError::Refused { operation, source: Box::new(error) }.into()),
+                Verdict::Passing => {
+                    return Err(StoreError::Unavailable { operation, source: Box::new(error) }.into());
+                }
+                Verdict::Fault => {
+                    return Err(StoreError::Refused { operation, source: Box::new(error) }.into());
+                }
             }
         }
         Ok(())
@@ -235,7 +250,8 @@ impl Store {
         let table = self.table_name(table);
         let old = ReturnValuesOnConditionCheckFailure::AllOld;
         let owned = |pairs: Vec<(&'static str, _)>| {
-            (!pairs.is_empty()).then(|| pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+            (!pairs.is_empty())
+                .then(|| pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
         };
         let names = |pairs: Vec<(&'static str, &'static str)>| {
             (!pairs.is_empty())

@@ -180,10 +180,8 @@ impl Store {
     /// [`StoreError`]; some may then have been created, and the call can be repeated.
     pub async fn create_deliveries(&self, deliveries: &[NewDelivery]) -> Result<(), StoreError> {
         for chunk in deliveries.chunks(TRANSACTION_LIMIT) {
-            let mut writes = chunk
-                .iter()
-                .map(|new| self.create_delivery(new))
-                .collect::<Result<Vec<_>, _>>()?;
+            let mut writes =
+                chunk.iter().map(|new| self.create_delivery(new)).collect::<Result<Vec<_>, _>>()?;
             // Each round leaves out what exists, so it ends after as many rounds as there are writes at most; in
             // practice the first one goes through, and the second after a repeated batch.
             while !writes.is_empty() {
@@ -204,7 +202,10 @@ impl Store {
     }
 
     /// One transaction; on failure, the writes that are still worth trying.
-    async fn create_or_skip(&self, writes: Vec<TransactWriteItem>) -> Result<Vec<TransactWriteItem>, StoreError> {
+    async fn create_or_skip(
+        &self,
+        writes: Vec<TransactWriteItem>,
+    ) -> Result<Vec<TransactWriteItem>, StoreError> {
         const OPERATION: &str = "create_deliveries";
         let call = self.client.transact_write_items().set_transact_items(Some(writes.clone()));
         let error = match call.send().await {
@@ -213,7 +214,9 @@ impl Store {
         };
         let reasons = match &error {
             SdkError::ServiceError(context) => match context.err() {
-                TransactWriteItemsError::TransactionCanceledException(cancelled) => cancelled.cancellation_reasons(),
+                TransactWriteItemsError::TransactionCanceledException(cancelled) => {
+                    cancelled.cancellation_reasons()
+                }
                 _ => return Err(StoreError::from_sdk(OPERATION, error)),
             },
             _ => return Err(StoreError::from_sdk(OPERATION, error)),
@@ -252,7 +255,9 @@ impl Store {
         Ok(items
             .iter()
             .filter(|item| item::get_text(item, "state_pk").is_some_and(keys::is_owed))
-            .filter_map(|item| keys::parse_delivery(item::get_text(item, keys::PK)?, item::get_text(item, keys::SK)?))
+            .filter_map(|item| {
+                keys::parse_delivery(item::get_text(item, keys::PK)?, item::get_text(item, keys::SK)?)
+            })
             .collect())
     }
 }
@@ -273,7 +278,8 @@ impl Tenant {
     ) -> Result<bool, StoreError> {
         const OPERATION: &str = "settle";
         let fault = |e| StoreError::Refused { operation: OPERATION, source: Box::new(e) };
-        let mut record = item::write(OPERATION, &keys::attempt(self.organization, id, attempt.number), attempt)?;
+        let mut record =
+            item::write(OPERATION, &keys::attempt(self.organization, id, attempt.number), attempt)?;
         record.insert("expires_at".to_owned(), number((id.time() + RETENTION).seconds()));
         let put = Put::builder()
             .table_name(self.store.activity_table())
@@ -306,10 +312,11 @@ impl Tenant {
         operation: &'static str,
         writes: Vec<TransactWriteItem>,
     ) -> Result<bool, StoreError> {
-        let error = match self.store.client.transact_write_items().set_transact_items(Some(writes)).send().await {
-            Ok(_) => return Ok(true),
-            Err(error) => error,
-        };
+        let error =
+            match self.store.client.transact_write_items().set_transact_items(Some(writes)).send().await {
+                Ok(_) => return Ok(true),
+                Err(error) => error,
+            };
         if let SdkError::ServiceError(context) = &error
             && let TransactWriteItemsError::TransactionCanceledException(cancelled) = context.err()
         {
@@ -434,7 +441,10 @@ impl Tenant {
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn dead_letters(&self, page: &PageRequest<String>) -> Result<Page<(String, Delivery)>, StoreError> {
+    pub async fn dead_letters(
+        &self,
+        page: &PageRequest<String>,
+    ) -> Result<Page<(String, Delivery)>, StoreError> {
         let pk = keys::dead(self.organization);
         let found: Page<Delivery> = self.indexed(BY_STATE, "state", pk, page).await?;
         let position = |delivery: &Delivery| keys::state_since(delivery.updated_at, delivery.id);

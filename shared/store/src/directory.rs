@@ -174,7 +174,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
-    pub async fn identity(&self, email: &str) -> Result<Option<(Identity, Vec<IdentityMembership>)>, StoreError> {
+    pub async fn identity(
+        &self,
+        email: &str,
+    ) -> Result<Option<(Identity, Vec<IdentityMembership>)>, StoreError> {
         let items = self
             .client
             .query()
@@ -213,7 +216,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when it could not be written.
-    pub async fn note_unknown_sign_in(&self, digest: &str, now: Timestamp, address: &str) -> Result<(), StoreError> {
+    pub async fn note_unknown_sign_in(
+        &self,
+        digest: &str,
+        now: Timestamp,
+        address: &str,
+    ) -> Result<(), StoreError> {
         let key = keys::unknown_sign_in(digest);
         let mut note = primary(&key);
         note.insert("address".to_owned(), text(address));
@@ -238,14 +246,20 @@ impl Change {
     ///
     /// # Errors
     /// [`StoreError::Malformed`] when a record cannot be written as an item.
-    pub fn create_identity(self, identity: &Identity, membership: &IdentityMembership) -> Result<Self, StoreError> {
+    pub fn create_identity(
+        self,
+        identity: &Identity,
+        membership: &IdentityMembership,
+    ) -> Result<Self, StoreError> {
         let operation = self.operation();
         let person = item::write(operation, &keys::identity(&identity.email), identity)?;
         let link_key = keys::identity_organization(&identity.email, membership.organization_id);
         let link = item::write(operation, &link_key, membership)?;
-        Ok(self
-            .step(Table::Directory, Write::Create(person), Refusal::Exists("identity"))
-            .step(Table::Directory, Write::Create(link), Refusal::Exists("membership")))
+        Ok(self.step(Table::Directory, Write::Create(person), Refusal::Exists("identity")).step(
+            Table::Directory,
+            Write::Create(link),
+            Refusal::Exists("membership"),
+        ))
     }
 
     /// Begins a session that may make `limit` requests in any 60 minutes.
@@ -262,7 +276,13 @@ impl Change {
     }
 
     /// Replaces the refresh token of an active session, provided `old_digest` is the one that is valid.
-    pub fn rotate_refresh_token(self, id: SessionId, old_digest: &str, new_digest: &str, now: Timestamp) -> Self {
+    pub fn rotate_refresh_token(
+        self,
+        id: SessionId,
+        old_digest: &str,
+        new_digest: &str,
+        now: Timestamp,
+    ) -> Self {
         let update = Expression {
             key: primary(&keys::session(id)),
             update: "SET refresh_digest = :new, updated_at = :now".to_owned(),

@@ -74,7 +74,11 @@ impl Change {
     ///
     /// # Errors
     /// [`StoreError::Malformed`] when it cannot be written as an item.
-    pub fn create_endpoint(self, organization: OrganizationId, endpoint: &Endpoint) -> Result<Self, StoreError> {
+    pub fn create_endpoint(
+        self,
+        organization: OrganizationId,
+        endpoint: &Endpoint,
+    ) -> Result<Self, StoreError> {
         let item = item::write(self.operation(), &keys::endpoint(organization, endpoint.id), endpoint)?;
         Ok(self.step(Table::Core, Write::Create(item), Refusal::Exists("endpoint")))
     }
@@ -90,7 +94,13 @@ impl Change {
     }
 
     /// Disables an endpoint that is enabled.
-    pub fn disable_endpoint(self, organization: OrganizationId, id: EndpointId, reason: &str, now: Timestamp) -> Self {
+    pub fn disable_endpoint(
+        self,
+        organization: OrganizationId,
+        id: EndpointId,
+        reason: &str,
+        now: Timestamp,
+    ) -> Self {
         let disable = Expression {
             key: primary(&keys::endpoint(organization, id)),
             update: "SET #status = :disabled, disabled_reason = :reason, updated_at = :now".to_owned(),
@@ -122,7 +132,9 @@ impl Tenant {
     /// [`StoreError`] when they cannot be read.
     pub async fn endpoints(&self, page: &PageRequest<EndpointId>) -> Result<Page<Endpoint>, StoreError> {
         let page = PageRequest { limit: page.limit, after: page.after.map(|id| id.to_string()) };
-        self.store.page_of_organization("endpoints", self.organization, OfOrganization::Endpoints, &page).await
+        self.store
+            .page_of_organization("endpoints", self.organization, OfOrganization::Endpoints, &page)
+            .await
     }
 
     /// All the tenant's endpoints; the plan bounds how many there are.

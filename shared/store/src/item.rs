@@ -16,7 +16,11 @@ pub(crate) type Item = HashMap<String, AttributeValue>;
 const FORMAT: u32 = 1;
 
 /// The item for `record` at `key`.
-pub(crate) fn write<T: Serialize>(operation: &'static str, key: &Key, record: &T) -> Result<Item, StoreError> {
+pub(crate) fn write<T: Serialize>(
+    operation: &'static str,
+    key: &Key,
+    record: &T,
+) -> Result<Item, StoreError> {
     let mut item: Item =
         serde_dynamo::aws_sdk_dynamodb_1::to_item(record).map_err(|e| StoreError::malformed(operation, e))?;
     item.insert(PK.to_owned(), text(&key.pk));

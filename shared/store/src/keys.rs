@@ -29,8 +29,8 @@
 
 use clock::Timestamp;
 use ids::{
-    AuditId, CampaignId, DeliveryId, EndpointId, EventId, KeyId, LeadId, OrganizationId, ReplyId, SessionId, UserId,
-    WorkspaceId,
+    AuditId, CampaignId, DeliveryId, EndpointId, EventId, KeyId, LeadId, OrganizationId, ReplyId, SessionId,
+    UserId, WorkspaceId,
 };
 
 use crate::{Mode, WorkspaceScope};

@@ -112,7 +112,11 @@ impl Change {
             ],
         };
         Ok(self
-            .step(Table::Core, Write::Update(update), Refusal::Rule("the lead was changed at the same moment"))
+            .step(
+                Table::Core,
+                Write::Update(update),
+                Refusal::Rule("the lead was changed at the same moment"),
+            )
             .step(Table::Core, Write::Create(item), Refusal::Exists("reply")))
     }
 }

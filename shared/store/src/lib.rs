@@ -39,8 +39,12 @@ pub use api_keys::{ApiKey, KeyStatus};
 pub use audit::{Actor, AuditRecord, FieldChange};
 pub use campaigns::{Campaign, CampaignStatus};
 pub use change::{Change, CommitError, Refusal};
-pub use deliveries::{Attempt, Delivery, DeliveryDetail, DeliveryStatus, ErrorClass, NewDelivery, Settlement};
-pub use directory::{Admission, Credential, Identity, IdentityMembership, KeyCredential, Session, SessionCredential};
+pub use deliveries::{
+    Attempt, Delivery, DeliveryDetail, DeliveryStatus, ErrorClass, NewDelivery, Settlement,
+};
+pub use directory::{
+    Admission, Credential, Identity, IdentityMembership, KeyCredential, Session, SessionCredential,
+};
 pub use endpoints::{Endpoint, EndpointStatus};
 pub use error::{BoxError, StoreError};
 pub use idempotency::{Answer, Idempotent};

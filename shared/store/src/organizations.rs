@@ -123,9 +123,21 @@ impl Change {
         let create = |key: &Key, record| item::write(operation, key, record).map(Write::Create);
         let id = organization.id;
         Ok(self
-            .step(Table::Core, create(&keys::organization(id), &serde_value(organization)?)?, Refusal::Exists("organization"))
-            .step(Table::Core, create(&keys::workspace(id, workspace.id), &serde_value(workspace)?)?, Refusal::Exists("workspace"))
-            .step(Table::Core, create(&keys::member(id, admin.user_id), &serde_value(admin)?)?, Refusal::Exists("member")))
+            .step(
+                Table::Core,
+                create(&keys::organization(id), &serde_value(organization)?)?,
+                Refusal::Exists("organization"),
+            )
+            .step(
+                Table::Core,
+                create(&keys::workspace(id, workspace.id), &serde_value(workspace)?)?,
+                Refusal::Exists("workspace"),
+            )
+            .step(
+                Table::Core,
+                create(&keys::member(id, admin.user_id), &serde_value(admin)?)?,
+                Refusal::Exists("member"),
+            ))
     }
 }
 

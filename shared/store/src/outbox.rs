@@ -92,7 +92,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
-    pub async fn event(&self, organization: OrganizationId, id: EventId) -> Result<Option<StoredEvent>, StoreError> {
+    pub async fn event(
+        &self,
+        organization: OrganizationId,
+        id: EventId,
+    ) -> Result<Option<StoredEvent>, StoreError> {
         self.get(Self::activity_table, "event", &keys::event(organization, id)).await
     }
 }

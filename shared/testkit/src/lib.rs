@@ -60,10 +60,17 @@ impl TestApp {
     /// A platform in memory whose functions are given these variables over their own.
     pub async fn with(environment: BTreeMap<String, String>) -> Self {
         let (clock, hand) = Clock::manual(noon());
-        let options = Options { data: Data::Memory, clock, environment, metering: true, ..Options::new(template()) };
+        let options =
+            Options { data: Data::Memory, clock, environment, metering: true, ..Options::new(template()) };
         let platform = Platform::start(options).await.expect("the platform starts");
         let router = platform.router();
-        Self { platform, router, clock: hand, people: AtomicUsize::new(0), leaves_jobs: AtomicBool::new(false) }
+        Self {
+            platform,
+            router,
+            clock: hand,
+            people: AtomicUsize::new(0),
+            leaves_jobs: AtomicBool::new(false),
+        }
     }
 
     /// The platform.

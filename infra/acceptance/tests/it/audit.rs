@@ -36,7 +36,10 @@ async fn every_change_and_refusal_leaves_one_record_and_reads_leave_none() {
     assert_eq!(record["sensitive"], true);
     let campaign = admin.post("/v1/campaigns", json!({"name": "Autumn"})).await.expect(201).text("/id");
     let record = expect("a campaign", 1).await;
-    assert_eq!((record["action"].as_str(), record["resource_id"].as_str()), (Some("campaign.create"), Some(&*campaign)));
+    assert_eq!(
+        (record["action"].as_str(), record["resource_id"].as_str()),
+        (Some("campaign.create"), Some(&*campaign))
+    );
     assert_eq!(record["changes"][0], json!({"field": "name", "before": null, "after": "Autumn"}));
     let agent = key.with("user-agent", "curl/8").with("x-request-id", "trace-1");
     let lead = agent.post("/v1/leads", json!({"email": "a@example.com"})).await.expect(201).text("/id");

@@ -71,7 +71,8 @@ async fn a_stream_batch_is_fanned_out_and_a_malformed_record_is_reported_alone()
     let fanout = fn_fanout::handler(&services).await.unwrap();
     for (name, payload) in files("fanout") {
         let batch: dynamodb::Event = serde_json::from_str(&payload).unwrap();
-        let sequence: Vec<_> = batch.records.iter().map(|record| record.change.sequence_number.clone()).collect();
+        let sequence: Vec<_> =
+            batch.records.iter().map(|record| record.change.sequence_number.clone()).collect();
         let failures: Vec<_> =
             fanout.handle(batch).await.batch_item_failures.into_iter().map(|f| f.item_identifier).collect();
         match name.as_str() {
@@ -106,8 +107,10 @@ async fn a_job_for_a_delivery_that_is_gone_is_done_and_a_poisonous_one_stays() {
 
 #[test]
 fn every_file_belongs_to_a_function_that_is_tested_here() {
-    let tested =
-        BTreeSet::from(["api-keys", "auth", "campaigns", "deliver", "docs", "fanout", "leads", "webhooks"].map(str::to_owned));
+    let tested = BTreeSet::from(
+        ["api-keys", "auth", "campaigns", "deliver", "docs", "fanout", "leads", "webhooks"]
+            .map(str::to_owned),
+    );
     let folders: BTreeSet<String> = std::fs::read_dir(folder())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())

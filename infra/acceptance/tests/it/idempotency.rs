@@ -37,7 +37,10 @@ async fn a_key_belongs_to_one_request_and_one_caller_for_a_day() {
     let key = app.key(&admin, json!({})).await.with("idempotency-key", "one");
     let _ = key.post("/v1/campaigns", json!({"name": "Winter"})).await.expect(201);
     app.advance(Duration::from_secs(14 * 60));
-    let _ = once.post("/v1/campaigns", json!({"name": "Winter"})).await.expect_problem(422, "idempotency_key_reused");
+    let _ = once
+        .post("/v1/campaigns", json!({"name": "Winter"}))
+        .await
+        .expect_problem(422, "idempotency_key_reused");
     app.advance(Duration::from_secs(24 * 3600));
     let sign_in = json!({"email": "admin0@example.com", "password": PASSWORD});
     let token = app.stranger().post("/api/auth/login", sign_in).await.expect(200).text("/access_token");

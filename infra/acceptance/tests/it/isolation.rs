@@ -35,8 +35,10 @@ async fn everything_in_another_organization_is_not_found() {
         for path in reads {
             let _ = foreign.get(&path).await.expect_problem(404, "not_found");
         }
-        let _ = foreign.delete(&format!("/api/admin/api-keys/{key_id}")).await.expect_problem(404, "not_found");
-        let _ = foreign.delete(&format!("/api/admin/webhooks/{endpoint}")).await.expect_problem(404, "not_found");
+        let _ =
+            foreign.delete(&format!("/api/admin/api-keys/{key_id}")).await.expect_problem(404, "not_found");
+        let _ =
+            foreign.delete(&format!("/api/admin/webhooks/{endpoint}")).await.expect_problem(404, "not_found");
         let reply = json!({"message": "x"});
         for prefix in ["/v1", "/api"] {
             let path = format!("{prefix}/leads/{lead}/replies");
@@ -47,7 +49,8 @@ async fn everything_in_another_organization_is_not_found() {
             let trespasser = foreign.with("x-workspace-id", workspace.clone());
             let _ = trespasser.get(path).await.expect_problem(404, "not_found");
             let body = json!({"name": "x", "email": "x@example.com"});
-            let body = if path.ends_with("leads") { json!({"email": body["email"]}) } else { json!({"name": "x"}) };
+            let body =
+                if path.ends_with("leads") { json!({"email": body["email"]}) } else { json!({"name": "x"}) };
             let _ = trespasser.post(path, body).await.expect_problem(404, "not_found");
         }
         let into = json!({"email": "x@example.com", "campaign_id": campaign});
@@ -57,9 +60,13 @@ async fn everything_in_another_organization_is_not_found() {
         let into = json!({"url": receiver.url(), "events": ["*"], "workspace_id": workspace});
         let _ = foreign.post("/api/admin/webhooks", into).await.expect_problem(404, "not_found");
         // Lists hold nothing of another organization's.
-        for path in
-            ["/v1/campaigns", "/v1/leads", "/api/admin/api-keys", "/api/admin/webhooks", "/api/admin/webhooks/dead-letters"]
-        {
+        for path in [
+            "/v1/campaigns",
+            "/v1/leads",
+            "/api/admin/api-keys",
+            "/api/admin/webhooks",
+            "/api/admin/webhooks/dead-letters",
+        ] {
             let list = foreign.get(path).await.expect(200);
             for id in [&campaign, &lead, &key_id, &endpoint, &delivery] {
                 assert!(!list.body.contains(id.as_str()), "{path} shows {id}");
@@ -68,7 +75,10 @@ async fn everything_in_another_organization_is_not_found() {
     }
     // And nothing of it was touched.
     let _ = key.get(&format!("/v1/leads/{lead}")).await.expect(200);
-    assert_eq!(acme.get(&format!("/api/admin/webhooks/{endpoint}")).await.expect(200).text("/status"), "enabled");
+    assert_eq!(
+        acme.get(&format!("/api/admin/webhooks/{endpoint}")).await.expect(200).text("/status"),
+        "enabled"
+    );
     app.drain().await;
     assert!(receiver.received().iter().all(|webhook| {
         webhook.json()["organization_id"].as_str() == Some(acme.text("/organization/id").as_str())
@@ -82,7 +92,8 @@ async fn a_cursor_is_good_for_its_own_tenant_and_list_only() {
     let initech = app.sign_up("Initech").await;
     for organization in [&acme, &initech] {
         for number in 0..3 {
-            let _ = organization.post("/v1/campaigns", json!({"name": format!("c{number}")})).await.expect(201);
+            let _ =
+                organization.post("/v1/campaigns", json!({"name": format!("c{number}")})).await.expect(201);
             let lead = json!({"email": format!("l{number}@example.com")});
             let _ = organization.post("/v1/leads", lead).await.expect(201);
         }
@@ -90,7 +101,8 @@ async fn a_cursor_is_good_for_its_own_tenant_and_list_only() {
     app.drain().await;
     let cursor = acme.get("/v1/campaigns?limit=1").await.expect(200).text("/next_cursor");
     let _ = acme.get(&format!("/v1/campaigns?limit=1&cursor={cursor}")).await.expect(200);
-    let _ = initech.get(&format!("/v1/campaigns?cursor={cursor}")).await.expect_problem(422, "invalid_cursor");
+    let _ =
+        initech.get(&format!("/v1/campaigns?cursor={cursor}")).await.expect_problem(422, "invalid_cursor");
     let _ = acme.get(&format!("/v1/leads?cursor={cursor}")).await.expect_problem(422, "invalid_cursor");
     let key = app.key(&acme, json!({"mode": "test"})).await;
     let _ = key.get(&format!("/v1/campaigns?cursor={cursor}")).await.expect_problem(422, "invalid_cursor");

@@ -9,7 +9,8 @@ use testkit::TestApp;
 async fn a_key_is_shown_once_and_listed_without_its_secret() {
     let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
-    let key = app.key(&admin, json!({"name": "CRM", "scopes": ["leads:read"], "rate_limit_per_hour": 50})).await;
+    let key =
+        app.key(&admin, json!({"name": "CRM", "scopes": ["leads:read"], "rate_limit_per_hour": 50})).await;
     assert!(key.token().starts_with("sk_live_") && key.token().len() == 40);
     let _ = key.get("/v1/leads").await.expect(200);
     let listed = admin.get("/api/admin/api-keys").await.expect(200);

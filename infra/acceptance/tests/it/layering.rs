@@ -32,7 +32,9 @@ fn app_knows_neither_http_nor_aws_nor_the_environment() {
             continue;
         }
         seen += 1;
-        for forbidden in ["axum", "aws_", "lambda_", "edge::", "std::env", "Utc::now", "SystemTime", "Clock::system"] {
+        for forbidden in
+            ["axum", "aws_", "lambda_", "edge::", "std::env", "Utc::now", "SystemTime", "Clock::system"]
+        {
             assert!(!product(&text).contains(forbidden), "{} uses {forbidden}", path.display());
         }
     }
@@ -61,7 +63,9 @@ fn only_keys_makes_keys() {
         if path.ends_with("keys.rs") {
             continue;
         }
-        for prefix in ["\"ORG#", "\"KEY#", "\"SES#", "\"EMAIL#", "\"EVT#", "\"DLV#", "\"AUD#", "\"EP#", "\"WS#"] {
+        for prefix in
+            ["\"ORG#", "\"KEY#", "\"SES#", "\"EMAIL#", "\"EVT#", "\"DLV#", "\"AUD#", "\"EP#", "\"WS#"]
+        {
             assert!(!text.contains(prefix), "{} makes a key: {prefix}", path.display());
         }
     }

@@ -70,16 +70,27 @@ async fn reads_and_creates_cost_two_calls() {
     app.engines().meter().reset();
     let _ = key.get(&format!("/v1/campaigns/{campaign}")).await.expect(200);
     let calls = app.engines().meter().snapshot();
-    assert_eq!((calls.calls_of("UpdateItem"), calls.calls_of("GetItem"), calls.calls()), (1, 1, 2), "{calls:?}");
+    assert_eq!(
+        (calls.calls_of("UpdateItem"), calls.calls_of("GetItem"), calls.calls()),
+        (1, 1, 2),
+        "{calls:?}"
+    );
     app.engines().meter().reset();
     let key = key.with("idempotency-key", "other");
     // One transaction over three tables: lead, audit record, event and remembered answer. (The meter counts a
     // transaction once for each table it names.)
     let created = app.key(&admin, json!({"workspace_id": workspace})).await;
     app.engines().meter().reset();
-    let _ = created.with("idempotency-key", "x").post("/v1/leads", json!({"email": "a@example.com"})).await.expect(201);
+    let _ = created
+        .with("idempotency-key", "x")
+        .post("/v1/leads", json!({"email": "a@example.com"}))
+        .await
+        .expect(201);
     let calls = app.engines().meter().snapshot();
-    let others = calls.measured().iter().filter(|m| !["UpdateItem", "TransactWriteItems"].contains(&m.operation.as_str()));
+    let others = calls
+        .measured()
+        .iter()
+        .filter(|m| !["UpdateItem", "TransactWriteItems"].contains(&m.operation.as_str()));
     assert_eq!(others.count(), 0, "{calls:?}");
     assert_eq!((calls.calls_of("UpdateItem"), calls.calls_of("TransactWriteItems")), (1, 3), "{calls:?}");
     drop(key);
@@ -91,7 +102,9 @@ async fn every_authenticated_answer_carries_the_quota() {
     let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
     let key = app.key(&admin, json!({"rate_limit_per_hour": 3, "scopes": ["leads:read"]})).await;
-    for (path, status, remaining) in [("/v1/whoami", 200, 2), ("/v1/leads/nope", 404, 1), ("/v1/campaigns", 403, 0)] {
+    for (path, status, remaining) in
+        [("/v1/whoami", 200, 2), ("/v1/leads/nope", 404, 1), ("/v1/campaigns", 403, 0)]
+    {
         let answer = key.get(path).await.expect(status);
         assert_eq!(answer.header("ratelimit-policy"), Some("\"hourly\";q=3;w=3600"));
         let (limit, left) = (answer.header("x-ratelimit-limit"), answer.header("x-ratelimit-remaining"));

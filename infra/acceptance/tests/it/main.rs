@@ -9,6 +9,7 @@ mod layering;
 mod limits;
 mod main_job;
 mod openapi;
+mod outages;
 mod problems;
 mod sessions;
 mod template;

@@ -103,7 +103,8 @@ async fn a_receiver_that_fails_twice_gets_three_attempts_sixty_and_a_hundred_and
     let id = deliveries.text("/data/0/id");
     let delivery = admin.get(&format!("/api/admin/webhooks/deliveries/{id}")).await.expect(200);
     assert_eq!(delivery.text("/status"), "succeeded");
-    let statuses: Vec<_> = (0..3).map(|n| delivery.json["attempts"][n]["response_status"].as_u64().unwrap()).collect();
+    let statuses: Vec<_> =
+        (0..3).map(|n| delivery.json["attempts"][n]["response_status"].as_u64().unwrap()).collect();
     assert_eq!(statuses, [500, 500, 200]);
     let numbers: Vec<_> = (0..3).map(|n| delivery.json["attempts"][n]["number"].as_u64().unwrap()).collect();
     assert_eq!(numbers, [1, 2, 3]);
@@ -128,7 +129,11 @@ async fn a_receiver_that_always_fails_ends_in_the_dead_letters_after_max_retries
     assert_eq!(dead.json["data"].as_array().unwrap().len(), 1);
     assert_eq!((dead.text("/data/0/status"), dead.text("/data/0/endpoint_id")), ("dead".into(), endpoint));
     assert_eq!(dead.json["data"][0]["attempt_count"], 4);
-    assert_eq!(app.platform().depth("WebhookFaultsQueue").unwrap().total(), 0, "a customer's failure is no fault of ours");
+    assert_eq!(
+        app.platform().depth("WebhookFaultsQueue").unwrap().total(),
+        0,
+        "a customer's failure is no fault of ours"
+    );
 }
 
 #[tokio::test]

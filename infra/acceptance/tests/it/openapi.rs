@@ -26,8 +26,7 @@ fn document() -> Value {
         "description": "Organizations, API keys, campaigns, leads and signed webhooks.",
         "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
     });
-    document["components"]["securitySchemes"] =
-        json!({"bearer": {"type": "http", "scheme": "bearer", "description": "An API key or an access token."}});
+    document["components"]["securitySchemes"] = json!({"bearer": {"type": "http", "scheme": "bearer", "description": "An API key or an access token."}});
     document
 }
 
@@ -43,7 +42,10 @@ fn the_committed_document_is_the_generated_one() {
         std::fs::write(committed(), &generated).unwrap();
     }
     let committed = std::fs::read_to_string(committed()).unwrap();
-    assert!(committed == generated, "docs/openapi.json is out of date: UPDATE_OPENAPI=1 cargo test -p acceptance openapi");
+    assert!(
+        committed == generated,
+        "docs/openapi.json is out of date: UPDATE_OPENAPI=1 cargo test -p acceptance openapi"
+    );
 }
 
 fn operations(document: &Value) -> BTreeSet<String> {
@@ -58,7 +60,8 @@ fn operations(document: &Value) -> BTreeSet<String> {
 async fn the_document_and_the_template_name_the_same_routes() {
     let app = TestApp::start().await;
     let aliased = |route: &&str| route.contains(" /api/campaigns") || route.contains(" /api/leads");
-    let routes: BTreeSet<&str> = app.platform().route_keys().filter(|route| !route.contains("$default")).collect();
+    let routes: BTreeSet<&str> =
+        app.platform().route_keys().filter(|route| !route.contains("$default")).collect();
     let documented = operations(&document());
     let own: BTreeSet<String> = routes.iter().filter(|r| !aliased(r)).map(|r| (*r).to_owned()).collect();
     assert_eq!(own, documented);

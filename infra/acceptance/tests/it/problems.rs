@@ -26,7 +26,10 @@ async fn what_is_not_json_is_malformed() {
         for body in ["[]", "5", "null", "\"x\"", "true"] {
             let _ = admin.raw(Method::POST, path, body).await.expect_problem(422, "invalid");
         }
-        let _ = admin.raw(Method::POST, path, vec![0xff, 0xfe, 0x00]).await.expect_problem(400, "malformed_request");
+        let _ = admin
+            .raw(Method::POST, path, vec![0xff, 0xfe, 0x00])
+            .await
+            .expect_problem(400, "malformed_request");
         let unknown = admin.post(path, json!({"no_such_field": 1})).await.expect_problem(422, "invalid");
         assert_eq!(unknown.text("/errors/0/code"), "unknown_field", "{}", unknown.body);
         assert_eq!(unknown.text("/errors/0/pointer"), "/no_such_field");
@@ -62,14 +65,39 @@ async fn wrong_types_and_values_are_pointed_at() {
         ("/v1/leads", json!({"email": "a@example.com", "custom": []}), "/custom", "type"),
         ("/api/admin/api-keys", json!({"name": "x", "scopes": ["leads:fly"]}), "/scopes/0", "value"),
         ("/api/admin/api-keys", json!({"name": "x", "mode": "prod"}), "/mode", "type"),
-        ("/api/admin/api-keys", json!({"name": "x", "expires_at": "2020-01-01T00:00:00Z"}), "/expires_at", "range"),
+        (
+            "/api/admin/api-keys",
+            json!({"name": "x", "expires_at": "2020-01-01T00:00:00Z"}),
+            "/expires_at",
+            "range",
+        ),
         ("/api/admin/api-keys", json!({"name": "x", "expires_at": "soon"}), "/expires_at", "format"),
-        ("/api/admin/api-keys", json!({"name": "x", "allowed_cidrs": ["10.0.0.0/40"]}), "/allowed_cidrs/0", "format"),
-        ("/api/admin/api-keys", json!({"name": "x", "rate_limit_per_hour": 0}), "/rate_limit_per_hour", "range"),
-        ("/api/admin/api-keys", json!({"name": "x", "rate_limit_per_hour": -1}), "/rate_limit_per_hour", "type"),
+        (
+            "/api/admin/api-keys",
+            json!({"name": "x", "allowed_cidrs": ["10.0.0.0/40"]}),
+            "/allowed_cidrs/0",
+            "format",
+        ),
+        (
+            "/api/admin/api-keys",
+            json!({"name": "x", "rate_limit_per_hour": 0}),
+            "/rate_limit_per_hour",
+            "range",
+        ),
+        (
+            "/api/admin/api-keys",
+            json!({"name": "x", "rate_limit_per_hour": -1}),
+            "/rate_limit_per_hour",
+            "type",
+        ),
         ("/api/admin/webhooks", json!({"url": "http://example.com", "events": ["*"]}), "/url", "value"),
         ("/api/admin/webhooks", json!({"url": "https://169.254.169.254/", "events": ["*"]}), "/url", "value"),
-        ("/api/admin/webhooks", json!({"url": "https://example.com", "events": ["lead.*"]}), "/events/0", "value"),
+        (
+            "/api/admin/webhooks",
+            json!({"url": "https://example.com", "events": ["lead.*"]}),
+            "/events/0",
+            "value",
+        ),
         ("/api/admin/webhooks", json!({"url": "https://example.com", "events": []}), "/events", "length"),
         (
             "/api/admin/webhooks",
@@ -93,7 +121,14 @@ async fn wrong_types_and_values_are_pointed_at() {
 async fn bad_ids_routes_methods_and_queries() {
     let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
-    for id in ["nope", "camp_", "camp_01KAQ8ZR3Y7E2R4M8N5P6Q7S8T", "lead_01kaq8zr3y7e2r4m8n5p6q7s8t", "%00", "%F0%28"] {
+    for id in [
+        "nope",
+        "camp_",
+        "camp_01KAQ8ZR3Y7E2R4M8N5P6Q7S8T",
+        "lead_01kaq8zr3y7e2r4m8n5p6q7s8t",
+        "%00",
+        "%F0%28",
+    ] {
         let _ = admin.get(&format!("/v1/campaigns/{id}")).await.expect_problem(404, "not_found");
     }
     let _ = admin.get("/v1/nothing").await.expect_problem(404, "route_not_found");
@@ -127,7 +162,10 @@ async fn every_answer_carries_the_security_headers_and_the_request_id() {
         assert!(answer.header("access-control-allow-origin").is_none());
     }
     let answer = admin.with("x-request-id", "mine-1").get("/v1/nothing").await;
-    assert_eq!((answer.header("x-request-id"), answer.text("/request_id")), (Some("mine-1"), "mine-1".into()));
+    assert_eq!(
+        (answer.header("x-request-id"), answer.text("/request_id")),
+        (Some("mine-1"), "mine-1".into())
+    );
     let forged = admin.with("x-request-id", "a b").get("/v1/campaigns").await;
     assert!(forged.header("x-request-id").unwrap().starts_with("req_"));
 }
@@ -144,8 +182,14 @@ fn any_json() -> impl Strategy<Value = serde_json::Value> {
     ];
     leaf.prop_recursive(3, 24, 5, |inner| {
         let name = prop_oneof![
-            Just("name".to_owned()), Just("email".to_owned()), Just("custom".to_owned()), Just("url".to_owned()),
-            Just("events".to_owned()), Just("scopes".to_owned()), Just("headers".to_owned()), "[a-z]{1,8}",
+            Just("name".to_owned()),
+            Just("email".to_owned()),
+            Just("custom".to_owned()),
+            Just("url".to_owned()),
+            Just("events".to_owned()),
+            Just("scopes".to_owned()),
+            Just("headers".to_owned()),
+            "[a-z]{1,8}",
         ];
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(|v| json!(v)),
@@ -162,7 +206,8 @@ fn no_document_makes_a_500() {
         let admin = app.sign_up("Acme").await;
         (app, admin)
     });
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig { cases: 300, ..Default::default() });
+    let mut runner =
+        proptest::test_runner::TestRunner::new(ProptestConfig { cases: 300, ..Default::default() });
     let strategy = (prop::sample::select(POSTS.to_vec()), any_json());
     runner
         .run(&strategy, |(path, body)| {

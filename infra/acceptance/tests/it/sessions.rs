@@ -18,7 +18,8 @@ async fn signing_up_gives_a_session_an_organization_and_a_workspace() {
     let me = admin.get("/api/auth/me").await.expect(200);
     assert_eq!(me.json["user"], about["user"]);
     assert_eq!(me.json["workspaces"], about["workspaces"]);
-    let taken = json!({"organization_name": "B", "name": "B", "email": "ADMIN0@example.com", "password": PASSWORD});
+    let taken =
+        json!({"organization_name": "B", "name": "B", "email": "ADMIN0@example.com", "password": PASSWORD});
     let _ = app.stranger().post("/api/auth/signup", taken).await.expect_problem(409, "account_exists");
 }
 
@@ -31,8 +32,10 @@ async fn a_wrong_password_and_an_unknown_address_are_the_same_to_the_caller() {
         let stranger = app.stranger().with("x-request-id", "same");
         async move { stranger.post("/api/auth/login", body).await }
     };
-    let wrong = sign_in("admin0@example.com", "not the password").await.expect_problem(401, "invalid_credentials");
-    let unknown = sign_in("nobody@example.com", "not the password").await.expect_problem(401, "invalid_credentials");
+    let wrong =
+        sign_in("admin0@example.com", "not the password").await.expect_problem(401, "invalid_credentials");
+    let unknown =
+        sign_in("nobody@example.com", "not the password").await.expect_problem(401, "invalid_credentials");
     let nonsense = sign_in("not an address", PASSWORD).await.expect_problem(401, "invalid_credentials");
     assert_eq!(wrong.body, unknown.body);
     assert_eq!(wrong.body, nonsense.body);

@@ -8,6 +8,7 @@
 mod connector;
 mod dynamodb;
 mod endpoint;
+mod faults;
 mod meter;
 pub mod queues;
 mod stream_table;
@@ -23,6 +24,7 @@ use winterbaume_secretsmanager::SecretsManagerService;
 use winterbaume_sqs::SqsService;
 
 pub use dynamodb::DynamoDb;
+pub use faults::{Faults, Strike};
 pub use meter::{Measured, Meter, Snapshot};
 pub(crate) use stream_table::KEPT as STREAM_RECORDS_KEPT;
 
@@ -56,6 +58,7 @@ pub struct Engines(Arc<Inner>);
 
 struct Inner {
     meter: Arc<Meter>,
+    faults: Faults,
     dynamodb: DynamoDb,
     queues: Queues,
     limits: Wire,
@@ -84,6 +87,7 @@ impl Engines {
         let queues = Queues::new(clock.clone());
         Ok(Self(Arc::new(Inner {
             meter,
+            faults: Faults::default(),
             dynamodb,
             limits: Wire(queues.clone()),
             sqs: SqsService::with_backend(Arc::new(Backend(queues.clone()))),
@@ -110,8 +114,26 @@ impl Engines {
         &self.0.queues
     }
 
+    /// Faults to order, for tests.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.0.faults
+    }
+
     /// Answers one call: `target` is the `X-Amz-Target` header, `Service_Version.Operation`.
     pub async fn dispatch(&self, target: &str, body: Bytes) -> Answer {
+        let (_, operation) = target.split_once('.').unwrap_or_default();
+        match self.0.faults.striking(operation) {
+            None => self.carry_out(target, body).await,
+            Some((Strike::Before, answer)) => answer,
+            Some((Strike::After, answer)) => {
+                self.carry_out(target, body).await;
+                answer
+            }
+        }
+    }
+
+    async fn carry_out(&self, target: &str, body: Bytes) -> Answer {
         let (service, operation) = target.split_once('.').unwrap_or_default();
         match service {
             "DynamoDB_20120810" | "DynamoDBStreams_20120810" => {
