@@ -144,13 +144,13 @@ pub enum Turned {
     /// The access token has expired.
     TokenExpired,
     /// Their key was revoked or their session ended.
-    Revoked(Known),
+    Revoked(Box<Known>),
     /// Their key or session has expired.
-    Expired(Known),
+    Expired(Box<Known>),
     /// Their key may not be used from where they are.
-    IpNotAllowed(Known),
+    IpNotAllowed(Box<Known>),
     /// Their budget is spent.
-    Limited(Known, Quota),
+    Limited(Box<Known>, Quota),
     /// We could not find out.
     Store(StoreError),
 }
@@ -186,7 +186,7 @@ impl Gate {
                 self.store.admit_key(&key.hash(), now, &from.to_string()).await.map_err(Turned::Store)?;
             let (credential, quota) = decide(admission, known_key)?;
             if !may_come_from(&credential.allowed_cidrs, from) {
-                return Err(Turned::IpNotAllowed(known_key(credential)));
+                return Err(Turned::IpNotAllowed(Box::new(known_key(credential))));
             }
             return Ok(self.let_in(known_key(credential), quota));
         }
@@ -223,9 +223,9 @@ fn decide<C>(admission: Admission<C>, known: fn(C) -> Known) -> Result<(C, Quota
     match admission {
         Admission::Admitted(credential, quota) => Ok((credential, quota)),
         Admission::Unknown => Err(Turned::Unauthenticated),
-        Admission::Revoked(credential) => Err(Turned::Revoked(known(credential))),
-        Admission::Expired(credential) => Err(Turned::Expired(known(credential))),
-        Admission::Limited(credential, quota) => Err(Turned::Limited(known(credential), quota)),
+        Admission::Revoked(credential) => Err(Turned::Revoked(Box::new(known(credential)))),
+        Admission::Expired(credential) => Err(Turned::Expired(Box::new(known(credential)))),
+        Admission::Limited(credential, quota) => Err(Turned::Limited(Box::new(known(credential)), quota)),
     }
 }
 

@@ -69,7 +69,7 @@ impl Edge {
         }
     }
 
-    /// Commits a sign-up, which no tenant makes yet. [`Edge::commit`] in all else.
+    /// Commits a sign-up, which no tenant makes yet.
     ///
     /// # Errors
     /// The problem for whatever stood in the way.

@@ -191,7 +191,6 @@ impl Store {
     }
 
     /// The steps in DynamoDB's terms, beside what each one's failure means. The idempotency record comes first.
-    #[expect(clippy::type_complexity, reason = "two parallel lists, named where they are bound")]
     fn writes(
         &self,
         change: Change,

@@ -1,4 +1,11 @@
 //! One binary for all acceptance tests: they share a long link.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first thing that is not as it should be"
+)]
 
 mod audit;
 mod events;

@@ -70,6 +70,6 @@ fn queues_and_streams_are_wired_as_the_code_relies_on() {
     assert!(jobs.redrive.is_some(), "our faults end in a queue of their own");
     let activity = template.table("ActivityTable").unwrap();
     assert!(activity.stream.is_some());
-    let indexes: BTreeSet<&str> = activity.indexes.iter().map(|(name, _)| name.as_str()).collect();
+    let indexes: BTreeSet<&str> = activity.indexes.keys().map(String::as_str).collect();
     assert_eq!(indexes, BTreeSet::from([store::keys::BY_ENDPOINT, store::keys::BY_STATE]));
 }
