@@ -1,0 +1,36 @@
+"""The size gate: no function's release bootstrap is larger than 8 MB when zipped (DESIGN, budgets)."""
+
+import io
+import pathlib
+import sys
+import zipfile
+
+LIMIT_BYTES = 8 * 1000 * 1000
+
+
+def zipped_bytes(path: pathlib.Path) -> int:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        file.write(path, "bootstrap")
+    return archive.tell()
+
+
+def main() -> int:
+    root = pathlib.Path(__file__).resolve().parents[2]
+    folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else root / "target/lambda"
+    functions = {path.parent.name for path in root.glob("functions/*/Cargo.toml")}
+    bootstraps = [path for path in sorted(folder.glob("*/bootstrap")) if path.parent.name in functions]
+    too_large = 0
+    for path in bootstraps:
+        size = zipped_bytes(path)
+        verdict = "too large" if size > LIMIT_BYTES else "ok"
+        too_large += size > LIMIT_BYTES
+        print(f"{path.parent.name:12} {path.stat().st_size / 1e6:6.2f} MB, zipped {size / 1e6:5.2f} MB  {verdict}")
+    if not bootstraps:
+        print(f"no bootstraps in {folder}: build them with `cargo lambda build --release` first")
+        return 2
+    return 1 if too_large else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
