@@ -173,10 +173,11 @@ pub(crate) fn create(
     })
 }
 
-/// The change that revokes `key`.
+/// The change that revokes `key`; with `unchanged`, only if it is as it was read.
 pub(crate) fn revoke(
     key: &ApiKey,
     organization: ids::OrganizationId,
+    unchanged: bool,
     mut record: AuditRecord,
     now: Timestamp,
 ) -> Change {
@@ -188,5 +189,5 @@ pub(crate) fn revoke(
         before: "active".into(),
         after: "revoked".into(),
     });
-    Change::audited(record).revoke_api_key(organization, key, now)
+    Change::audited(record).revoke_api_key(organization, key, unchanged, now)
 }

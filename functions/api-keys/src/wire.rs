@@ -228,7 +228,16 @@ async fn revoke(
     if_match.check(key.updated_at)?;
     let record = caller.context.record("api_key.revoke", "api_key", &key.id.to_string());
     let organization = caller.context.caller.known.organization;
-    caller.context.commit_silently(app::revoke(&key, organization, record, caller.context.request.now)).await
+    caller
+        .context
+        .commit_silently(app::revoke(
+            &key,
+            organization,
+            if_match.is_given(),
+            record,
+            caller.context.request.now,
+        ))
+        .await
 }
 
 /// Who am I

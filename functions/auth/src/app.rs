@@ -216,6 +216,7 @@ pub(crate) fn end(id: SessionId, mut record: AuditRecord, now: Timestamp) -> Cha
 #[cfg(test)]
 mod tests {
     use super::*;
+    use access::session::Tokens;
     use std::time::Duration;
 
     #[test]
@@ -224,10 +225,11 @@ mod tests {
         let (ids, now) = (Ids::new(clock.clone()), clock.now());
         let sign_up = SignUp::check("Acme", "Ada", "ada@example.com", "correct horse battery").unwrap();
         let founding = sign_up.found("hash".to_owned(), &ids, now);
-        let first = RefreshToken::generate(ids.next()).unwrap();
+        let tokens = Tokens::new(&sealing::MasterSecret::new("s".repeat(64))).unwrap();
+        let first = tokens.refresh_token(ids.next()).unwrap();
         let mut session = session(&founding.admin, founding.organization.id, &first, now);
         assert_eq!(judge_refresh(&session, &first, now), Refresh::Valid);
-        session.refresh_digest = RefreshToken::generate(first.session()).unwrap().digest();
+        session.refresh_digest = tokens.refresh_token(first.session()).unwrap().digest();
         assert_eq!(judge_refresh(&session, &first, now), Refresh::Reused);
         assert_eq!(judge_refresh(&session, &first, now + SESSION_LIFE), Refresh::Over);
         session.status = "ended".to_owned();

@@ -1,7 +1,5 @@
 //! Passwords: Argon2id with OWASP's parameters, on a thread that may be kept busy.
 
-use std::sync::LazyLock;
-
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -17,8 +15,9 @@ const LANES: u32 = 1;
 const SHORTEST: usize = 12;
 const LONGEST: usize = 1024;
 
-/// A hash no password is known for, to verify against when there is no account.
-static NOBODY: LazyLock<String> = LazyLock::new(|| hash_now("nobody").unwrap_or_default());
+/// A hash that no password is known for, to verify against when there is no account: as costly as any other.
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$Eyr6WRR18KVtAcXwqH3m8w$OIGMiWMxYtPh6/BfpZwgqxdwKmAWJ4wqEKq5ChFn+hA";
 
 fn hash_now(password: &str) -> Option<String> {
     hasher()?.hash_password(password.as_bytes()).ok().map(|hash| hash.to_string())
@@ -58,7 +57,7 @@ pub(crate) async fn hash(password: String) -> Result<String, Problem> {
 pub(crate) async fn verify(password: String, hash: Option<String>) -> bool {
     let verified = tokio::task::spawn_blocking(move || {
         let known = hash.is_some();
-        let hash = hash.unwrap_or_else(|| NOBODY.clone());
+        let hash = hash.unwrap_or_else(|| NOBODY.to_owned());
         let matches = PasswordHash::new(&hash)
             .ok()
             .zip(hasher())
@@ -78,8 +77,11 @@ mod tests {
         let hash = hash("correct horse battery".to_owned()).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
         assert!(verify("correct horse battery".to_owned(), Some(hash.clone())).await);
-        assert!(!verify("correct horse batterz".to_owned(), Some(hash)).await);
+        assert!(!verify("correct horse batterz".to_owned(), Some(hash.clone())).await);
         assert!(!verify("nobody".to_owned(), None).await);
+        let costs = |hash: &str| hash.rsplitn(3, '$').last().unwrap().to_owned();
+        assert_eq!(costs(NOBODY), costs(&hash), "verifying nobody's password costs as much");
+        assert!(PasswordHash::new(NOBODY).is_ok());
         assert!(!verify("x".to_owned(), Some("not a hash".to_owned())).await);
     }
 

@@ -202,7 +202,7 @@ async fn sign_up(
     let checked = SignUp::check(&organization_name, &name, &email, &password)?;
     let hash = password::hash(password).await?;
     let founding = checked.found(hash, edge.ids(), request.now);
-    let refresh = RefreshToken::generate(edge.ids().next())?;
+    let refresh = edge.tokens().refresh_token(edge.ids().next())?;
     let organization = founding.organization.id;
     let session = app::session(&founding.admin, organization, &refresh, request.now);
     let actor = app::person(founding.admin.user_id, &founding.admin.email);
@@ -271,7 +271,7 @@ async fn begin_session(
 ) -> Reply {
     let tenant = edge.unscoped_store().tenant_of_sign_in(organization);
     let (member, me) = read_me(&tenant, identity.user_id).await?;
-    let refresh = RefreshToken::generate(edge.ids().next())?;
+    let refresh = edge.tokens().refresh_token(edge.ids().next())?;
     let session = app::session(&member, organization, &refresh, request.now);
     let actor = app::person(member.user_id, &member.email);
     let about = ("session", refresh.session().to_string());
@@ -305,7 +305,7 @@ async fn read_me(tenant: &Tenant, user: UserId) -> Result<(Member, Me), Refused>
 )]
 async fn refresh(State(edge): State<Edge>, request: RequestInfo, body: Json<RefreshRequest>) -> Reply {
     let over = || Refused(Problem::SessionExpired);
-    let old = RefreshToken::parse(&body.value.refresh_token).map_err(|_| over())?;
+    let old = edge.tokens().read_refresh_token(&body.value.refresh_token).map_err(|_| over())?;
     let session = edge.unscoped_store().session(old.session()).await?.ok_or_else(over)?;
     let credential = &session.credential;
     let tenant = edge.unscoped_store().tenant_of_sign_in(credential.organization_id);
@@ -325,7 +325,7 @@ async fn refresh(State(edge): State<Edge>, request: RequestInfo, body: Json<Refr
             }
         }
         Refresh::Valid => {
-            let new = RefreshToken::generate(credential.session_id)?;
+            let new = edge.tokens().refresh_token(credential.session_id)?;
             let change =
                 app::rotate(credential.session_id, &old, &new, record("session.refresh"), request.now);
             let reply = edge.commit_sign_in(&tenant, &request, change, &tokens(&edge, &new, &request)?).await;

@@ -173,6 +173,10 @@ impl Deliver {
                 Settlement::Retry(now + schedule::delay(*retry_base, job.delivery_id, number, retry_after))
             }
         };
+        // Before the delivery is settled: if this fails the job comes back, and the receiver says so again.
+        if made.outcome == attempt::Verdict::Gone {
+            attempt::disable(tenant, endpoint, now, ids).await?;
+        }
         let recorded = tenant.settle(job.delivery_id, &made.attempt, &settlement, now).await?;
         tracing::info!(
             delivery.id = %job.delivery_id,
@@ -184,9 +188,6 @@ impl Deliver {
             recorded,
             "attempted"
         );
-        if made.outcome == attempt::Verdict::Gone {
-            attempt::disable(tenant, endpoint, now, ids).await?;
-        }
         if !recorded {
             // Another function has this delivery too and was faster.
             return Ok(match look(tenant, job, now).await? {

@@ -4,20 +4,24 @@
 //! and a job is queued. A batch may come twice and may have broken off anywhere: a delivery's id follows from
 //! event and endpoint, creating one that exists changes nothing, and a job for one that is done does nothing.
 //!
-//! An event that cannot be read is reported alone, so that the stream goes on and the event ends in the faults
-//! queue. Any other failure fails the batch from its first record: the stream holds it until the store or the
-//! queue is back.
+//! What is broken for good (an event or a tenant's endpoint that cannot be read) is parked in the faults queue, which
+//! is alarmed, and does not hold up what comes after it. Any other failure is an outage: it fails the batch from its
+//! first record, and the stream holds it until the store or the queue is back.
 
+mod parking;
 mod plan;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use aws_lambda_events::event::dynamodb::{Event, EventRecord};
 use aws_lambda_events::event::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use ids::OrganizationId;
 use jobs::{DeliveryJob, JobQueue, QueueError};
 use runtime::{Services, StartError};
-use store::{Endpoint, NewDelivery, Store, StoreError, StoredEvent};
+use store::{BoxError, Endpoint, NewDelivery, Store, StoreError, StoredEvent};
+
+use crate::parking::Parking;
 
 /// Why a batch could not be fanned out.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +32,9 @@ pub enum FanOutError {
     /// The queue failed.
     #[error("the queue failed")]
     Queue(#[from] QueueError),
+    /// What is broken could not be parked.
+    #[error("a broken event could not be parked")]
+    Park(#[source] BoxError),
 }
 
 /// The fan-out.
@@ -35,75 +42,81 @@ pub enum FanOutError {
 pub struct FanOut {
     store: Store,
     queue: JobQueue,
+    faults: Parking,
     clock: clock::Clock,
 }
 
-/// Builds the fan-out from `CORE_TABLE`, `ACTIVITY_TABLE` and `WEBHOOK_JOBS_QUEUE_URL`, and opens the connections.
+/// Builds the fan-out from `CORE_TABLE`, `ACTIVITY_TABLE`, `WEBHOOK_JOBS_QUEUE_URL` and `FANOUT_FAULTS_QUEUE_URL`, and
+/// opens the connections.
 ///
 /// # Errors
 /// [`StartError`] when a variable is missing.
 pub async fn handler(services: &Services) -> Result<FanOut, StartError> {
     let store = Store::from_environment(&services.environment, services.aws.dynamodb.clone())?;
     let queue = JobQueue::from_services(services)?;
+    let faults = Parking::from_services(services)?;
     store.warm_up().await;
-    Ok(FanOut { store, queue, clock: services.clock.clone() })
+    Ok(FanOut { store, queue, faults, clock: services.clock.clone() })
 }
 
 impl FanOut {
     /// Fans a batch out. The answer names the record from which the stream is to be read again, if any.
     pub async fn handle(&self, batch: Event) -> DynamoDbEventResponse {
-        let first = batch.records.first().and_then(sequence_number);
-        let mut unreadable = None;
-        let mut events = Vec::with_capacity(batch.records.len());
-        for record in batch.records {
-            let sequence = sequence_number(&record);
-            match StoredEvent::from_image(record.change.new_image) {
-                Ok(event) => events.push(event),
-                Err(error) => {
-                    tracing::error!(error = %error, event_id = record.event_id, "an event cannot be read");
-                    // The stream is read again from the earliest failure, so what follows it comes again anyway.
-                    unreadable = Some(sequence);
-                    break;
-                }
-            }
-        }
-        let failure = match self.fan_out(&events).await {
-            Ok(()) => unreadable,
-            Err(error) => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::warn!(error = %error, cause, events = events.len(), "a batch will be tried again");
-                Some(first)
-            }
-        };
+        let first = batch.records.first().and_then(|record| record.change.sequence_number.clone());
         let mut answer = DynamoDbEventResponse::default();
-        answer.batch_item_failures.extend(failure.map(|sequence| {
+        if let Err(error) = self.fan_out(batch.records).await {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::warn!(error = %error, cause, "a batch will be tried again");
             let mut failure = DynamoDbBatchItemFailure::default();
-            failure.item_identifier = sequence;
-            failure
-        }));
+            failure.item_identifier = first;
+            answer.batch_item_failures.push(failure);
+        }
         answer
     }
 
-    async fn fan_out(&self, events: &[StoredEvent]) -> Result<(), FanOutError> {
-        let mut endpoints: HashMap<OrganizationId, Vec<Endpoint>> = HashMap::new();
-        let mut deliveries = Vec::new();
-        let mut jobs = Vec::new();
+    async fn fan_out(&self, records: Vec<EventRecord>) -> Result<(), FanOutError> {
+        let mut endpoints: HashMap<OrganizationId, Option<Vec<Endpoint>>> = HashMap::new();
+        let mut owed = Vec::new();
         let now = self.clock.now();
-        for event in events {
-            let organization = event.organization_id;
-            let known = match endpoints.entry(organization) {
-                std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
-                std::collections::hash_map::Entry::Vacant(unknown) => {
-                    unknown.insert(self.store.tenant_of_job(organization).all_endpoints().await?)
+        for record in records {
+            let keys = format!("{:?}", record.change.keys);
+            let event = match StoredEvent::from_image(record.change.new_image) {
+                Ok(event) => event,
+                Err(error) => {
+                    self.faults.park(&keys, &error).await.map_err(FanOutError::Park)?;
+                    continue;
                 }
             };
-            for endpoint in known.iter().filter(|endpoint| plan::wants(endpoint, event)) {
-                let new = plan::delivery(event, endpoint.id, now);
-                jobs.push(DeliveryJob::new(&new, event, true));
-                deliveries.push(new);
+            let organization = event.organization_id;
+            if let Entry::Vacant(unknown) = endpoints.entry(organization) {
+                unknown.insert(match self.store.tenant_of_job(organization).all_endpoints().await {
+                    Ok(known) => Some(known),
+                    Err(error @ StoreError::Unavailable { .. }) => return Err(error.into()),
+                    Err(error) => {
+                        tracing::error!(error = %error, "a tenant's endpoints cannot be read");
+                        None
+                    }
+                });
+            }
+            match endpoints.get(&organization) {
+                Some(Some(known)) => {
+                    let wanting = known.iter().filter(|endpoint| plan::wants(endpoint, &event));
+                    let new: Vec<_> =
+                        wanting.map(|endpoint| plan::delivery(&event, endpoint.id, now)).collect();
+                    owed.extend(new.into_iter().map(|new| (new, event.clone())));
+                }
+                _ => {
+                    let error = "the endpoints of its tenant cannot be read";
+                    self.faults.park(&keys, &error).await.map_err(FanOutError::Park)?;
+                }
             }
         }
-        self.store.create_deliveries(&deliveries).await?;
+        let deliveries: Vec<_> = owed.iter().map(|(new, _)| new.clone()).collect();
+        let created = self.store.create_deliveries(&deliveries).await?;
+        let jobs: Vec<_> = owed
+            .iter()
+            .map(|(new, event)| DeliveryJob::new(new, event, created.contains(&new.delivery.id)))
+            .collect();
         self.queue.send(&jobs).await?;
         Ok(())
     }
@@ -126,8 +139,4 @@ impl FanOut {
         }
         Ok(count)
     }
-}
-
-fn sequence_number(record: &EventRecord) -> Option<String> {
-    record.change.sequence_number.clone()
 }

@@ -13,6 +13,8 @@ use store::{AuditRecord, Change, Event, FieldChange, Lead, LeadStatus, Reply, St
 
 /// Custom fields of one lead.
 const MOST_CUSTOM_FIELDS: usize = 50;
+/// How deep they may be nested.
+const DEEPEST_CUSTOM: usize = 16;
 /// Their size as JSON, in bytes, all together.
 const LARGEST_CUSTOM: usize = 16 * 1024;
 
@@ -64,29 +66,45 @@ fn custom(fields: BTreeMap<String, Value>) -> Result<BTreeMap<String, Value>, Fa
     if fields.len() > MOST_CUSTOM_FIELDS {
         return Err(Fault::new("range", format!("must have at most {MOST_CUSTOM_FIELDS} fields")));
     }
-    if fields.keys().any(|name| !(1..=64).contains(&name.chars().count())) {
-        return Err(Fault::new("length", "names must have 1 to 64 characters"));
-    }
     let size = serde_json::to_string(&fields).map_or(usize::MAX, |text| text.len());
     if size > LARGEST_CUSTOM {
         return Err(Fault::new("length", format!("must have at most {LARGEST_CUSTOM} bytes as JSON")));
     }
-    // DynamoDB holds 38 digits and exponents up to 125; what a double can be beyond that is of no use to a lead.
-    if fields.values().any(out_of_range) {
-        return Err(Fault::new("range", "numbers must be below 1e125"));
-    }
+    check_fields(&fields, 1)?;
     Ok(fields)
 }
 
-fn out_of_range(value: &Value) -> bool {
-    match value {
-        Value::Number(number) => {
-            number.as_f64().is_none_or(|n| n != 0.0 && !(1e-125..1e125).contains(&n.abs()))
+/// What the store can hold: names, a nesting well below DynamoDB's 32 levels, and numbers within its range (38 digits,
+/// exponents up to 125).
+fn check_fields<'a>(
+    fields: impl IntoIterator<Item = (&'a String, &'a Value)>,
+    depth: usize,
+) -> Result<(), Fault> {
+    for (name, value) in fields {
+        if !(1..=64).contains(&name.chars().count()) {
+            return Err(Fault::new("length", "names must have 1 to 64 characters"));
         }
-        Value::Array(values) => values.iter().any(out_of_range),
-        Value::Object(fields) => fields.values().any(out_of_range),
-        Value::Null | Value::Bool(_) | Value::String(_) => false,
+        check_value(value, depth)?;
     }
+    Ok(())
+}
+
+fn check_value(value: &Value, depth: usize) -> Result<(), Fault> {
+    if depth > DEEPEST_CUSTOM {
+        return Err(Fault::new("range", format!("must be nested at most {DEEPEST_CUSTOM} levels deep")));
+    }
+    match value {
+        Value::Number(number) if number.as_f64().is_none_or(out_of_range) => {
+            Err(Fault::new("range", "numbers must be below 1e125"))
+        }
+        Value::Array(values) => values.iter().try_for_each(|value| check_value(value, depth + 1)),
+        Value::Object(fields) => check_fields(fields, depth + 1),
+        Value::Null | Value::Bool(_) | Value::String(_) | Value::Number(_) => Ok(()),
+    }
+}
+
+fn out_of_range(number: f64) -> bool {
+    number != 0.0 && !(1e-125..1e125).contains(&number.abs())
 }
 
 /// The change that creates `lead`, on `record` and causing `lead.created`. Its campaign must exist.

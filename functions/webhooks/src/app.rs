@@ -213,8 +213,13 @@ pub(crate) fn create(
     })
 }
 
-/// The change that deletes `endpoint`.
-pub(crate) fn delete(endpoint: &Endpoint, organization: OrganizationId, mut record: AuditRecord) -> Change {
+/// The change that deletes `endpoint`; with `unchanged`, only if it is as it was read.
+pub(crate) fn delete(
+    endpoint: &Endpoint,
+    organization: OrganizationId,
+    unchanged: bool,
+    mut record: AuditRecord,
+) -> Change {
     record.workspace_id = endpoint.workspace_id;
     record.compliance_relevant = true;
     record.changes.push(FieldChange {
@@ -222,7 +227,7 @@ pub(crate) fn delete(endpoint: &Endpoint, organization: OrganizationId, mut reco
         before: endpoint.url.clone().into(),
         after: serde_json::Value::Null,
     });
-    Change::audited(record).delete_endpoint(organization, endpoint)
+    Change::audited(record).delete_endpoint(organization, endpoint, unchanged)
 }
 
 #[cfg(test)]

@@ -1,18 +1,21 @@
 //! A person's tokens: a signed access token for 15 minutes and a refresh token that is replaced on each use.
 //!
 //! The access token (JWT, RFC 7519, HS256) says which session it belongs to and nothing that isn't looked up again:
-//! the session's own item decides with every request whether it still stands. A refresh token is random; its
-//! SHA-256 is all that is kept.
+//! the session's own item decides with every request whether it still stands. A refresh token is random and carries a
+//! mark that only we can make, so that nobody can pass off an invented one as a used one; its SHA-256 is all that is
+//! kept.
 
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clock::Timestamp;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use ids::SessionId;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use sha2::Sha256;
 
 use crate::api_key::sha256_hex;
 
@@ -47,9 +50,10 @@ struct Claims {
     exp: i64,
 }
 
-/// Signs and reads access tokens.
+/// Makes and reads both kinds of token.
 #[derive(Clone)]
 pub struct Tokens {
+    refresh: Hmac<Sha256>,
     encoding: EncodingKey,
     decoding: DecodingKey,
     validation: Validation,
@@ -74,7 +78,9 @@ impl Tokens {
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
         // Expiry is judged by the injected clock, below.
         validation.validate_exp = false;
+        let refresh = master.derive(sealing::Purpose::RefreshTokens)?;
         Ok(Self {
+            refresh: Hmac::new_from_slice(refresh.expose_secret()).map_err(|_| sealing::SealError::Failed)?,
             encoding: EncodingKey::from_secret(key.expose_secret()),
             decoding: DecodingKey::from_secret(key.expose_secret()),
             validation,
@@ -112,7 +118,7 @@ impl Tokens {
     }
 }
 
-/// A refresh token in the clear.
+/// A refresh token in the clear: `rt_<session>.<32 random bytes and their mark>`.
 pub struct RefreshToken {
     session: SessionId,
     text: SecretString,
@@ -124,30 +130,38 @@ impl std::fmt::Debug for RefreshToken {
     }
 }
 
-impl RefreshToken {
-    /// A new token of a session.
+impl Tokens {
+    /// A new refresh token of a session.
     ///
     /// # Errors
     /// [`sealing::SealError`] when there is no randomness to be had.
-    pub fn generate(session: SessionId) -> Result<Self, sealing::SealError> {
-        let random = URL_SAFE_NO_PAD.encode(sealing::random::<32>()?);
-        Ok(Self { session, text: SecretString::from(format!("{REFRESH_PREFIX}{session}.{random}")) })
+    pub fn refresh_token(&self, session: SessionId) -> Result<RefreshToken, sealing::SealError> {
+        let random = sealing::random::<32>()?;
+        let mark = self.mark(session, &random).finalize().into_bytes();
+        let body = URL_SAFE_NO_PAD.encode([random.as_slice(), &mark].concat());
+        Ok(RefreshToken { session, text: SecretString::from(format!("{REFRESH_PREFIX}{session}.{body}")) })
     }
 
-    /// Reads a token.
+    /// Reads a refresh token that we made, without any I/O. Whether it is the valid one is for the session to say.
     ///
     /// # Errors
-    /// [`InvalidToken::NotOurs`] when it doesn't have the form of one.
-    pub fn parse(text: &str) -> Result<Self, InvalidToken> {
-        let body = text.strip_prefix(REFRESH_PREFIX).ok_or(InvalidToken::NotOurs)?;
-        let (session, random) = body.split_once('.').ok_or(InvalidToken::NotOurs)?;
-        if random.len() != 43 {
-            return Err(InvalidToken::NotOurs);
-        }
+    /// [`InvalidToken::NotOurs`] when it isn't one of ours.
+    pub fn read_refresh_token(&self, text: &str) -> Result<RefreshToken, InvalidToken> {
+        let parts = text.strip_prefix(REFRESH_PREFIX).and_then(|rest| rest.split_once('.'));
+        let (session, body) = parts.ok_or(InvalidToken::NotOurs)?;
         let session = session.parse().map_err(|_| InvalidToken::NotOurs)?;
-        Ok(Self { session, text: SecretString::from(text) })
+        let body = URL_SAFE_NO_PAD.decode(body).map_err(|_| InvalidToken::NotOurs)?;
+        let (random, mark) = body.split_at_checked(32).ok_or(InvalidToken::NotOurs)?;
+        self.mark(session, random).verify_slice(mark).map_err(|_| InvalidToken::NotOurs)?;
+        Ok(RefreshToken { session, text: SecretString::from(text) })
     }
 
+    fn mark(&self, session: SessionId, random: &[u8]) -> Hmac<Sha256> {
+        self.refresh.clone().chain_update(session.as_bytes()).chain_update(random)
+    }
+}
+
+impl RefreshToken {
     /// The session it belongs to.
     #[must_use]
     pub fn session(&self) -> SessionId {
@@ -191,14 +205,29 @@ mod tests {
     }
 
     #[test]
-    fn a_refresh_token_reads_back_and_never_prints() {
-        let session = ids::Ids::new(clock::Clock::system()).next();
-        let token = RefreshToken::generate(session).unwrap();
-        let read = RefreshToken::parse(token.reveal()).unwrap();
+    fn a_refresh_token_reads_back_and_cannot_be_invented() {
+        let ids = ids::Ids::new(clock::Clock::system());
+        let session = ids.next();
+        let token = tokens("a").refresh_token(session).unwrap();
+        let read = tokens("a").read_refresh_token(token.reveal()).unwrap();
         assert_eq!((read.session(), read.digest()), (session, token.digest()));
         assert_eq!(format!("{token:?}"), "RefreshToken");
-        for junk in ["", "rt_", "rt_x.y", "sk_live_x"] {
-            assert_eq!(RefreshToken::parse(junk).unwrap_err(), InvalidToken::NotOurs);
+        let body = token.reveal().split_once('.').unwrap().1.to_owned();
+        let other: SessionId = ids.next();
+        for invented in [
+            String::new(),
+            "rt_".to_owned(),
+            "rt_x.y".to_owned(),
+            format!("rt_{session}."),
+            format!("rt_{session}.{}", URL_SAFE_NO_PAD.encode([7; 64])),
+            format!("rt_{other}.{body}"),
+        ] {
+            assert_eq!(
+                tokens("a").read_refresh_token(&invented).unwrap_err(),
+                InvalidToken::NotOurs,
+                "{invented}"
+            );
         }
+        assert_eq!(tokens("b").read_refresh_token(token.reveal()).unwrap_err(), InvalidToken::NotOurs);
     }
 }

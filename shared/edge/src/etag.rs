@@ -17,6 +17,12 @@ pub(crate) fn of(changed_at: Timestamp) -> String {
 pub struct IfMatch(Option<String>);
 
 impl IfMatch {
+    /// Whether the change is meant for one version only.
+    #[must_use]
+    pub fn is_given(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Refuses a change to a resource that is no longer as the caller knows it.
     ///
     /// # Errors

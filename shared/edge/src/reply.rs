@@ -77,6 +77,8 @@ pub(crate) fn of_commit(error: CommitError) -> Result<store::Answer, Refused> {
         CommitError::Refused(Refusal::Rule(rule)) => {
             Problem::Conflict { detail: format!("Refused: {rule}.") }
         }
+        CommitError::Refused(Refusal::Stale) => Problem::PreconditionFailed,
+        CommitError::Refused(Refusal::Full(limit)) => Problem::LimitReached { limit: limit.to_owned() },
         CommitError::Store(error) => report(&error),
     }))
 }

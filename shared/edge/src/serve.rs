@@ -93,7 +93,7 @@ fn write_problem(problem: &Problem, instance: &str, request_id: &str) -> Respons
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     if let Some(wait) = problem.retry_after() {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(wait));
     }
     if status == StatusCode::UNAUTHORIZED && problem.code() != Code::InvalidCredentials {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

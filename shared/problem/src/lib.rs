@@ -204,6 +204,10 @@ pub enum Problem {
     Unavailable,
 }
 
+fn whole_seconds(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u64::MAX).max(1)
+}
+
 impl Problem {
     /// One field is not valid.
     pub fn invalid(pointer: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
@@ -255,7 +259,7 @@ impl Problem {
                 several => format!("{} fields are not valid.", several.len()),
             },
             Self::RateLimited { retry_after } => {
-                format!("Try again in {} seconds.", retry_after.as_secs().max(1))
+                format!("Try again in {} seconds.", whole_seconds(*retry_after))
             }
             Self::Unauthenticated
             | Self::KeyRevoked
@@ -278,12 +282,13 @@ impl Problem {
         }
     }
 
-    /// How long to wait before trying again, where waiting helps.
+    /// How many seconds to wait before trying again, where waiting helps. Rounded up: who comes back after them is
+    /// not too early.
     #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
+    pub fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::RateLimited { retry_after } => Some((*retry_after).max(Duration::from_secs(1))),
-            Self::Unavailable | Self::IdempotencyInProgress => Some(Duration::from_secs(1)),
+            Self::RateLimited { retry_after } => Some(whole_seconds(*retry_after)),
+            Self::Unavailable | Self::IdempotencyInProgress => Some(1),
             _ => None,
         }
     }

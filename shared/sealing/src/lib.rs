@@ -90,6 +90,8 @@ pub struct MasterSecret(SecretString);
 pub enum Purpose {
     /// Signing access tokens.
     Sessions,
+    /// Marking refresh tokens as ours.
+    RefreshTokens,
     /// Sealing pagination cursors.
     Cursors,
     /// Fingerprinting requests for idempotency.
@@ -102,6 +104,7 @@ impl Purpose {
     fn label(self) -> &'static [u8] {
         match self {
             Self::Sessions => b"artisan/sessions/1",
+            Self::RefreshTokens => b"artisan/refresh-tokens/1",
             Self::Cursors => b"artisan/cursors/1",
             Self::Idempotency => b"artisan/idempotency/1",
             Self::WebhookSecrets => b"artisan/webhook-secrets/1",

@@ -114,22 +114,46 @@ impl Minute {
         condition.push(')');
         condition
     }
+}
 
-    /// The highest ceiling that applies in this minute: the same rule as [`Minute::condition`], in Rust.
-    /// `None` when nothing limits: no request in this hour or the one before.
-    fn ceiling(self, item: &Item) -> Option<i64> {
-        let slot = |name: String| get_number(item, &name);
-        match slot(hour_slot(self.hour - 1)) {
-            None => {
-                let now = slot(hour_slot(self.hour))?;
-                Some(self.minute_ceilings(item).fold(now, i64::max))
-            }
-            Some(before) => Some(self.minute_ceilings(item).fold(before, i64::max)),
+/// The ceilings of the hour of a minute and of the two hours about it, read once: the same rule as
+/// [`Minute::condition`], in Rust.
+struct Ceilings {
+    first_hour: i64,
+    /// Before the first request of each of three hours.
+    before: [Option<i64>; 3],
+    /// After the last request of each minute of the first two of them, as the highest one so far.
+    highest: [[Option<i64>; 60]; 2],
+}
+
+impl Ceilings {
+    fn of(item: &Item, minute: i64) -> Self {
+        let first_hour = Minute::of(minute).hour - 1;
+        let mut ceilings = Self { first_hour, before: [None; 3], highest: [[None; 60]; 2] };
+        for (hour, slot) in (first_hour..).zip(&mut ceilings.before) {
+            *slot = get_number(item, &hour_slot(hour));
         }
+        for (hour, slots) in (first_hour..).zip(&mut ceilings.highest) {
+            let mut highest = None;
+            for (of_hour, slot) in (0..).zip(slots) {
+                highest = highest.max(get_number(item, &minute_slot(hour, of_hour)));
+                *slot = highest;
+            }
+        }
+        ceilings
     }
 
-    fn minute_ceilings(self, item: &Item) -> impl Iterator<Item = i64> {
-        (0..self.of_hour).filter_map(move |minute| get_number(item, &minute_slot(self.hour - 1, minute)))
+    /// The highest ceiling that applies in `minute`, which is in the second or third hour. `None` when nothing
+    /// limits: no request in its hour or the one before.
+    fn at(&self, minute: i64) -> Option<i64> {
+        let at = Minute::of(minute);
+        let index = usize::try_from(at.hour - self.first_hour).ok()?;
+        let before = |index: usize| self.before.get(index).copied().flatten();
+        let base = before(index.checked_sub(1)?).or_else(|| before(index))?;
+        let slots = self.highest.get(index - 1);
+        let last = usize::try_from(at.of_hour).ok().and_then(|of_hour| of_hour.checked_sub(1));
+        let highest = last.and_then(|last| *slots?.get(last)?);
+        Some(highest.map_or(base, |highest| highest.max(base)))
     }
 }
 
@@ -145,14 +169,15 @@ fn oldest_trusted(minute: i64) -> i64 {
 fn quota(item: &Item, minute: i64, now: Timestamp) -> Quota {
     let count = get_number(item, COUNT).unwrap_or(0);
     let limit = get_number(item, TOP).unwrap_or(0) - count;
-    let ceiling_at = |minute| Minute::of(minute).ceiling(item).unwrap_or(count + limit);
+    let ceilings = Ceilings::of(item, minute);
+    let ceiling_at = |minute| ceilings.at(minute).unwrap_or(count + limit);
     let ceiling = if trusted(item, minute) { ceiling_at(minute) } else { count + limit };
     let remaining = (ceiling - count).clamp(0, limit);
     let reset_after = if remaining >= limit {
         Duration::ZERO
     } else {
         // Beyond the window of 61 minutes everything has returned.
-        let returns = (minute + 1..=minute + 61).find(|later| ceiling_at(*later) > ceiling);
+        let returns = (minute + 1..minute + 61).find(|later| ceiling_at(*later) > ceiling);
         Timestamp::from_seconds(returns.unwrap_or(minute + 61) * 60).since(now)
     };
     Quota { limit: unsigned(limit), remaining: unsigned(remaining), reset_after }

@@ -10,6 +10,7 @@ use crate::change::{Expression, Table, Write};
 use crate::directory::KeyCredential;
 use crate::item::{self, number, primary, text};
 use crate::keys::{self, OfOrganization};
+use crate::organizations::Counted;
 use crate::{Change, Mode, Page, PageRequest, Refusal, Store, StoreError, Tenant};
 
 /// Whether a key works.
@@ -84,15 +85,21 @@ impl Change {
         if let Some(expires_at) = key.expires_at {
             credential.insert("exp".to_owned(), number(expires_at.seconds()));
         }
-        Ok(self.step(Table::Core, Write::Create(metadata), Refusal::Exists("API key")).step(
-            Table::Directory,
-            Write::Create(credential),
-            Refusal::Exists("API key"),
-        ))
+        Ok(self
+            .step(Table::Core, Write::Create(metadata), Refusal::Exists("API key"))
+            .step(Table::Directory, Write::Create(credential), Refusal::Exists("API key"))
+            .joins(organization, Counted::ApiKeys))
     }
 
-    /// Revokes a key: from the next request on it is refused everywhere.
-    pub fn revoke_api_key(self, organization: ids::OrganizationId, key: &ApiKey, now: Timestamp) -> Self {
+    /// Revokes a key: from the next request on it is refused everywhere. With `unchanged`, only if it is as it was
+    /// read.
+    pub fn revoke_api_key(
+        self,
+        organization: ids::OrganizationId,
+        key: &ApiKey,
+        unchanged: bool,
+        now: Timestamp,
+    ) -> Self {
         let revoke = |key| Expression {
             key,
             update: "SET #status = :revoked, updated_at = :now".to_owned(),
@@ -104,14 +111,17 @@ impl Change {
                 (":now", text(now.to_string())),
             ],
         };
-        let metadata = revoke(primary(&keys::api_key(organization, key.id)));
+        let mut metadata = revoke(primary(&keys::api_key(organization, key.id)));
         let credential = revoke(primary(&keys::api_key_by_hash(&key.hash)));
-        let refusal = Refusal::Rule("the API key is already revoked");
-        self.step(Table::Core, Write::Update(metadata), refusal).step(
-            Table::Directory,
-            Write::Update(credential),
-            refusal,
-        )
+        let revoked = Refusal::Rule("the API key is already revoked");
+        if unchanged {
+            metadata.condition.push_str(" AND updated_at = :read");
+            metadata.values.push((":read", text(key.updated_at.to_string())));
+        }
+        let stale = if unchanged && key.status == KeyStatus::Active { Refusal::Stale } else { revoked };
+        self.step(Table::Core, Write::Update(metadata), stale)
+            .step(Table::Directory, Write::Update(credential), revoked)
+            .leaves(organization, Counted::ApiKeys)
     }
 }
 

@@ -4,6 +4,7 @@
 //! nothing, are written alone.
 
 use clock::Timestamp;
+use futures::future::try_join_all;
 use ids::{AuditId, OrganizationId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -101,22 +102,20 @@ impl Tenant {
         Ok(())
     }
 
-    /// The audit records of one UTC day, oldest first, as JSON; at most `limit`.
+    /// The audit records of one UTC day, oldest first, as JSON.
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn audit_day(&self, day: Timestamp, limit: usize) -> Result<Vec<Value>, StoreError> {
-        let answer = self
-            .store
-            .client
-            .query()
-            .table_name(self.store.audit_table())
-            .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", item::text(keys::audit_day(self.organization, day)))
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .await
-            .map_err(|e| StoreError::from_sdk("audit_day", e))?;
-        item::read_all("audit_day", answer.items.unwrap_or_default())
+    pub async fn audit_day(&self, day: Timestamp) -> Result<Vec<Value>, StoreError> {
+        let shards = keys::audit_shards(self.organization, day).map(|pk| {
+            let query = self.store.client.query().table_name(self.store.audit_table());
+            let query =
+                query.key_condition_expression("pk = :pk").expression_attribute_values(":pk", item::text(pk));
+            query.into_paginator().items().send().collect::<Result<Vec<_>, _>>()
+        });
+        let items = try_join_all(shards).await.map_err(|e| StoreError::from_sdk("audit_day", e))?;
+        let mut records: Vec<Value> = item::read_all("audit_day", items.into_iter().flatten().collect())?;
+        records.sort_by_key(|record| record.get("id").map(ToString::to_string));
+        Ok(records)
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::change::{Expression, Table, Write};
 use crate::item::{self, primary, text};
-use crate::organizations::limit_with_look_ahead;
+use crate::organizations::first_of;
 use crate::{Change, Page, PageRequest, Refusal, Store, StoreError, WorkspaceScope, WorkspaceStore, keys};
 
 /// Where a campaign stands.
@@ -92,21 +92,19 @@ impl WorkspaceStore {
         pk: String,
         page: &PageRequest<ids::Id<K>>,
     ) -> Result<Vec<item::Item>, StoreError> {
-        let mut query = self
+        let query = self
             .store
             .client
             .query()
             .table_name(self.store.core_table())
             .expression_attribute_values(":pk", text(pk))
-            .scan_index_forward(false)
-            .limit(limit_with_look_ahead(page.limit));
-        query = match page.after {
+            .scan_index_forward(false);
+        let query = match page.after {
             None => query.key_condition_expression("pk = :pk"),
             Some(after) => query
                 .key_condition_expression("pk = :pk AND sk < :after")
                 .expression_attribute_values(":after", text(after.to_string())),
         };
-        let answer = query.send().await.map_err(|e| StoreError::from_sdk(operation, e))?;
-        Ok(answer.items.unwrap_or_default())
+        first_of(operation, query, page.limit + 1).await
     }
 }

@@ -27,6 +27,10 @@ pub enum Refusal {
     Exists(&'static str),
     /// A rule about the present state stands in the way.
     Rule(&'static str),
+    /// What it alters is no longer as the caller knows it.
+    Stale,
+    /// There is no room for another one.
+    Full(&'static str),
 }
 
 /// Why a change was not committed.
@@ -125,7 +129,7 @@ impl Tenant {
     /// Commits a change of this tenant's data, remembering its answer if that is asked for.
     ///
     /// # Errors
-    /// [`CommitError`]; in every case nothing was written.
+    /// [`CommitError`]. Nothing was written, unless the store did not answer: then it may have been.
     pub async fn commit(&self, change: Change, idempotent: Option<&Idempotent>) -> Result<(), CommitError> {
         self.store.commit(change, idempotent.map(|i| (Realm::Tenant(self.organization), i))).await
     }
@@ -135,7 +139,7 @@ impl Store {
     /// Commits a sign-up, the one change that no tenant makes.
     ///
     /// # Errors
-    /// [`CommitError`]; in every case nothing was written.
+    /// [`CommitError`]. Nothing was written, unless the store did not answer: then it may have been.
     pub async fn commit_sign_up(
         &self,
         change: Change,
@@ -342,7 +346,10 @@ fn judge(
                 (None, None) => {}
             },
             Some("TransactionConflict") => {
-                verdict = Verdict::Contended { on_idempotency_key: index == 0 && idempotent.is_some() };
+                let already = matches!(verdict, Verdict::Contended { on_idempotency_key: true });
+                verdict = Verdict::Contended {
+                    on_idempotency_key: already || (index == 0 && idempotent.is_some()),
+                };
             }
             Some(code) if is_passing(code) => verdict = Verdict::Passing,
             Some(_) => {}

@@ -4,6 +4,8 @@
 //! `by-state` index under `OWED`, so that a lost queue can be rebuilt; when its attempts are exhausted it moves to
 //! `DEAD`, which is the dead-letter queue the customer sees.
 
+use std::collections::HashSet;
+
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{KeysAndAttributes, Put, TransactWriteItem, Update};
@@ -144,6 +146,15 @@ pub struct DeliveryDetail {
     pub attempts: Vec<Attempt>,
 }
 
+/// A page of deliveries from an index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexedPage {
+    /// Its deliveries. Ones that have expired meanwhile are left out.
+    pub items: Vec<Delivery>,
+    /// Where to go on, if there is more.
+    pub next: Option<String>,
+}
+
 /// What an attempt made of its delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settlement {
@@ -164,7 +175,7 @@ fn new_item(organization: OrganizationId, delivery: &Delivery) -> Result<Item, S
     item.insert("state_sk".to_owned(), text(keys::state_since(due, delivery.id)));
     item.insert("endpoint_pk".to_owned(), text(keys::deliveries_to(organization, delivery.endpoint_id)));
     item.insert("endpoint_sk".to_owned(), text(delivery.id.to_string()));
-    item.insert("expires_at".to_owned(), number((delivery.created_at + RETENTION).seconds()));
+    item.insert("expires_at".to_owned(), number((delivery.id.time() + RETENTION).seconds()));
     Ok(item)
 }
 
@@ -173,22 +184,35 @@ fn new_item(organization: OrganizationId, delivery: &Delivery) -> Result<Item, S
 const TRANSACTION_LIMIT: usize = 100;
 
 impl Store {
-    /// Creates those of `deliveries` that do not exist. Running it twice changes nothing: a delivery that is
-    /// already under way is left as it is.
+    /// Creates those of `deliveries` that do not exist, and tells which those were. Running it twice changes nothing:
+    /// a delivery that is already under way is left as it is.
     ///
     /// # Errors
     /// [`StoreError`]; some may then have been created, and the call can be repeated.
-    pub async fn create_deliveries(&self, deliveries: &[NewDelivery]) -> Result<(), StoreError> {
+    pub async fn create_deliveries(
+        &self,
+        deliveries: &[NewDelivery],
+    ) -> Result<HashSet<DeliveryId>, StoreError> {
+        let mut created = HashSet::with_capacity(deliveries.len());
         for chunk in deliveries.chunks(TRANSACTION_LIMIT) {
-            let mut writes =
-                chunk.iter().map(|new| self.create_delivery(new)).collect::<Result<Vec<_>, _>>()?;
+            let mut writes = chunk
+                .iter()
+                .map(|new| Ok((new.delivery.id, self.create_delivery(new)?)))
+                .collect::<Result<Vec<_>, StoreError>>()?;
             // Each round leaves out what exists, so it ends after as many rounds as there are writes at most; in
             // practice the first one goes through, and the second after a repeated batch.
             while !writes.is_empty() {
-                writes = self.create_or_skip(writes).await?;
+                let (ids, transaction): (Vec<_>, Vec<_>) = writes.into_iter().unzip();
+                let missing = self.create_or_skip(transaction.clone()).await?;
+                let Some(missing) = missing else {
+                    created.extend(ids);
+                    break;
+                };
+                let kept = ids.into_iter().zip(transaction).zip(missing);
+                writes = kept.filter(|(_, missing)| *missing).map(|(write, _)| write).collect();
             }
         }
-        Ok(())
+        Ok(created)
     }
 
     fn create_delivery(&self, new: &NewDelivery) -> Result<TransactWriteItem, StoreError> {
@@ -201,15 +225,12 @@ impl Store {
         Ok(TransactWriteItem::builder().put(put).build())
     }
 
-    /// One transaction; on failure, the writes that are still worth trying.
-    async fn create_or_skip(
-        &self,
-        writes: Vec<TransactWriteItem>,
-    ) -> Result<Vec<TransactWriteItem>, StoreError> {
+    /// One transaction. If it failed because some of it exists: for each write, whether it is still worth trying.
+    async fn create_or_skip(&self, writes: Vec<TransactWriteItem>) -> Result<Option<Vec<bool>>, StoreError> {
         const OPERATION: &str = "create_deliveries";
-        let call = self.client.transact_write_items().set_transact_items(Some(writes.clone()));
+        let call = self.client.transact_write_items().set_transact_items(Some(writes));
         let error = match call.send().await {
-            Ok(_) => return Ok(Vec::new()),
+            Ok(_) => return Ok(None),
             Err(error) => error,
         };
         let reasons = match &error {
@@ -231,8 +252,7 @@ impl Store {
                 StoreError::Refused { operation: OPERATION, source }
             });
         }
-        let missing = writes.into_iter().zip(reasons).filter(|(_, reason)| !exists(reason.code()));
-        Ok(missing.map(|(write, _)| write).collect())
+        Ok(Some(reasons.iter().map(|reason| !exists(reason.code())).collect()))
     }
 
     /// Every delivery that is still owed, of every tenant, in no particular order. For rebuilding a lost queue
@@ -433,7 +453,7 @@ impl Tenant {
         &self,
         endpoint: EndpointId,
         page: &PageRequest<String>,
-    ) -> Result<Page<Delivery>, StoreError> {
+    ) -> Result<IndexedPage, StoreError> {
         self.indexed(BY_ENDPOINT, "endpoint", keys::deliveries_to(self.organization, endpoint), page).await
     }
 
@@ -441,17 +461,8 @@ impl Tenant {
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn dead_letters(
-        &self,
-        page: &PageRequest<String>,
-    ) -> Result<Page<(String, Delivery)>, StoreError> {
-        let pk = keys::dead(self.organization);
-        let found: Page<Delivery> = self.indexed(BY_STATE, "state", pk, page).await?;
-        let position = |delivery: &Delivery| keys::state_since(delivery.updated_at, delivery.id);
-        Ok(Page {
-            items: found.items.into_iter().map(|delivery| (position(&delivery), delivery)).collect(),
-            more: found.more,
-        })
+    pub async fn dead_letters(&self, page: &PageRequest<String>) -> Result<IndexedPage, StoreError> {
+        self.indexed(BY_STATE, "state", keys::dead(self.organization), page).await
     }
 
     /// A page of deliveries from an index that projects keys only: a query, then one batch read.
@@ -461,7 +472,7 @@ impl Tenant {
         attribute: &'static str,
         pk: String,
         page: &PageRequest<String>,
-    ) -> Result<Page<Delivery>, StoreError> {
+    ) -> Result<IndexedPage, StoreError> {
         let mut query = self
             .store
             .client
@@ -478,7 +489,10 @@ impl Tenant {
                 .expression_attribute_values(":after", text(after)),
         };
         let answer = query.send().await.map_err(|e| StoreError::from_sdk(index, e))?;
+        // Keys are small: a page of them never reaches the megabyte at which DynamoDB breaks off.
         let keys = Page::cut(answer.items.unwrap_or_default(), page.limit);
+        let position = format!("{attribute}_sk");
+        let last = keys.items.last().and_then(|item| item::get_text(item, &position)).map(str::to_owned);
         let order: Vec<Key> = keys
             .items
             .iter()
@@ -489,7 +503,7 @@ impl Tenant {
                 })
             })
             .collect();
-        Ok(Page { items: self.batch(index, &order).await?, more: keys.more })
+        Ok(IndexedPage { items: self.batch(index, &order).await?, next: last.filter(|_| keys.more) })
     }
 
     /// The deliveries at `order`, in that order; ones that have gone meanwhile are left out.
@@ -503,6 +517,7 @@ impl Tenant {
             }
             let keys = KeysAndAttributes::builder()
                 .set_keys(Some(std::mem::take(&mut wanted)))
+                .consistent_read(true)
                 .build()
                 .map_err(|e| StoreError::Refused { operation, source: Box::new(e) })?;
             let answer = self

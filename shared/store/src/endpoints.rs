@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::change::{Expression, Table, Write};
 use crate::item::{self, primary, text};
 use crate::keys::{self, OfOrganization};
+use crate::organizations::Counted;
 use crate::{Change, Mode, Page, PageRequest, Refusal, Store, StoreError, Tenant};
 
 /// Whether an endpoint is sent to.
@@ -80,17 +81,23 @@ impl Change {
         endpoint: &Endpoint,
     ) -> Result<Self, StoreError> {
         let item = item::write(self.operation(), &keys::endpoint(organization, endpoint.id), endpoint)?;
-        Ok(self.step(Table::Core, Write::Create(item), Refusal::Exists("endpoint")))
+        let change = self.step(Table::Core, Write::Create(item), Refusal::Exists("endpoint"));
+        Ok(change.joins(organization, Counted::Endpoints))
     }
 
-    /// Deletes an endpoint, provided it is unchanged since it was read. Jobs in flight to it end as cancelled.
-    pub fn delete_endpoint(self, organization: OrganizationId, endpoint: &Endpoint) -> Self {
-        let delete = Expression {
+    /// Deletes an endpoint; with `unchanged`, only if it is as it was read. Jobs in flight to it end as cancelled.
+    pub fn delete_endpoint(self, organization: OrganizationId, endpoint: &Endpoint, unchanged: bool) -> Self {
+        let mut delete = Expression {
             key: primary(&keys::endpoint(organization, endpoint.id)),
             condition: "attribute_exists(pk)".to_owned(),
             ..Expression::default()
         };
-        self.step(Table::Core, Write::Delete(delete), Refusal::Missing("endpoint"))
+        let refusal = if unchanged { Refusal::Stale } else { Refusal::Missing("endpoint") };
+        if unchanged {
+            delete.condition = "updated_at = :read".to_owned();
+            delete.values = vec![(":read", text(endpoint.updated_at.to_string()))];
+        }
+        self.step(Table::Core, Write::Delete(delete), refusal).leaves(organization, Counted::Endpoints)
     }
 
     /// Disables an endpoint that is enabled.

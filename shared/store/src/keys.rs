@@ -15,17 +15,17 @@
 //! | campaigns of a workspace | core | `pk = ORG#<org>#WS#<ws>#<mode>#CAMP` |
 //! | leads of a workspace | core | `pk = ORG#<org>#WS#<ws>#<mode>#LEAD#<shard>`, one query a shard |
 //! | replies of a lead | core | `pk = ORG#<org>#WS#<ws>#<mode>#REPLY#<lead>` |
-//! | event | activity | `pk = ORG#<org>#EVT#<day>`, `sk = EVT#<evt>` |
-//! | delivery with its attempts | activity | `pk = ORG#<org>#DLV#<day>`, `sk` begins `DLV#<dlv>` |
+//! | event | activity | `pk = ORG#<org>#EVT#<day>#<shard>`, `sk = EVT#<evt>` |
+//! | delivery with its attempts | activity | `pk = ORG#<org>#DLV#<day>#<shard>`, `sk` begins `DLV#<dlv>` |
 //! | deliveries to an endpoint | activity, `by-endpoint` | `endpoint_pk = ORG#<org>#EP#<ep>` |
-//! | deliveries still owed | activity, `by-state` | `state_pk = ORG#<org>#OWED#<shard>` |
+//! | deliveries still owed | activity, `by-state` | `state_pk = ORG#<org>#OWED#<shard>`; read as a whole, never by tenant |
 //! | dead letters of an organization | activity, `by-state` | `state_pk = ORG#<org>#DEAD` |
 //! | remembered answer to an idempotency key | activity | `pk = ORG#<org>#IDEM#<digest>`, `sk = IDEM` |
-//! | audit records | audit | `pk = ORG#<org>#AUD#<day>`, `sk = AUD#<aud>` |
+//! | audit records of a day | audit | `pk = ORG#<org>#AUD#<day>#<shard>`, one query a shard |
 //!
 //! In `core`, `activity` and `audit`, and in every index on them, the organization comes first, so that one
 //! `dynamodb:LeadingKeys` pattern fences a tenant. The day, where there is one, is that of the id's own time:
-//! an id is all it takes to find its item. Ids have a fixed length, so no key is a prefix of another's.
+//! an id is all it takes to find its item. So is the shard, which spreads what one tenant writes at one moment. Ids have a fixed length, so no key is a prefix of another's.
 
 use clock::Timestamp;
 use ids::{
@@ -46,7 +46,10 @@ pub const BY_ENDPOINT: &str = "by-endpoint";
 /// How many partitions the leads of a workspace are spread over. Part of the data format: it can't change
 /// without a migration.
 pub const LEAD_SHARDS: u8 = 4;
-const OWED_SHARDS: u8 = 8;
+/// How many partitions a tenant's events, deliveries and owed deliveries of a day are spread over; likewise fixed.
+const ACTIVITY_SHARDS: u8 = 8;
+/// How many partitions a tenant's audit records of a day are spread over; likewise fixed.
+const AUDIT_SHARDS: u8 = 4;
 
 /// The primary key of an item.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -177,11 +180,13 @@ pub(crate) fn reply(scope: &WorkspaceScope, lead: LeadId, id: ReplyId) -> Key {
 pub const EVENT_PREFIX: &str = "EVT#";
 
 pub(crate) fn event(organization: OrganizationId, id: EventId) -> Key {
-    Key::new(format!("ORG#{organization}#EVT#{}", id.time().day()), format!("{EVENT_PREFIX}{id}"))
+    let shard = shard(id.as_bytes(), ACTIVITY_SHARDS);
+    Key::new(format!("ORG#{organization}#EVT#{}#{shard}", id.time().day()), format!("{EVENT_PREFIX}{id}"))
 }
 
 pub(crate) fn delivery(organization: OrganizationId, id: DeliveryId) -> Key {
-    Key::new(format!("ORG#{organization}#DLV#{}", id.time().day()), format!("DLV#{id}"))
+    let shard = shard(id.as_bytes(), ACTIVITY_SHARDS);
+    Key::new(format!("ORG#{organization}#DLV#{}#{shard}", id.time().day()), format!("DLV#{id}"))
 }
 
 pub(crate) fn attempt(organization: OrganizationId, delivery_id: DeliveryId, number: u32) -> Key {
@@ -196,7 +201,7 @@ pub(crate) fn deliveries_to(organization: OrganizationId, endpoint: EndpointId) 
 const OWED: &str = "#OWED#";
 
 pub(crate) fn owed(organization: OrganizationId, delivery: DeliveryId) -> String {
-    format!("ORG#{organization}{OWED}{}", shard(delivery.as_bytes(), OWED_SHARDS))
+    format!("ORG#{organization}{OWED}{}", shard(delivery.as_bytes(), ACTIVITY_SHARDS))
 }
 
 /// Whether a `state_pk` says that the delivery is still owed.
@@ -226,11 +231,12 @@ pub(crate) fn idempotency(organization: OrganizationId, digest: &str) -> Key {
 // ── audit ───────────────────────────────────────────────────────────────────────────────────────
 
 pub(crate) fn audit(organization: OrganizationId, id: AuditId) -> Key {
-    Key::new(audit_day(organization, id.time()), format!("AUD#{id}"))
+    let shard = shard(id.as_bytes(), AUDIT_SHARDS);
+    Key::new(format!("ORG#{organization}#AUD#{}#{shard}", id.time().day()), format!("AUD#{id}"))
 }
 
-pub(crate) fn audit_day(organization: OrganizationId, time: Timestamp) -> String {
-    format!("ORG#{organization}#AUD#{}", time.day())
+pub(crate) fn audit_shards(organization: OrganizationId, day: Timestamp) -> impl Iterator<Item = String> {
+    (0..AUDIT_SHARDS).map(move |shard| format!("ORG#{organization}#AUD#{}#{shard}", day.day()))
 }
 
 #[cfg(test)]

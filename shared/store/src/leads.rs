@@ -86,8 +86,8 @@ impl Change {
         Ok(self.step(Table::Core, Write::Create(item), Refusal::Exists("lead")))
     }
 
-    /// Records a reply and moves the lead to `lead.status`, provided nobody has changed the lead since it was
-    /// read at `read.updated_at`.
+    /// Records a reply and moves the lead to `lead.status`. Replies do not stand in each other's way: all that may
+    /// not have happened since the lead was `read` is that it moved further than this would move it.
     ///
     /// # Errors
     /// [`StoreError::Malformed`] when it cannot be written as an item.
@@ -99,18 +99,21 @@ impl Change {
         reply: &Reply,
     ) -> Result<Self, StoreError> {
         let item = item::write(self.operation(), &keys::reply(&scope, lead.id, reply.id), reply)?;
-        let update = Expression {
+        let mut update = Expression {
             key: primary(&keys::lead(&scope, lead.id)),
             update: "SET #status = :status, updated_at = :now".to_owned(),
-            condition: "attribute_exists(pk) AND updated_at = :read AND #status = :was".to_owned(),
+            condition: "#status IN (:was, :status)".to_owned(),
             names: vec![("#status", "status")],
             values: vec![
                 (":status", status(lead.status)),
                 (":was", status(read.status)),
                 (":now", text(lead.updated_at.to_string())),
-                (":read", text(read.updated_at.to_string())),
             ],
         };
+        if read.status == lead.status {
+            update.condition = "#status = :status".to_owned();
+            update.values.retain(|(name, _)| *name != ":was");
+        }
         Ok(self
             .step(
                 Table::Core,

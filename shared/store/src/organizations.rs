@@ -119,25 +119,14 @@ impl Change {
         workspace: &Workspace,
         admin: &Member,
     ) -> Result<Self, StoreError> {
-        let operation = self.operation();
-        let create = |key: &Key, record| item::write(operation, key, record).map(Write::Create);
-        let id = organization.id;
+        let (operation, id) = (self.operation(), organization.id);
+        let profile = item::write(operation, &keys::organization(id), organization)?;
+        let first = item::write(operation, &keys::workspace(id, workspace.id), workspace)?;
+        let member = item::write(operation, &keys::member(id, admin.user_id), admin)?;
         Ok(self
-            .step(
-                Table::Core,
-                create(&keys::organization(id), &serde_value(organization)?)?,
-                Refusal::Exists("organization"),
-            )
-            .step(
-                Table::Core,
-                create(&keys::workspace(id, workspace.id), &serde_value(workspace)?)?,
-                Refusal::Exists("workspace"),
-            )
-            .step(
-                Table::Core,
-                create(&keys::member(id, admin.user_id), &serde_value(admin)?)?,
-                Refusal::Exists("member"),
-            ))
+            .step(Table::Core, Write::Create(profile), Refusal::Exists("organization"))
+            .step(Table::Core, Write::Create(first), Refusal::Exists("workspace"))
+            .step(Table::Core, Write::Create(member), Refusal::Exists("member")))
     }
 }
 
@@ -153,9 +142,59 @@ impl Change {
     }
 }
 
-/// A record as generic JSON, so that records of several types go through one closure.
-fn serde_value<T: Serialize>(record: &T) -> Result<serde_json::Value, StoreError> {
-    serde_json::to_value(record).map_err(|e| StoreError::malformed("record", e))
+/// Things an organization may have only so many of, counted on its own item in the transaction that makes or ends one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counted {
+    Endpoints,
+    ApiKeys,
+}
+
+impl Counted {
+    fn attribute(self) -> &'static str {
+        match self {
+            Self::Endpoints => "endpoint_count",
+            Self::ApiKeys => "api_key_count",
+        }
+    }
+
+    /// How many, on every plan: what keeps a fan-out and a listing bounded.
+    fn most(self) -> (i64, &'static str) {
+        match self {
+            Self::Endpoints => (100, "100 endpoints"),
+            Self::ApiKeys => (500, "500 active API keys"),
+        }
+    }
+}
+
+impl Change {
+    /// Counts one more, if there is room.
+    pub(crate) fn joins(self, organization: OrganizationId, counted: Counted) -> Self {
+        let (most, limit) = counted.most();
+        let join = Expression {
+            key: item::primary(&keys::organization(organization)),
+            update: "SET #count = if_not_exists(#count, :none) + :one".to_owned(),
+            condition: "attribute_exists(pk) AND (attribute_not_exists(#count) OR #count < :most)".to_owned(),
+            names: vec![("#count", counted.attribute())],
+            values: vec![
+                (":none", item::number(0)),
+                (":one", item::number(1)),
+                (":most", item::number(most)),
+            ],
+        };
+        self.step(Table::Core, Write::Update(join), Refusal::Full(limit))
+    }
+
+    /// Counts one less.
+    pub(crate) fn leaves(self, organization: OrganizationId, counted: Counted) -> Self {
+        let leave = Expression {
+            key: item::primary(&keys::organization(organization)),
+            update: "SET #count = #count - :one".to_owned(),
+            condition: "#count > :none".to_owned(),
+            names: vec![("#count", counted.attribute())],
+            values: vec![(":none", item::number(0)), (":one", item::number(1))],
+        };
+        self.step(Table::Core, Write::Update(leave), Refusal::Rule("it was not counted"))
+    }
 }
 
 impl Store {
@@ -213,8 +252,9 @@ impl Store {
     ) -> Result<crate::Page<T>, StoreError> {
         let (pk, prefix) = keys::of_organization(organization, kind);
         // `~` sorts after every character of an id; the prefix alone before them all.
-        let before = page.after.as_ref().map_or_else(|| format!("{prefix}~"), |id| format!("{prefix}{id}"));
-        let items = self
+        let after = page.after.as_ref().map(|id| format!("{prefix}{id}"));
+        let before = after.clone().unwrap_or_else(|| format!("{prefix}~"));
+        let query = self
             .client
             .query()
             .table_name(self.core_table())
@@ -222,17 +262,31 @@ impl Store {
             .expression_attribute_values(":pk", text(pk))
             .expression_attribute_values(":prefix", text(prefix))
             .expression_attribute_values(":before", text(before))
-            .scan_index_forward(false)
-            .limit(limit_with_look_ahead(page.limit + usize::from(page.after.is_some())))
-            .send()
-            .await
-            .map_err(|e| StoreError::from_sdk(operation, e))?
-            .items
-            .unwrap_or_default();
-        // BETWEEN includes the position itself.
-        let skip = usize::from(page.after.is_some());
-        let items = items.into_iter().skip(skip).collect();
+            .scan_index_forward(false);
+        // BETWEEN includes the position itself, if what was there still is.
+        let mut items = first_of(operation, query, page.limit + 2).await?;
+        items.retain(|item| item::get_text(item, keys::SK).map(str::to_owned) != after);
         Ok(crate::Page::cut(item::read_all(operation, items)?, page.limit))
+    }
+}
+
+/// The first `count` items of a query, however many of DynamoDB's own pages (1 MB at most) they take.
+pub(crate) async fn first_of(
+    operation: &'static str,
+    query: aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder,
+    count: usize,
+) -> Result<Vec<item::Item>, StoreError> {
+    let mut found: Vec<item::Item> = Vec::with_capacity(count);
+    let mut from = None;
+    loop {
+        let wanted = i32::try_from(count - found.len()).unwrap_or(i32::MAX);
+        let page = query.clone().limit(wanted).set_exclusive_start_key(from).send();
+        let answer = page.await.map_err(|e| StoreError::from_sdk(operation, e))?;
+        found.extend(answer.items.unwrap_or_default());
+        from = answer.last_evaluated_key;
+        if from.is_none() || found.len() >= count {
+            return Ok(found);
+        }
     }
 }
 

@@ -74,3 +74,27 @@ async fn nobody_gives_what_they_do_not_hold() {
     let live = json!({"name": "x", "mode": "live"});
     let _ = test.post("/api/admin/api-keys", live).await.expect_problem(404, "not_found");
 }
+
+#[tokio::test]
+async fn there_is_room_for_so_many_endpoints_and_no_more() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let endpoint = json!({"url": "https://example.com/", "events": ["*"]});
+    let mut last = String::new();
+    for _ in 0..100 {
+        last = admin.post("/api/admin/webhooks", endpoint.clone()).await.expect(201).text("/id");
+    }
+    let full = admin.post("/api/admin/webhooks", endpoint.clone()).await.expect_problem(409, "limit_reached");
+    assert!(full.text("/detail").contains("100 endpoints"));
+    let _ = admin.delete(&format!("/api/admin/webhooks/{last}")).await.expect(204);
+    let _ = admin.post("/api/admin/webhooks", endpoint).await.expect(201);
+
+    // A page goes on where it was left, also when what stood there has been deleted.
+    let first = admin.get("/api/admin/webhooks?limit=40").await.expect(200);
+    let (shown, cursor) = (first.json["data"].as_array().unwrap().clone(), first.text("/next_cursor"));
+    let _ =
+        admin.delete(&format!("/api/admin/webhooks/{}", shown[39]["id"].as_str().unwrap())).await.expect(204);
+    let second = admin.get(&format!("/api/admin/webhooks?limit=100&cursor={cursor}")).await.expect(200);
+    assert_eq!(second.json["data"].as_array().unwrap().len(), 60);
+    assert_eq!(second.json["next_cursor"], serde_json::Value::Null);
+}

@@ -239,3 +239,46 @@ async fn one_event_reaches_every_endpoint_that_wants_it() {
         assert_eq!(receiver.received().len(), 30);
     }
 }
+
+#[tokio::test]
+async fn replies_at_the_same_moment_are_all_recorded_and_delivered() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    let admin = app.sign_up("Acme").await;
+    app.endpoint(&admin, &receiver, json!({"events": ["lead.replied"]})).await;
+    let lead = admin.post("/v1/leads", json!({"email": "a@example.com"})).await.expect(201).text("/id");
+    let path = format!("/v1/leads/{lead}/replies");
+    let replies = (0..20).map(|number| admin.post(&path, json!({"message": format!("reply {number}")})));
+    for reply in futures::future::join_all(replies).await {
+        let _ = reply.expect(201);
+    }
+    app.drain().await;
+    assert_eq!(receiver.received().len(), 20);
+    assert_eq!(admin.get(&format!("/v1/leads/{lead}")).await.expect(200).text("/status"), "replied");
+}
+
+/// Items of 20 KB, so that a page of them is more than the megabyte DynamoDB reads at a time.
+#[tokio::test]
+async fn a_page_is_whole_however_large_its_items_are() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let key = app.key(&admin, json!({"rate_limit_per_hour": 10_000})).await;
+    let custom = json!({"notes": "x".repeat(15_000)});
+    for number in 0..90 {
+        let lead = json!({"email": format!("l{number}@example.com"), "custom": custom});
+        let _ = key.post("/v1/leads", lead).await.expect(201);
+    }
+    let headers: serde_json::Map<String, serde_json::Value> =
+        (0..20).map(|number| (format!("x-h{number}"), json!("v".repeat(1000)))).collect();
+    for _ in 0..80 {
+        let endpoint =
+            json!({"url": "https://example.com/", "events": ["meeting.booked"], "headers": headers});
+        let _ = key.post("/api/admin/webhooks", endpoint).await.expect(201);
+    }
+    for (path, expected) in [("/v1/leads", 90), ("/api/admin/webhooks", 80)] {
+        let page = key.get(&format!("{path}?limit=100")).await.expect(200);
+        assert_eq!(page.json["data"].as_array().unwrap().len(), expected, "{path}");
+        assert_eq!(page.json["next_cursor"], serde_json::Value::Null);
+    }
+    app.drain().await;
+}

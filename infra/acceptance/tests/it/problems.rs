@@ -52,6 +52,10 @@ async fn oversized_bodies_are_refused() {
     }
 }
 
+fn nested(levels: usize) -> serde_json::Value {
+    (0..levels).fold(json!(1), |inner, _| json!([inner]))
+}
+
 #[tokio::test]
 async fn wrong_types_and_values_are_pointed_at() {
     let app = TestApp::start().await;
@@ -63,6 +67,8 @@ async fn wrong_types_and_values_are_pointed_at() {
         ("/v1/leads", json!({"email": "nobody"}), "/email", "format"),
         ("/v1/leads", json!({"email": "a@example.com", "campaign_id": "camp_1"}), "/campaign_id", "format"),
         ("/v1/leads", json!({"email": "a@example.com", "custom": []}), "/custom", "type"),
+        ("/v1/leads", json!({"email": "a@example.com", "custom": {"a": {"": 1}}}), "/custom", "length"),
+        ("/v1/leads", json!({"email": "a@example.com", "custom": {"a": nested(40)}}), "/custom", "range"),
         ("/api/admin/api-keys", json!({"name": "x", "scopes": ["leads:fly"]}), "/scopes/0", "value"),
         ("/api/admin/api-keys", json!({"name": "x", "mode": "prod"}), "/mode", "type"),
         (

@@ -57,6 +57,13 @@ async fn an_access_token_lasts_fifteen_minutes_and_is_refreshed() {
     let _ = again.get("/api/auth/me").await.expect_problem(401, "session_expired");
     let body = json!({"refresh_token": fresh.text("/refresh_token")});
     let _ = app.stranger().post("/api/auth/refresh", body).await.expect_problem(401, "session_expired");
+    // Knowing a session's id is not enough to end it.
+    let other = app.sign_up("Initech").await;
+    let genuine = other.text("/refresh_token");
+    let invented = format!("{}.{}", genuine.split_once('.').unwrap().0, "A".repeat(86));
+    let body = json!({"refresh_token": invented});
+    let _ = app.stranger().post("/api/auth/refresh", body).await.expect_problem(401, "session_expired");
+    let _ = other.get("/api/auth/me").await.expect(200);
     let junk = json!({"refresh_token": "rt_junk"});
     let _ = app.stranger().post("/api/auth/refresh", junk).await.expect_problem(401, "session_expired");
 }
