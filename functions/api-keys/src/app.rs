@@ -1,7 +1,7 @@
 //! The rules of API keys.
 
 use access::api_key::PlainKey;
-use access::{Grants, Known, Permission};
+use access::{Caller, CallerKind, Grants, Known, Permission};
 use clock::Timestamp;
 use ids::{Ids, WorkspaceId};
 use input::{Fault, Faults, Text};
@@ -39,12 +39,13 @@ pub(crate) struct NewKey {
 }
 
 impl Draft {
-    /// Checks what was sent. Without scopes a key gets all that its creator holds; one made by a key for one
-    /// workspace or one mode is confined like its maker.
+    /// Checks what was sent. Without scopes a key gets all that its creator holds. One made by a key is confined like
+    /// its maker, to workspace and mode, networks, expiry and limit, and can be confined further.
     ///
     /// # Errors
     /// 422 with every fault.
-    pub(crate) fn check(self, creator: &Known, now: Timestamp) -> Result<NewKey, Problem> {
+    pub(crate) fn check(self, caller: &Caller, now: Timestamp) -> Result<NewKey, Problem> {
+        let creator = &caller.known;
         let mut faults = Faults::default();
         let name = faults.take("/name", Text::up_to(100).check(&self.name));
         let held = creator.grants();
@@ -52,17 +53,27 @@ impl Draft {
             None => held.iter().collect(),
             Some(names) => scopes(&names, &mut faults),
         };
-        let rate_limit_per_hour = self.rate_limit_per_hour.unwrap_or(DEFAULT_RATE_LIMIT);
-        if !(1..=LARGEST_RATE_LIMIT).contains(&rate_limit_per_hour) {
-            faults.note(
-                "/rate_limit_per_hour",
-                Fault::new("range", format!("must be 1 to {LARGEST_RATE_LIMIT}")),
-            );
+        let (latest, networks, largest) = match &creator.kind {
+            CallerKind::Key { expires_at, allowed_cidrs, .. } => {
+                (*expires_at, allowed_cidrs.as_slice(), caller.quota.limit)
+            }
+            CallerKind::Person { .. } => (None, [].as_slice(), LARGEST_RATE_LIMIT),
+        };
+        let rate_limit_per_hour = self.rate_limit_per_hour.unwrap_or(DEFAULT_RATE_LIMIT.min(largest));
+        if !(1..=largest).contains(&rate_limit_per_hour) {
+            faults.note("/rate_limit_per_hour", Fault::new("range", format!("must be 1 to {largest}")));
         }
-        if self.expires_at.is_some_and(|at| at <= now) {
+        let expires_at = self.expires_at.or(latest);
+        if expires_at.is_some_and(|at| at <= now) {
             faults.note("/expires_at", Fault::new("range", "must be in the future"));
         }
-        let allowed_cidrs = cidrs(&self.allowed_cidrs, &mut faults);
+        if latest.is_some_and(|latest| expires_at.is_some_and(|at| at > latest)) {
+            faults.note(
+                "/expires_at",
+                Fault::new("range", "must not be later than that of the key that makes it"),
+            );
+        }
+        let allowed_cidrs = cidrs(&self.allowed_cidrs, networks, &mut faults);
         let mode = self.mode.unwrap_or(creator.mode());
         let workspace_id = self.workspace_id.or(creator.bound_workspace());
         faults.finish(name.map(|name| NewKey {
@@ -70,7 +81,7 @@ impl Draft {
             scopes,
             mode,
             workspace_id,
-            expires_at: self.expires_at,
+            expires_at,
             rate_limit_per_hour,
             allowed_cidrs,
         }))
@@ -98,7 +109,11 @@ fn scopes(names: &[String], faults: &mut Faults) -> Vec<Permission> {
     scopes
 }
 
-fn cidrs(texts: &[String], faults: &mut Faults) -> Vec<String> {
+/// The networks named, each within one of `held`; all of `held` when none is named.
+fn cidrs(texts: &[String], held: &[IpNet], faults: &mut Faults) -> Vec<String> {
+    if texts.is_empty() {
+        return held.iter().map(ToString::to_string).collect();
+    }
     if texts.len() > MOST_CIDRS {
         faults
             .note("/allowed_cidrs", Fault::new("length", format!("must name at most {MOST_CIDRS} networks")));
@@ -106,6 +121,10 @@ fn cidrs(texts: &[String], faults: &mut Faults) -> Vec<String> {
     let mut networks = Vec::with_capacity(texts.len());
     for (index, text) in texts.iter().enumerate().take(MOST_CIDRS) {
         match text.parse::<IpNet>() {
+            Ok(network) if !held.is_empty() && !held.iter().any(|own| own.contains(&network)) => faults.note(
+                format!("/allowed_cidrs/{index}"),
+                Fault::new("value", "must be within the networks of the key that makes it"),
+            ),
             Ok(network) => networks.push(network.trunc().to_string()),
             Err(_) => faults.note(
                 format!("/allowed_cidrs/{index}"),

@@ -147,7 +147,7 @@ async fn create(caller: Authorized<ApiKeysWrite>, key: IdempotencyKey, body: Jso
         body.value;
     let draft = Draft { name, scopes, mode, workspace_id, expires_at, rate_limit_per_hour, allowed_cidrs };
     let (creator, now) = (&caller.context.caller.known, caller.context.request.now);
-    let new = draft.check(creator, now)?;
+    let new = draft.check(&caller.context.caller, now)?;
     if let Some(permission) = new.exceeds(creator.grants()) {
         return Err(caller.context.refuse_grant(permission).await);
     }

@@ -230,7 +230,7 @@ async fn sign_in(State(edge): State<Edge>, request: RequestInfo, body: Json<Sign
     let email = input::email(&email).unwrap_or_default();
     let found = edge.unscoped_store().identity(&email).await?;
     let hash = found.as_ref().map(|(identity, _)| identity.password_hash.clone());
-    let verified = password::verify(password, hash).await;
+    let verified = password::verify(password, hash).await?;
     let Some((identity, memberships)) = found else {
         let digest = edge.fingerprint(&email);
         edge.unscoped_store().note_unknown_sign_in(&digest, request.now, &request.ip.to_string()).await?;

@@ -84,6 +84,10 @@ fn check_fields<'a>(
         if !(1..=64).contains(&name.chars().count()) {
             return Err(Fault::new("length", "names must have 1 to 64 characters"));
         }
+        // Names that JSON libraries give a meaning of their own.
+        if name.starts_with("$serde_json::") {
+            return Err(Fault::new("value", "names must not begin with `$serde_json::`"));
+        }
         check_value(value, depth)?;
     }
     Ok(())

@@ -36,7 +36,7 @@ const RESERVED: &[&str] = &[
     "upgrade",
     "user-agent",
 ];
-const RESERVED_PREFIXES: &[&str] = &["webhook-", "x-artisan-"];
+const RESERVED_PREFIXES: &[&str] = &["webhook-", "x-artisan-", "x-amz-", "x-amzn-"];
 
 /// What was sent for an endpoint, before it is checked.
 #[derive(Debug, Clone, Default)]

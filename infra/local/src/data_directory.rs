@@ -74,7 +74,14 @@ impl DataDirectory {
     /// Opens the directory, making it if need be.
     pub(crate) fn open(path: &Path) -> Result<Self, DataError> {
         let unusable = |source| DataError::Unusable { path: path.to_owned(), source };
-        fs::create_dir_all(path.join("checkpoints")).map_err(unusable)?;
+        let mut make = fs::DirBuilder::new();
+        make.recursive(true);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::DirBuilderExt as _;
+            make.mode(0o700);
+        }
+        make.create(path.join("checkpoints")).map_err(unusable)?;
         let lock = File::options()
             .create(true)
             .truncate(false)

@@ -28,6 +28,10 @@ pub enum CallerKind {
         workspace: Option<WorkspaceId>,
         /// Test or live.
         mode: Mode,
+        /// When it stops working.
+        expires_at: Option<Timestamp>,
+        /// The networks it may be used from; any when empty.
+        allowed_cidrs: Vec<IpNet>,
     },
     /// A person.
     Person {
@@ -185,10 +189,13 @@ impl Gate {
             let admission =
                 self.store.admit_key(&key.hash(), now, &from.to_string()).await.map_err(Turned::Store)?;
             let (credential, quota) = decide(admission, known_key)?;
-            if !may_come_from(&credential.allowed_cidrs, from) {
-                return Err(Turned::IpNotAllowed(Box::new(known_key(credential))));
-            }
-            return Ok(self.let_in(known_key(credential), quota));
+            let from_here = may_come_from(&credential.allowed_cidrs, from);
+            let known = known_key(credential);
+            return if from_here {
+                Ok(self.let_in(known, quota))
+            } else {
+                Err(Turned::IpNotAllowed(Box::new(known)))
+            };
         }
         let session = self.tokens.read(credential, now).map_err(|invalid| match invalid {
             InvalidToken::NotOurs => Turned::Unauthenticated,
@@ -237,6 +244,8 @@ fn known_key(credential: KeyCredential) -> Known {
             id: credential.key_id,
             workspace: credential.workspace_id,
             mode: credential.mode,
+            expires_at: credential.expires_at_seconds.map(Timestamp::from_seconds),
+            allowed_cidrs: credential.allowed_cidrs.iter().filter_map(|cidr| cidr.parse().ok()).collect(),
         },
     }
 }

@@ -58,7 +58,12 @@ impl Context {
     /// Admits the caller, and records it when somebody we know is turned away.
     async fn of(parts: &mut Parts, edge: &Edge) -> Result<Self, Refused> {
         let request = RequestInfo::from_request_parts(parts, edge).await?;
-        let authorization = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let mut credentials = parts.headers.get_all(header::AUTHORIZATION).iter();
+        let authorization = credentials.next().and_then(|value| value.to_str().ok());
+        if credentials.next().is_some() {
+            let detail = "There is more than one Authorization header.".to_owned();
+            return Err(Refused(Problem::MalformedRequest { detail }));
+        }
         let gate = &edge.0.gate;
         let (known, problem) = match gate.admit(authorization, request.ip, request.now).await {
             Ok(caller) => {

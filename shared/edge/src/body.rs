@@ -120,11 +120,26 @@ fn describe(pointer: &str, error: &serde_json::Error) -> Problem {
             let expected = expected.map(|rest| rest.split(" at line ").next().unwrap_or(rest));
             Problem::Invalid {
                 errors: vec![match expected {
-                    Some(expected) => FieldError::new(pointer, "type", format!("must be {expected}")),
+                    Some(expected) => {
+                        FieldError::new(pointer, "type", format!("must be {}", in_words(expected)))
+                    }
                     None => FieldError::new(pointer, "format", "does not have the form this field needs"),
                 }],
             }
         }
+    }
+}
+
+/// What serde expects, without the names of Rust's types.
+fn in_words(expected: &str) -> &str {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, zero or more",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a map" => "an object",
+        "a sequence" => "an array",
+        _ if expected.starts_with("struct ") => "an object",
+        other => other,
     }
 }
 
@@ -171,7 +186,7 @@ mod tests {
         assert_eq!(fault(r#"{"name":"x","nme":1}"#).0, "/nme");
         assert_eq!(fault(r#"{"name":"x","nme":1}"#).1, "unknown_field");
         assert_eq!(fault(r#"{"name":5}"#), ("/name".into(), "type", "must be a string".into()));
-        assert_eq!(fault(r#"{"name":"x","count":300}"#).0, "/count");
+        assert_eq!(fault(r#"{"name":"x","count":300}"#).2, "must be a whole number, zero or more");
         assert_eq!(fault(r#"{"name":"x","inner":{"list":[1,"secret"]}}"#).0, "/inner/list/1");
         assert_eq!(fault(r#"{"name":"x","inner":{"a/b":1}}"#).0, "/inner/a~1b");
         assert_eq!(fault("[]").1, "type");

@@ -102,7 +102,17 @@ fn judge_host(url: &Url, policy: Policy) -> Result<bool, TargetError> {
                 return if policy.allow_loopback { Ok(true) } else { Err(TargetError::Host) };
             }
             // Names without a dot, and those that only mean something inside a network, are nobody's public host.
-            let local = [".local", ".internal", ".intranet", ".lan", ".home.arpa"];
+            let local = [
+                ".local",
+                ".internal",
+                ".intranet",
+                ".lan",
+                ".home",
+                ".corp",
+                ".localdomain",
+                ".private",
+                ".arpa",
+            ];
             if !name.contains('.') || local.iter().any(|suffix| name.ends_with(suffix)) {
                 return Err(TargetError::Host);
             }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::admission;
 use crate::change::{Expression, Table, Write};
 use crate::directory::KeyCredential;
-use crate::item::{self, number, primary, text};
+use crate::item::{self, primary, text};
 use crate::keys::{self, OfOrganization};
 use crate::organizations::Counted;
 use crate::{Change, Mode, Page, PageRequest, Refusal, Store, StoreError, Tenant};
@@ -76,15 +76,13 @@ impl Change {
             mode: key.mode,
             scopes: key.scopes.clone(),
             allowed_cidrs: key.allowed_cidrs.clone(),
+            expires_at_seconds: key.expires_at.map(Timestamp::seconds),
         };
         let mut credential = item::write(operation, &keys::api_key_by_hash(&key.hash), &credential)?;
         credential.extend(admission::fresh(key.rate_limit_per_hour));
         credential.insert("status".to_owned(), text("active"));
         credential.insert("created_at".to_owned(), text(key.created_at.to_string()));
         credential.insert("updated_at".to_owned(), text(key.updated_at.to_string()));
-        if let Some(expires_at) = key.expires_at {
-            credential.insert("exp".to_owned(), number(expires_at.seconds()));
-        }
         Ok(self
             .step(Table::Core, Write::Create(metadata), Refusal::Exists("API key"))
             .step(Table::Directory, Write::Create(credential), Refusal::Exists("API key"))

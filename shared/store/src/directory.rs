@@ -31,6 +31,9 @@ pub struct KeyCredential {
     /// The networks it may be used from; any when empty.
     #[serde(default)]
     pub allowed_cidrs: Vec<String>,
+    /// When it stops working, in Unix seconds.
+    #[serde(rename = "exp", default, skip_serializing_if = "Option::is_none")]
+    pub expires_at_seconds: Option<i64>,
 }
 
 /// What a session stands for.

@@ -4,6 +4,7 @@
 //! e-mail addresses or IP addresses; that is the caller's duty, and a test searches the output for them.
 
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -16,11 +17,18 @@ pub enum Format {
     Text,
 }
 
+/// What others' code logs in detail are whole requests and answers, secrets among them.
+const NOT_IN_DETAIL: &[&str] = &["aws", "h2", "hyper", "reqwest", "rustls", "winterbaume"];
+
+fn filter(level: LevelFilter) -> Targets {
+    let bounded = NOT_IN_DETAIL.iter().map(|target| (*target, level.min(LevelFilter::INFO)));
+    Targets::new().with_default(level).with_targets(bounded)
+}
+
 /// Installs the subscriber. `level` is `error`, `warn`, `info`, `debug` or `trace`; anything else means `info`.
 /// A second call does nothing.
 pub fn init(format: Format, level: &str) {
-    let level: LevelFilter = level.parse().unwrap_or(LevelFilter::INFO);
-    let registry = tracing_subscriber::registry().with(level);
+    let registry = tracing_subscriber::registry().with(filter(level.parse().unwrap_or(LevelFilter::INFO)));
     // An already installed subscriber stays, which is what tests in one process want.
     let _ = match format {
         Format::Json => registry
@@ -30,4 +38,23 @@ pub fn init(format: Format, level: &str) {
             .with(tracing_subscriber::fmt::layer().compact().with_target(false).with_writer(std::io::stderr))
             .try_init(),
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracing::Level;
+
+    #[test]
+    fn no_level_makes_the_sdk_log_what_it_sends() {
+        let filter = filter(LevelFilter::TRACE);
+        assert!(filter.would_enable("deliver", &Level::TRACE));
+        for target in
+            ["aws_smithy_runtime::client::http", "aws_sdk_secretsmanager", "hyper_util::client", "h2::codec"]
+        {
+            assert!(filter.would_enable(target, &Level::INFO), "{target}");
+            assert!(!filter.would_enable(target, &Level::DEBUG), "{target}");
+        }
+        assert!(!super::filter(LevelFilter::WARN).would_enable("aws_config", &Level::INFO));
+    }
 }

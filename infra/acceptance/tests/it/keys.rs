@@ -69,6 +69,24 @@ async fn nobody_gives_what_they_do_not_hold() {
     assert_eq!(same.json["scopes"], json!(["api_keys:write", "leads:read"]));
     let refused = maker.get("/v1/campaigns").await.expect_problem(403, "forbidden");
     assert_eq!(refused.text("/permission"), "campaigns:read");
+    // Nor does a key outlive its maker, reach further, or have a larger budget.
+    let expires_at = (app.now() + Duration::from_secs(3600)).to_string();
+    let bound =
+        json!({"expires_at": expires_at, "allowed_cidrs": ["127.0.0.0/8"], "rate_limit_per_hour": 20});
+    let bound = app.key(&admin, bound).await;
+    let made = bound.post("/api/admin/api-keys", json!({"name": "x"})).await.expect(201);
+    assert_eq!(
+        (made.text("/expires_at"), made.text("/allowed_cidrs/0")),
+        (expires_at, "127.0.0.0/8".to_owned())
+    );
+    assert_eq!(made.json["rate_limit_per_hour"], 20);
+    for wider in [
+        json!({"name": "x", "expires_at": (app.now() + Duration::from_secs(3601)).to_string()}),
+        json!({"name": "x", "allowed_cidrs": ["0.0.0.0/0"]}),
+        json!({"name": "x", "rate_limit_per_hour": 21}),
+    ] {
+        let _ = bound.post("/api/admin/api-keys", wider).await.expect_problem(422, "invalid");
+    }
     // A test key makes test keys.
     let test = app.key(&admin, json!({"mode": "test"})).await;
     let live = json!({"name": "x", "mode": "live"});

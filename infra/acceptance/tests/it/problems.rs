@@ -69,6 +69,12 @@ async fn wrong_types_and_values_are_pointed_at() {
         ("/v1/leads", json!({"email": "a@example.com", "custom": []}), "/custom", "type"),
         ("/v1/leads", json!({"email": "a@example.com", "custom": {"a": {"": 1}}}), "/custom", "length"),
         ("/v1/leads", json!({"email": "a@example.com", "custom": {"a": nested(40)}}), "/custom", "range"),
+        (
+            "/v1/leads",
+            json!({"email": "a@example.com", "custom": {"$serde_json::private::RawValue": "x"}}),
+            "/custom",
+            "value",
+        ),
         ("/api/admin/api-keys", json!({"name": "x", "scopes": ["leads:fly"]}), "/scopes/0", "value"),
         ("/api/admin/api-keys", json!({"name": "x", "mode": "prod"}), "/mode", "type"),
         (

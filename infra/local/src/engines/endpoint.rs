@@ -1,4 +1,8 @@
 //! The engines on a port, for processes other than the platform: `AWS_ENDPOINT_URL=http://127.0.0.1:8001`.
+//!
+//! Whoever may run programs on this machine may use it, as there are no credentials that would mean anything here. What
+//! must not reach it are web pages (another `Host` after DNS rebinding, an `Origin`) and webhooks, whose content type
+//! is never that of an SDK.
 
 use axum::Router;
 use axum::body::Body;
@@ -20,7 +24,20 @@ impl Engines {
     }
 }
 
+/// Whether this is what an SDK on this machine sends.
+fn is_from_an_sdk_here(headers: &HeaderMap) -> bool {
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let host = header(header::HOST);
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    matches!(name, "127.0.0.1" | "localhost" | "[::1]")
+        && !headers.contains_key(header::ORIGIN)
+        && header(header::CONTENT_TYPE).starts_with("application/x-amz-json")
+}
+
 async fn call(State(engines): State<Engines>, headers: HeaderMap, body: Bytes) -> Response {
+    if !is_from_an_sdk_here(&headers) {
+        return (StatusCode::FORBIDDEN, "This port answers AWS SDKs on this machine only.\n").into_response();
+    }
     let Some(target) = headers.get("x-amz-target").and_then(|target| target.to_str().ok()) else {
         return (
             StatusCode::NOT_FOUND,
@@ -31,4 +48,27 @@ async fn call(State(engines): State<Engines>, headers: HeaderMap, body: Bytes) -
     let answer = engines.dispatch(target, body).await;
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, [(header::CONTENT_TYPE, answer.content_type)], Body::from(answer.body)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn web_pages_and_webhooks_are_kept_out() {
+        let from = |host: &str, content_type: &str, origin: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, host.parse().unwrap());
+            headers.insert(header::CONTENT_TYPE, content_type.parse().unwrap());
+            if let Some(origin) = origin {
+                headers.insert(header::ORIGIN, origin.parse().unwrap());
+            }
+            is_from_an_sdk_here(&headers)
+        };
+        assert!(from("127.0.0.1:8001", "application/x-amz-json-1.0", None));
+        assert!(from("localhost:8001", "application/x-amz-json-1.1", None));
+        assert!(!from("rebound.example:8001", "application/x-amz-json-1.0", None));
+        assert!(!from("127.0.0.1:8001", "application/x-amz-json-1.0", Some("http://127.0.0.1:8000")));
+        assert!(!from("127.0.0.1:8001", "application/json", None));
+    }
 }
