@@ -1,0 +1,134 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Measures Artisan on this machine: the local platform, real HTTP, loopback only
+///
+/// Figures of different machines, or of one machine on different days, cannot be compared; the calls and capacity
+/// units per request can. Build with --release, and let nothing else run.
+#[derive(Debug, Parser)]
+#[command(name = "bench", version, about)]
+pub(crate) struct Cli {
+    /// What to measure
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What can be measured.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// The webhook pipeline, from the publishing of an event to its receipt; exits with 1 if a delivery was lost
+    Pipeline(Pipeline),
+    /// Single operations of the API
+    Requests(Requests),
+}
+
+/// Options of `pipeline`.
+#[derive(Debug, Args)]
+pub(crate) struct Pipeline {
+    /// Events to publish, for each number of endpoints and in each phase
+    #[arg(long, default_value_t = 3000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) events: u64,
+    /// Numbers of endpoints, each measured on a fresh platform; every event goes to all of them
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1,10",
+          value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) endpoints: Vec<u32>,
+    /// Events a second while latency is measured [default: half of what was delivered at full load]
+    #[arg(long, value_name = "PER_SECOND", value_parser = rate)]
+    pub(crate) rate: Option<f64>,
+    /// Measure once more at that rate with this many of the endpoints never answering
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub(crate) hanging: u32,
+    /// API keys the events are published with, by turns; one key is one item in the store
+    #[arg(long, value_name = "NUMBER", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=20))]
+    pub(crate) keys: u32,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// Options of `requests`.
+#[derive(Debug, Args)]
+pub(crate) struct Requests {
+    /// Requests of each operation, at most
+    #[arg(long, default_value_t = 3000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) requests: u64,
+    /// Seconds spent on each operation at full load, at most
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) seconds: u64,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// Options of both.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// Requests in progress at once, each on a connection of its own
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=512))]
+    pub(crate) concurrency: u32,
+    /// Write the figures as JSON; `-` is standard output, and the tables then go to standard error
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Keep the platforms' state in new directories under this one [default: a temporary directory, removed]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The SAM template [default: template.yaml here, in a parent directory, or beside the source]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) template: Option<PathBuf>,
+    /// Seconds that publishing may take in any one phase, and again the waiting for what is still to arrive
+    #[arg(long, value_name = "SECONDS", default_value_t = 120,
+          value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) time_limit: u64,
+}
+
+impl Common {
+    /// The bound on publishing, and again on waiting.
+    pub(crate) fn limit(&self) -> Duration {
+        Duration::from_secs(self.time_limit)
+    }
+
+    /// Requests in progress at once.
+    pub(crate) fn concurrency(&self) -> usize {
+        usize::try_from(self.concurrency).unwrap_or(usize::MAX)
+    }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if (0.1..=1_000_000.0).contains(&rate) => Ok(rate),
+        _ => Err("must be a number from 0.1 to 1000000".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+        let Command::Pipeline(pipeline) = Cli::parse_from(["bench", "pipeline"]).command else { panic!() };
+        assert_eq!((pipeline.endpoints.as_slice(), pipeline.rate), ([1, 10].as_slice(), None));
+        let given = ["bench", "pipeline", "--endpoints", "2,3", "--rate", "12.5", "--json", "-"];
+        let Command::Pipeline(pipeline) = Cli::parse_from(given).command else { panic!() };
+        assert_eq!((pipeline.endpoints.as_slice(), pipeline.rate), ([2, 3].as_slice(), Some(12.5)));
+    }
+
+    #[test]
+    fn nothing_is_unbounded() {
+        for refused in [
+            ["bench", "pipeline", "--rate", "0"],
+            ["bench", "pipeline", "--rate", "inf"],
+            ["bench", "pipeline", "--events", "0"],
+            ["bench", "pipeline", "--endpoints", "0"],
+            ["bench", "requests", "--seconds", "0"],
+            ["bench", "requests", "--concurrency", "0"],
+        ] {
+            assert!(Cli::try_parse_from(refused).is_err(), "{refused:?}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The benchmark: `cargo run --release -p bench -- pipeline` and `-- requests`.
+//!
+//! It starts the local platform on a fresh directory, puts load on it over real HTTP, receives its webhooks, and
+//! prints what that came to. Everything stays on loopback, and everything is bounded in number and time.
+
+mod cli;
+mod client;
+mod cpu;
+mod error;
+mod load;
+mod pipeline;
+mod progress;
+mod report;
+mod requests;
+mod rig;
+mod sink;
+mod stats;
+mod store;
+mod table;
+mod tenant;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use artisan_local::cli::one_line;
+use clap::Parser as _;
+use telemetry::Format;
+
+use crate::cli::{Cli, Command, Common};
+use crate::error::BenchError;
+use crate::rig::Workshop;
+
+/// Something was lost or refused.
+const UNSOUND: u8 = 1;
+/// Nothing was measured.
+const FAILED: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    telemetry::init(Format::Text, std::env::var("LOG_LEVEL").as_deref().unwrap_or("warn"));
+    if cfg!(debug_assertions) {
+        say("bench: this is a debug build, its figures mean nothing; build with --release");
+    }
+    match measure(&cli.command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(UNSOUND),
+        Err(error) => {
+            say(&format!("bench: {}", one_line(&error)));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Measures and tells; whether everything went as it should.
+fn measure(command: &Command) -> Result<bool, BenchError> {
+    let common = match command {
+        Command::Pipeline(options) => &options.common,
+        Command::Requests(options) => &options.common,
+    };
+    let workshop = Workshop::open(template(common), common.data_dir.as_deref())?;
+    // One thread for the load and the receiver: they are not what is measured, and should not crowd it out.
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(BenchError::Runtime)?;
+    let measured = runtime.block_on(async {
+        tokio::select! {
+            // Leaving in an orderly way is what removes temporary directories.
+            _ = tokio::signal::ctrl_c() => Err(BenchError::Interrupted),
+            measured = run(&workshop, command) => measured,
+        }
+    });
+    workshop.close();
+    measured
+}
+
+async fn run(workshop: &Workshop, command: &Command) -> Result<bool, BenchError> {
+    match command {
+        Command::Pipeline(options) => {
+            let report = pipeline::run(workshop, options).await?;
+            report::publish(&report.tables(), &report, options.common.json.as_deref())?;
+            if report.lost_any() {
+                say("bench: deliveries were lost");
+            }
+            Ok(!report.lost_any())
+        }
+        Command::Requests(options) => {
+            let report = requests::run(workshop, options).await?;
+            report::publish(&report.tables(), &report, options.common.json.as_deref())?;
+            if report.refused_any() {
+                say("bench: requests were refused");
+            }
+            Ok(!report.refused_any())
+        }
+    }
+}
+
+/// The template to run, found as the local platform finds it.
+fn template(common: &Common) -> std::path::PathBuf {
+    let mut local = artisan_local::cli::Cli::parse_from(["artisan-local"]);
+    local.template.clone_from(&common.template);
+    local.template()
+}
+
+/// Nobody may be listening, which is no reason to stop.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}

@@ -1,0 +1,203 @@
+//! `pipeline`: from the publishing of an event to its receipt at every endpoint.
+//!
+//! For each number of endpoints: publish as fast as the platform accepts and wait for everything to arrive; then
+//! publish at about half that rate and take the time of each delivery; then, on a platform that meters, count what
+//! the store was asked for. An accepted event that does not reach an endpoint within the time limit is lost.
+
+mod figures;
+mod stage;
+
+use std::time::Duration;
+
+use crate::cli::Pipeline;
+use crate::cpu::CpuTime;
+use crate::error::BenchError;
+use crate::load::Amount;
+use crate::progress;
+use crate::report::Circumstances;
+use crate::rig::{Kind, Workshop};
+use crate::stats::{Latency, milliseconds, per, per_second, rounded};
+use crate::table::number;
+
+pub(crate) use figures::Report;
+pub(crate) use stage::lead;
+
+use figures::{AtRate, FullLoad, Measured, Settings, StoreFigures, Tally, WithHanging, publish_to_receipt};
+use stage::{Setting, Stage};
+
+/// Events before anything is measured: connections, caches, code.
+const WARM_UP: u64 = 200;
+/// The same where some endpoints hang and each event leaves one delivery behind.
+const SHORT_WARM_UP: u64 = 20;
+/// Events of the metered phase, at most: ratios need no more.
+const METERED: u64 = 500;
+/// Callers while events are offered at a rate: enough that none has to wait for one.
+const CALLERS_AT_RATE: usize = 64;
+
+/// Measures.
+///
+/// # Errors
+/// [`BenchError`] when it can't be done; what was measured by then is lost.
+pub(crate) async fn run(workshop: &Workshop, options: &Pipeline) -> Result<Report, BenchError> {
+    if options.hanging > 0 && options.endpoints.iter().any(|endpoints| *endpoints <= options.hanging) {
+        return Err(BenchError::Options("--hanging must leave endpoints that answer"));
+    }
+    let circumstances = Circumstances::of("pipeline");
+    let mut results = Vec::new();
+    for &endpoints in &options.endpoints {
+        let bench = Bench { workshop, options, endpoints };
+        let (full_load, at_rate) = bench.timed().await?;
+        let with_hanging = match options.hanging {
+            0 => None,
+            hanging => Some(bench.with_hanging(hanging, &at_rate).await?),
+        };
+        let store = bench.metered().await?;
+        results.push(Measured { endpoints, full_load, at_rate, with_hanging, store });
+    }
+    let Pipeline { events, keys, .. } = *options;
+    let settings = Settings { events, keys, concurrency: options.common.concurrency };
+    Ok(Report { circumstances, settings, results })
+}
+
+/// The measurement with one number of endpoints.
+struct Bench<'a> {
+    workshop: &'a Workshop,
+    options: &'a Pipeline,
+    endpoints: u32,
+}
+
+impl Bench<'_> {
+    fn at_full_speed(&self, count: u64) -> Amount {
+        let common = &self.options.common;
+        Amount { count, concurrency: common.concurrency(), limit: common.limit() }
+    }
+
+    async fn timed(&self) -> Result<(FullLoad, AtRate), BenchError> {
+        let stage = self.stage(false, 0).await?;
+        stage.warm_up(self.at_full_speed(WARM_UP)).await;
+        let full_load = self.full_load(&stage).await;
+        let sustained = full_load.delivered_webhooks_per_s / f64::from(self.endpoints);
+        let rate = self.options.rate.unwrap_or(rounded((sustained / 2.0).max(0.1)));
+        let at_rate = self.at_rate(&stage, rate).await;
+        stage.rig.stop().await;
+        Ok((full_load, at_rate))
+    }
+
+    async fn full_load(&self, stage: &Stage) -> FullLoad {
+        let cpu = CpuTime::now();
+        let publishing = progress::show(stage.label("publishing"), &stage.load.answered, self.options.events);
+        let outcome = stage.load.at_full_speed(self.at_full_speed(self.options.events)).await;
+        drop(publishing);
+        let arrivals = stage.arrivals(&outcome, self.options.common.limit()).await;
+        let cpu = CpuTime::now().zip(cpu).map(|(now, before)| now.since(before));
+        let events = outcome.count();
+        let each =
+            |time: fn(&CpuTime) -> Duration| cpu.as_ref().map(|it| per(milliseconds(time(it)), events));
+        let tally = Tally::of(&outcome, &arrivals, stage.answering());
+        let first = outcome.answered.iter().map(|it| it.due).min();
+        let last = arrivals.first.values().max().copied();
+        let delivering =
+            first.zip(last).map_or(Duration::ZERO, |(first, last)| last.saturating_duration_since(first));
+        FullLoad {
+            accepted_events_per_s: per_second(events, outcome.duration()),
+            delivered_webhooks_per_s: per_second(tally.delivered_webhooks, delivering),
+            publishing_s: rounded(outcome.duration().as_secs_f64()),
+            delivering_s: rounded(delivering.as_secs_f64()),
+            publish_request: outcome.latency(),
+            platform_cpu_ms_per_event: each(|it| it.platform),
+            load_and_receiver_cpu_ms_per_event: each(|it| it.load_and_receiver),
+            tally,
+        }
+    }
+
+    async fn at_rate(&self, stage: &Stage, rate: f64) -> AtRate {
+        let label = stage.label(&format!("publishing at {} events a second", number(rate)));
+        let publishing = progress::show(label, &stage.load.answered, self.options.events);
+        let amount = Amount { concurrency: CALLERS_AT_RATE, ..self.at_full_speed(self.options.events) };
+        let outcome = stage.load.at_rate(amount, rate).await;
+        drop(publishing);
+        let arrivals = stage.arrivals(&outcome, self.options.common.limit()).await;
+        AtRate {
+            tally: Tally::of(&outcome, &arrivals, stage.answering()),
+            offered_events_per_s: rate,
+            publish_to_receipt: Latency::of(publish_to_receipt(&outcome, &arrivals, stage.answering())),
+            publish_request: outcome.latency(),
+        }
+    }
+
+    async fn with_hanging(&self, hanging: u32, healthy: &AtRate) -> Result<WithHanging, BenchError> {
+        let stage = self.stage(false, hanging).await?;
+        stage.warm_up(self.at_full_speed(SHORT_WARM_UP)).await;
+        let at_rate = self.at_rate(&stage, healthy.offered_events_per_s).await;
+        stage.rig.stop().await;
+        let p99 = |it: &AtRate| it.publish_to_receipt.map(|latency| latency.p99_ms);
+        let p99_ratio = p99(&at_rate).zip(p99(healthy)).map(|(with, without)| rounded(with / without));
+        Ok(WithHanging { hanging_endpoints: hanging, at_rate, p99_ratio })
+    }
+
+    async fn metered(&self) -> Result<StoreFigures, BenchError> {
+        let stage = self.stage(true, 0).await?;
+        stage.warm_up(self.at_full_speed(SHORT_WARM_UP)).await;
+        stage.rig.reset_meter();
+        let count = self.options.events.min(METERED);
+        let counting =
+            progress::show(stage.label("counting calls of the store"), &stage.load.answered, count);
+        let outcome = stage.load.at_full_speed(self.at_full_speed(count)).await;
+        drop(counting);
+        let arrivals = stage.arrivals(&outcome, self.options.common.limit()).await;
+        let store = stage.rig.store_use();
+        let tally = Tally::of(&outcome, &arrivals, stage.answering());
+        stage.rig.stop().await;
+        Ok(StoreFigures {
+            events: tally.accepted_events,
+            deliveries: tally.delivered_webhooks,
+            per_event: store.per(tally.accepted_events),
+            per_delivery: store.per(tally.delivered_webhooks),
+        })
+    }
+
+    async fn stage(&self, metering: bool, hanging: u32) -> Result<Stage, BenchError> {
+        let what = match (metering, hanging) {
+            (true, _) => "-metered",
+            (false, 0) => "",
+            (false, _) => "-hanging",
+        };
+        let name = format!("pipeline-{}{what}", self.endpoints);
+        let kind = Kind { name: &name, metering, event_sources: true };
+        let setting = Setting { endpoints: self.endpoints, hanging, keys: self.options.keys };
+        Stage::set(self.workshop, kind, setting).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    #[test]
+    fn the_pipeline_delivers_a_few_events_to_two_endpoints_and_tells_all() {
+        let given = ["bench", "pipeline", "--events", "5", "--endpoints", "2", "--rate", "50", "--keys", "2"];
+        let Command::Pipeline(options) = Cli::parse_from(given).command else { panic!() };
+        let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template.yaml");
+        let workshop = Workshop::open(template, None).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let report = runtime.block_on(run(&workshop, &options)).unwrap();
+        workshop.close();
+        assert!(!report.lost_any());
+        let figures = serde_json::to_value(&report).unwrap();
+        let result = &figures["results"][0];
+        for phase in ["full_load", "at_rate"] {
+            assert_eq!(result[phase]["accepted_events"], 5, "{result}");
+            assert_eq!(result[phase]["delivered_webhooks"], 10, "{result}");
+            assert_eq!(result[phase]["lost_deliveries"], 0, "{result}");
+            assert_eq!(result[phase]["duplicate_deliveries"], 0, "{result}");
+        }
+        assert_eq!(result["at_rate"]["publish_to_receipt"]["samples"], 10, "{result}");
+        assert!(result["store"]["per_event"]["write_capacity_units"].as_f64().unwrap() > 1.0, "{result}");
+        assert!(report.tables().contains("TransactWriteItems"));
+    }
+}

@@ -1,0 +1,115 @@
+//! The tenant that is measured, set up through the API like any other.
+//!
+//! Its API keys have been in use for two hours: what a key costs depends on the history that its limit is judged by,
+//! and a key without any would look cheaper than those of customers are.
+
+use std::time::Duration;
+
+use clock::Clock;
+use serde_json::json;
+
+use crate::client::{Call, CallError, Client, Token};
+use crate::error::BenchError;
+use crate::progress::{self, Counter};
+use crate::rig::Rig;
+
+/// What a key may be allowed at most.
+const REQUESTS_PER_HOUR: u32 = 1_000_000;
+/// How long keys have been in use: the limit looks back at two hours at most.
+const MINUTES_IN_USE: u32 = 120;
+const MINUTE: Duration = Duration::from_secs(60);
+const EMAIL: &str = "admin@bench.example";
+const PASSWORD: &str = "a password for measuring with";
+
+/// An organization with its first administrator and API keys.
+#[derive(Debug)]
+pub(crate) struct Tenant {
+    client: Client,
+    session: Token,
+    /// API keys with every permission.
+    pub(crate) keys: Vec<Token>,
+}
+
+impl Tenant {
+    /// Signs one up two hours ago, with `keys` API keys that have been used every minute since.
+    ///
+    /// # Errors
+    /// [`BenchError`]
+    pub(crate) async fn in_use(rig: &mut Rig, keys: u32) -> Result<Self, BenchError> {
+        let (clock, hand) = Clock::manual(rig.now() - MINUTE * MINUTES_IN_USE);
+        let mut past = Client::new(rig.at(clock).await?);
+        let sign_up = json!({
+            "organization_name": "Bench",
+            "name": "Administrator",
+            "email": EMAIL,
+            "password": PASSWORD,
+        });
+        let sign_up = Call::post("/api/auth/signup", sign_up.to_string());
+        let founder = token(&mut past, sign_up, "access_token").await?;
+        let mut made = Vec::new();
+        for _ in 0..keys {
+            made.push(
+                token(&mut past, Call::post("/api/admin/api-keys", key_body()).by(&founder), "key").await?,
+            );
+        }
+        let used = Counter::default();
+        let total = u64::from(MINUTES_IN_USE) * u64::from(keys);
+        let using = progress::show("Preparing keys with two hours of use", &used, total);
+        for _ in 0..MINUTES_IN_USE {
+            for key in &made {
+                past.must(Call::get("/v1/whoami").by(key)).await?;
+                used.add();
+            }
+            hand.advance(MINUTE);
+        }
+        drop(using);
+        let mut client = Client::new(rig.address);
+        let session = token(&mut client, Self::login(), "access_token").await?;
+        Ok(Self { client, session, keys: made })
+    }
+
+    /// A sign-in as the administrator.
+    pub(crate) fn login() -> Call {
+        Call::post("/api/auth/login", json!({"email": EMAIL, "password": PASSWORD}).to_string())
+    }
+
+    /// Sessions of the administrator.
+    ///
+    /// # Errors
+    /// [`CallError`]
+    pub(crate) async fn sessions(&mut self, number: u32) -> Result<Vec<Token>, CallError> {
+        let mut sessions = Vec::new();
+        for _ in 0..number {
+            sessions.push(token(&mut self.client, Self::login(), "access_token").await?);
+        }
+        Ok(sessions)
+    }
+
+    /// A new endpoint for every event.
+    ///
+    /// # Errors
+    /// [`CallError`]
+    pub(crate) async fn endpoint(&mut self, url: &str) -> Result<(), CallError> {
+        let body = json!({"url": url, "events": ["*"]}).to_string();
+        self.client.must(Call::post("/api/admin/webhooks", body).by(&self.session)).await?;
+        Ok(())
+    }
+
+    /// Posts `body` and gives the id of what was made.
+    ///
+    /// # Errors
+    /// [`CallError`]
+    pub(crate) async fn make(&mut self, path: &str, body: String) -> Result<String, CallError> {
+        self.client.must_give(Call::post(path, body).by(&self.session), "id").await
+    }
+}
+
+/// What a new API key is asked for with.
+pub(crate) fn key_body() -> String {
+    json!({"name": "Bench", "rate_limit_per_hour": REQUESTS_PER_HOUR}).to_string()
+}
+
+async fn token(client: &mut Client, call: Call, field: &'static str) -> Result<Token, CallError> {
+    let secret = client.must_give(call, field).await?;
+    Token::bearer(&secret).ok_or(CallError::Incomplete { call: "a token".to_owned(), field })
+}
