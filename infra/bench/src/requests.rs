@@ -11,13 +11,14 @@ use serde_json::json;
 
 use crate::cli::Requests;
 use crate::client::{Call, Token};
+use crate::cpu::CpuTime;
 use crate::error::BenchError;
 use crate::load::{Amount, Load, Turn};
 use crate::pipeline::lead;
 use crate::progress;
 use crate::report::{Circumstances, add_store_lines};
 use crate::rig::{Kind, Rig, Workshop};
-use crate::stats::{Latency, per_second};
+use crate::stats::{Latency, milliseconds, per, per_second};
 use crate::store::StoreRatios;
 use crate::table::{Table, maybe, number, whole};
 use crate::tenant::{Tenant, key_body};
@@ -57,6 +58,8 @@ struct Measured {
     requests: u64,
     requests_per_s: f64,
     at_full_load: Option<Latency>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    platform_cpu_ms_per_request: Option<f64>,
     /// One request at a time.
     alone: Option<Latency>,
     refused_requests: BTreeMap<String, u64>,
@@ -98,7 +101,9 @@ async fn timed(workshop: &Workshop, options: &Requests) -> Result<Vec<Measured>,
         load.at_full_speed(Amount { count: WARM_UP, concurrency, limit }).await;
         load.answered.clear();
         let shown = progress::show(operation.name, &load.answered, options.requests);
+        let cpu = CpuTime::now();
         let full = load.at_full_speed(Amount { count: options.requests, concurrency, limit }).await;
+        let cpu = CpuTime::now().zip(cpu).map(|(now, before)| now.since(before).platform);
         let count = options.requests.min(ALONE);
         let alone = load.at_full_speed(Amount { count, concurrency: 1, limit: ALONE_LIMIT }).await;
         drop(shown);
@@ -111,6 +116,7 @@ async fn timed(workshop: &Workshop, options: &Requests) -> Result<Vec<Measured>,
             requests: full.count(),
             requests_per_s: per_second(full.count(), full.duration()),
             at_full_load: full.latency(),
+            platform_cpu_ms_per_request: cpu.map(|cpu| per(milliseconds(cpu), full.count())),
             alone: alone.latency(),
             refused_requests,
             store_per_request: StoreRatios::default(),
@@ -242,8 +248,17 @@ fn in_turn<T>(all: &[T], number: u64) -> Option<&T> {
 impl Report {
     /// For people to read.
     pub(crate) fn tables(&self) -> String {
-        let heading =
-            ["operation", "requests", "requests/s", "p50 ms", "p99 ms", "alone p50 ms", "p99 ms", "refused"];
+        let heading = [
+            "operation",
+            "requests",
+            "requests/s",
+            "p50 ms",
+            "p99 ms",
+            "CPU ms",
+            "alone p50 ms",
+            "p99 ms",
+            "refused",
+        ];
         let title = format!("{} requests at once, and one alone", self.settings.concurrency);
         let mut timed = Table::new(title, 1, &heading);
         let mut store = Table::new(
@@ -260,6 +275,7 @@ impl Report {
                 number(it.requests_per_s),
                 maybe(it.at_full_load.map(|latency| latency.p50_ms)),
                 maybe(it.at_full_load.map(|latency| latency.p99_ms)),
+                maybe(it.platform_cpu_ms_per_request),
                 maybe(it.alone.map(|latency| latency.p50_ms)),
                 maybe(it.alone.map(|latency| latency.p99_ms)),
                 whole(it.refused_requests.values().sum()),
