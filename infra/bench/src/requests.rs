@@ -254,7 +254,7 @@ impl Report {
             "requests/s",
             "p50 ms",
             "p99 ms",
-            "CPU ms",
+            "platform CPU ms",
             "alone p50 ms",
             "p99 ms",
             "refused",

@@ -66,11 +66,17 @@ pub(super) struct AtRate {
     pub(super) publish_request: Option<Latency>,
 }
 
+/// While some endpoints never answer; everything is about those that do.
 #[derive(Debug, Serialize)]
 pub(super) struct WithHanging {
     pub(super) hanging_endpoints: u32,
-    #[serde(flatten)]
-    pub(super) at_rate: AtRate,
+    pub(super) offered_events_per_s: f64,
+    pub(super) accepted_events: u64,
+    pub(super) delivered_webhooks: u64,
+    /// Still on their way when the time limit was reached. The latency below knows nothing of them.
+    pub(super) undelivered_in_time: u64,
+    pub(super) publish_to_receipt: Option<Latency>,
+    pub(super) publish_request: Option<Latency>,
     /// The p99 of publish to receipt, as a multiple of the p99 with none hanging.
     pub(super) p99_ratio: Option<f64>,
 }
@@ -146,105 +152,120 @@ pub(super) fn publish_to_receipt(outcome: &Outcome, arrivals: &Arrivals, answeri
 impl Report {
     /// For people to read.
     pub(crate) fn tables(&self) -> String {
-        let mut full = Table::new(
-            "At full load",
-            1,
-            &[
-                "endpoints",
-                "events",
-                "accepted/s",
-                "delivered/s",
-                "deliveries/event",
-                "request p50 ms",
-                "p99 ms",
-                "platform CPU ms/event",
-                "load and receiver",
-                "lost",
-                "duplicate",
-                "refused",
-            ],
-        );
-        let heading = [
-            "endpoints",
-            "events/s",
-            "p50 ms",
-            "p99 ms",
-            "max ms",
-            "request p50 ms",
-            "p99 ms",
-            "lost",
-            "duplicate",
-            "refused",
+        let mut text = format!("Webhook pipeline, {}\n", self.circumstances.line());
+        let hanging = self.results.iter().any(|it| it.with_hanging.is_some()).then(|| self.with_hanging());
+        let tables = [
+            Some(self.full_load()),
+            Some(self.at_rate()),
+            hanging,
+            Some(self.store()),
+            Some(self.operations()),
         ];
-        let mut rates = Table::new("At that rate, publish to receipt", 1, &heading);
-        let mut store = Table::new(
-            "Calls of the store",
-            2,
-            &["endpoints", "for each", "round trips", "read units", "write units"],
-        );
-        let mut lines = Table::new(
-            "… for each event, by operation",
-            3,
-            &["endpoints", "operation", "on", "calls", "capacity units"],
-        );
+        for table in tables.into_iter().flatten() {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\n{table}");
+        }
+        text
+    }
+
+    fn full_load(&self) -> Table {
+        let heading = "endpoints, events, accepted/s, delivered/s, deliveries/event, request p50 ms, p99 ms, platform CPU \
+             ms/event, load and receiver, lost, duplicate, refused";
+        let mut table = Table::new("At full load", 1, &columns(heading));
         for it in &self.results {
-            let name = it.endpoints.to_string();
-            let FullLoad { tally, publish_request, .. } = &it.full_load;
-            full.row([
-                name.clone(),
-                whole(tally.accepted_events),
-                number(it.full_load.accepted_events_per_s),
-                number(it.full_load.delivered_webhooks_per_s),
-                number(tally.deliveries_per_event),
+            let load = &it.full_load;
+            table.row([
+                it.endpoints.to_string(),
+                whole(load.tally.accepted_events),
+                number(load.accepted_events_per_s),
+                number(load.delivered_webhooks_per_s),
+                number(load.tally.deliveries_per_event),
+                maybe(load.publish_request.map(|latency| latency.p50_ms)),
+                maybe(load.publish_request.map(|latency| latency.p99_ms)),
+                maybe(load.platform_cpu_ms_per_event),
+                maybe(load.load_and_receiver_cpu_ms_per_event),
+                whole(load.tally.lost_deliveries),
+                whole(load.tally.duplicate_deliveries),
+                whole(load.tally.refused()),
+            ]);
+        }
+        table
+    }
+
+    fn at_rate(&self) -> Table {
+        let heading =
+            "endpoints, events/s, p50 ms, p99 ms, max ms, request p50 ms, p99 ms, lost, duplicate, refused";
+        let mut table = Table::new("At a steady rate, publish to receipt", 1, &columns(heading));
+        for it in &self.results {
+            let AtRate { tally, offered_events_per_s, publish_to_receipt, publish_request } = &it.at_rate;
+            table.row([
+                it.endpoints.to_string(),
+                number(*offered_events_per_s),
+                maybe(publish_to_receipt.map(|latency| latency.p50_ms)),
+                maybe(publish_to_receipt.map(|latency| latency.p99_ms)),
+                maybe(publish_to_receipt.map(|latency| latency.max_ms)),
                 maybe(publish_request.map(|latency| latency.p50_ms)),
                 maybe(publish_request.map(|latency| latency.p99_ms)),
-                maybe(it.full_load.platform_cpu_ms_per_event),
-                maybe(it.full_load.load_and_receiver_cpu_ms_per_event),
                 whole(tally.lost_deliveries),
                 whole(tally.duplicate_deliveries),
                 whole(tally.refused()),
             ]);
-            rates.row(it.at_rate.cells(name.clone()));
-            if let Some(hanging) = &it.with_hanging {
-                rates.row(hanging.at_rate.cells(format!("{name}, {} hanging", hanging.hanging_endpoints)));
-            }
+        }
+        table
+    }
+
+    fn with_hanging(&self) -> Table {
+        let heading =
+            "endpoints, hanging, events/s, p50 ms, p99 ms, max ms, p99 ratio, delivered, undelivered in time";
+        let title = "The same for endpoints that answer while others hang";
+        let mut table = Table::new(title, 1, &columns(heading));
+        for (endpoints, it) in
+            self.results.iter().filter_map(|it| Some((it.endpoints, it.with_hanging.as_ref()?)))
+        {
+            table.row([
+                endpoints.to_string(),
+                it.hanging_endpoints.to_string(),
+                number(it.offered_events_per_s),
+                maybe(it.publish_to_receipt.map(|latency| latency.p50_ms)),
+                maybe(it.publish_to_receipt.map(|latency| latency.p99_ms)),
+                maybe(it.publish_to_receipt.map(|latency| latency.max_ms)),
+                maybe(it.p99_ratio),
+                whole(it.delivered_webhooks),
+                whole(it.undelivered_in_time),
+            ]);
+        }
+        table
+    }
+
+    fn store(&self) -> Table {
+        let heading = "endpoints, for each, round trips, read units, write units";
+        let mut table = Table::new("Calls of the store", 2, &columns(heading));
+        for it in &self.results {
             for (each, ratios) in [("event", &it.store.per_event), ("delivery", &it.store.per_delivery)] {
-                store.row([
-                    name.clone(),
+                table.row([
+                    it.endpoints.to_string(),
                     each.to_owned(),
                     number(ratios.round_trips),
                     number(ratios.read_capacity_units),
                     number(ratios.write_capacity_units),
                 ]);
             }
-            add_store_lines(&mut lines, &name, &it.store.per_event);
         }
-        let mut text = format!("Webhook pipeline, {}\n", self.circumstances.line());
-        for table in [full, rates, store, lines] {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "\n{table}");
+        table
+    }
+
+    fn operations(&self) -> Table {
+        let heading = "endpoints, operation, on, calls, capacity units";
+        let mut table = Table::new("… for each event, by operation", 3, &columns(heading));
+        for it in &self.results {
+            add_store_lines(&mut table, &it.endpoints.to_string(), &it.store.per_event);
         }
-        text
+        table
     }
 }
 
-impl AtRate {
-    fn cells(&self, name: String) -> Vec<String> {
-        let receipt = |value: fn(&Latency) -> f64| maybe(self.publish_to_receipt.as_ref().map(value));
-        let request = |value: fn(&Latency) -> f64| maybe(self.publish_request.as_ref().map(value));
-        vec![
-            name,
-            number(self.offered_events_per_s),
-            receipt(|it| it.p50_ms),
-            receipt(|it| it.p99_ms),
-            receipt(|it| it.max_ms),
-            request(|it| it.p50_ms),
-            request(|it| it.p99_ms),
-            whole(self.tally.lost_deliveries),
-            whole(self.tally.duplicate_deliveries),
-            whole(self.tally.refused()),
-        ]
-    }
+fn columns(heading: &str) -> Vec<&str> {
+    heading.split(", ").collect()
 }
 
 #[cfg(test)]

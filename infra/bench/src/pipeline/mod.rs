@@ -130,9 +130,18 @@ impl Bench<'_> {
         stage.warm_up(self.at_full_speed(SHORT_WARM_UP)).await;
         let at_rate = self.at_rate(&stage, healthy.offered_events_per_s).await;
         stage.rig.stop().await;
-        let p99 = |it: &AtRate| it.publish_to_receipt.map(|latency| latency.p99_ms);
-        let p99_ratio = p99(&at_rate).zip(p99(healthy)).map(|(with, without)| rounded(with / without));
-        Ok(WithHanging { hanging_endpoints: hanging, at_rate, p99_ratio })
+        let AtRate { tally, offered_events_per_s, publish_to_receipt, publish_request } = at_rate;
+        let ratio = |with: Latency, without: Latency| rounded(with.p99_ms / without.p99_ms);
+        Ok(WithHanging {
+            hanging_endpoints: hanging,
+            offered_events_per_s,
+            accepted_events: tally.accepted_events,
+            delivered_webhooks: tally.delivered_webhooks,
+            undelivered_in_time: tally.lost_deliveries,
+            p99_ratio: publish_to_receipt.zip(healthy.publish_to_receipt).map(|(it, all)| ratio(it, all)),
+            publish_to_receipt,
+            publish_request,
+        })
     }
 
     async fn metered(&self) -> Result<StoreFigures, BenchError> {
@@ -180,7 +189,7 @@ mod tests {
 
     #[test]
     fn the_pipeline_delivers_a_few_events_to_two_endpoints_and_tells_all() {
-        let given = ["bench", "pipeline", "--events", "5", "--endpoints", "2", "--rate", "50", "--keys", "2"];
+        let given = "bench pipeline --events 5 --endpoints 2 --rate 50 --keys 2 --hanging 1".split(' ');
         let Command::Pipeline(options) = Cli::parse_from(given).command else { panic!() };
         let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template.yaml");
         let workshop = Workshop::open(template, None).unwrap();
@@ -197,6 +206,7 @@ mod tests {
             assert_eq!(result[phase]["duplicate_deliveries"], 0, "{result}");
         }
         assert_eq!(result["at_rate"]["publish_to_receipt"]["samples"], 10, "{result}");
+        assert_eq!(result["with_hanging"]["delivered_webhooks"], 5, "{result}");
         assert!(result["store"]["per_event"]["write_capacity_units"].as_f64().unwrap() > 1.0, "{result}");
         assert!(report.tables().contains("TransactWriteItems"));
     }
