@@ -1,6 +1,7 @@
 //! The rules of API keys.
 
 use access::api_key::PlainKey;
+use access::permission::{ApiKeysWrite, Permit as _};
 use access::{Caller, CallerKind, Grants, Known, Permission};
 use clock::Timestamp;
 use ids::{Ids, WorkspaceId};
@@ -48,9 +49,10 @@ impl Draft {
         let creator = &caller.known;
         let mut faults = Faults::default();
         let name = faults.take("/name", Text::up_to(100).check(&self.name));
-        let held = creator.grants();
+        let mode = self.mode.unwrap_or(creator.mode());
+        let workspace_id = self.workspace_id.or(creator.bound_workspace());
         let scopes = match self.scopes {
-            None => held.iter().collect(),
+            None => held(creator, workspace_id).iter().collect(),
             Some(names) => scopes(&names, &mut faults),
         };
         let (latest, networks, largest) = match &creator.kind {
@@ -74,8 +76,6 @@ impl Draft {
             );
         }
         let allowed_cidrs = cidrs(&self.allowed_cidrs, networks, &mut faults);
-        let mode = self.mode.unwrap_or(creator.mode());
-        let workspace_id = self.workspace_id.or(creator.bound_workspace());
         faults.finish(name.map(|name| NewKey {
             name,
             scopes,
@@ -85,6 +85,14 @@ impl Draft {
             rate_limit_per_hour,
             allowed_cidrs,
         }))
+    }
+}
+
+/// What a creator holds in the one workspace a key is for, or on the organization when it is for no single one.
+fn held(creator: &Known, workspace: Option<WorkspaceId>) -> Grants {
+    match workspace {
+        Some(workspace) => creator.grants_in(workspace).unwrap_or_default(),
+        None => creator.grants(),
     }
 }
 
@@ -136,14 +144,15 @@ fn cidrs(texts: &[String], held: &[IpNet], faults: &mut Faults) -> Vec<String> {
 }
 
 impl NewKey {
-    /// The first permission that the creator would give without holding it.
-    pub(crate) fn exceeds(&self, held: Grants) -> Option<Permission> {
+    /// The first permission that the creator would give without holding it where the key is for.
+    pub(crate) fn exceeds(&self, creator: &Known) -> Option<Permission> {
+        let held = held(creator, self.workspace_id);
         self.scopes.iter().copied().find(|scope| !held.holds(*scope))
     }
 
     /// Whether a key for one workspace or mode is making one for another.
     pub(crate) fn escapes(&self, creator: &Known) -> bool {
-        !creator.sees(self.workspace_id, self.mode)
+        !creator.reaches(ApiKeysWrite::PERMISSION, self.workspace_id, self.mode)
     }
 
     /// The metadata of the key.

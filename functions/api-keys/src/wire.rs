@@ -1,8 +1,8 @@
 //! API keys on the wire.
 
+use access::CallerKind;
 use access::api_key::PlainKey;
-use access::permission::{ApiKeysDelete, ApiKeysRead, ApiKeysWrite};
-use access::{CallerKind, Known};
+use access::permission::{ApiKeysDelete, ApiKeysRead, ApiKeysWrite, Permit};
 use axum::http::StatusCode;
 use clock::Timestamp;
 use edge::{
@@ -109,7 +109,7 @@ struct WhoAmI {
     workspace_id: Option<WorkspaceId>,
     #[schema(value_type = String, example = "live")]
     mode: Mode,
-    /// The permissions it holds on the organization.
+    /// The permissions it holds on the organization or in a workspace.
     scopes: Vec<String>,
 }
 
@@ -148,11 +148,11 @@ async fn create(caller: Authorized<ApiKeysWrite>, key: IdempotencyKey, body: Jso
     let draft = Draft { name, scopes, mode, workspace_id, expires_at, rate_limit_per_hour, allowed_cidrs };
     let (creator, now) = (&caller.context.caller.known, caller.context.request.now);
     let new = draft.check(&caller.context.caller, now)?;
-    if let Some(permission) = new.exceeds(creator.grants()) {
-        return Err(caller.context.refuse_grant(permission).await);
-    }
     if new.escapes(creator) {
         return Err(Refused(Problem::NotFound { what: "workspace" }));
+    }
+    if let Some(permission) = new.exceeds(creator) {
+        return Err(caller.context.refuse_grant(permission).await);
     }
     let plain = PlainKey::generate(new.mode)?;
     let created = new.issue(&plain, creator, caller.context.edge().ids(), now);
@@ -177,25 +177,21 @@ async fn list(caller: Authorized<ApiKeysRead>, paging: Paging) -> Reply {
     let page = caller.context.tenant().api_keys(&paging.page(&confines)?).await?;
     let uses = caller.context.tenant().last_uses(&page.items).await?;
     let mut uses = uses.into_iter();
-    let known = &caller.context.caller.known;
     paging.show(
         &confines,
         &page,
         |last| last.id.to_string(),
         |key| {
             let last_used_at = uses.next().flatten();
-            visible(known, key).then(|| ApiKeyBody::of(key, last_used_at))
+            caller.reaches(key.workspace_id, key.mode).then(|| ApiKeyBody::of(key, last_used_at))
         },
     )
 }
 
-fn visible(known: &Known, key: &ApiKey) -> bool {
-    known.sees(key.workspace_id, key.mode)
-}
-
-/// The key, if it is the caller's to see.
-async fn find(context: &Context, id: KeyId) -> Result<ApiKey, Refused> {
-    let key = context.tenant().api_key(id).await?.filter(|key| visible(&context.caller.known, key));
+/// The key, if it is in the caller's reach.
+async fn find<P: Permit>(caller: &Authorized<P>, id: KeyId) -> Result<ApiKey, Refused> {
+    let key = caller.context.tenant().api_key(id).await?;
+    let key = key.filter(|key| caller.reaches(key.workspace_id, key.mode));
     key.ok_or(Refused(Problem::NotFound { what: "API key" }))
 }
 
@@ -206,7 +202,7 @@ async fn find(context: &Context, id: KeyId) -> Result<ApiKey, Refused> {
     responses((status = 200, description = "The key", body = ApiKeyBody), Problems)
 )]
 async fn get(caller: Authorized<ApiKeysRead>, PathId(id): PathId<kind::Key>) -> Reply {
-    let key = find(&caller.context, id).await?;
+    let key = find(&caller, id).await?;
     let used = caller.context.tenant().last_uses(std::slice::from_ref(&key)).await?;
     edge::ok(&ApiKeyBody::of(&key, used.into_iter().next().flatten()), Some(key.updated_at))
 }
@@ -224,7 +220,7 @@ async fn revoke(
     PathId(id): PathId<kind::Key>,
     if_match: IfMatch,
 ) -> Reply {
-    let key = find(&caller.context, id).await?;
+    let key = find(&caller, id).await?;
     if_match.check(key.updated_at)?;
     let record = caller.context.record("api_key.revoke", "api_key", &key.id.to_string());
     let organization = caller.context.caller.known.organization;
@@ -254,7 +250,7 @@ async fn whoami(context: Context) -> Reply {
         CallerKind::Key { workspace, .. } => *workspace,
         CallerKind::Person { .. } => None,
     };
-    let scopes = known.grants().iter().map(|permission| permission.to_string()).collect();
+    let scopes = known.grants_somewhere().iter().map(|permission| permission.to_string()).collect();
     let body = WhoAmI {
         r#type: actor.r#type,
         id: actor.id,

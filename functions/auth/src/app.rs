@@ -1,13 +1,14 @@
 //! The rules of sign-up, sign-in and sessions.
 
+use access::policy::PASSWORD;
 use access::session::{REQUESTS_PER_HOUR, RefreshToken, SESSION_LIFE};
 use clock::Timestamp;
 use ids::{Ids, OrganizationId, SessionId, UserId};
 use input::{Faults, Text};
 use problem::Problem;
 use store::{
-    Actor, AuditRecord, Change, Identity, IdentityMembership, Member, MemberStatus, Organization, Plan, Role,
-    Session, SessionCredential, StoreError, Workspace,
+    Actor, AuditRecord, Change, Identity, IdentityMembership, Member, MemberStatus, Organization, Role,
+    Session, SessionCredential, StoreError, Workspace, WorkspaceStatus,
 };
 
 use crate::password;
@@ -59,16 +60,11 @@ impl SignUp {
     pub(crate) fn found(self, password_hash: String, ids: &Ids, now: Timestamp) -> Founding {
         let user_id: UserId = ids.next();
         Founding {
-            organization: Organization {
-                id: ids.next(),
-                name: self.organization_name,
-                plan: Plan::Starter,
-                created_at: now,
-                updated_at: now,
-            },
+            organization: Organization::founded(ids.next(), self.organization_name, now),
             workspace: Workspace {
                 id: ids.next(),
                 name: "Default".to_owned(),
+                status: WorkspaceStatus::Active,
                 created_at: now,
                 updated_at: now,
             },
@@ -86,7 +82,10 @@ impl SignUp {
                 user_id,
                 email: self.email,
                 name: self.name,
-                password_hash,
+                password_hash: Some(password_hash),
+                email_verified: false,
+                second_factor: None,
+                epoch: 0,
                 created_at: now,
                 updated_at: now,
             },
@@ -102,12 +101,8 @@ impl Founding {
     pub(crate) fn change(&self, session: &Session, mut record: AuditRecord) -> Result<Change, StoreError> {
         record.compliance_relevant = true;
         record.pii_accessed = true;
-        let membership = IdentityMembership {
-            organization_id: self.organization.id,
-            created_at: self.organization.created_at,
-        };
         Change::audited(record)
-            .create_identity(&self.identity, &membership)?
+            .create_identity(&self.identity)?
             .found_organization(&self.organization, &self.workspace, &self.admin)?
             .begin_session(session, REQUESTS_PER_HOUR)
     }
@@ -116,6 +111,7 @@ impl Founding {
 /// A session of `member`, to be refreshed with `refresh`.
 pub(crate) fn session(
     member: &Member,
+    epoch: u64,
     organization: OrganizationId,
     refresh: &RefreshToken,
     now: Timestamp,
@@ -126,10 +122,9 @@ pub(crate) fn session(
             organization_id: organization,
             user_id: member.user_id,
             email: member.email.clone(),
-            name: member.name.clone(),
-            role: member.role,
-            workspace_roles: member.workspace_roles.clone(),
-            amr: vec!["pwd".to_owned()],
+            epoch,
+            authenticated_at: now,
+            amr: vec![PASSWORD.to_owned()],
         },
         refresh_digest: refresh.digest(),
         created_at: now,
@@ -227,7 +222,7 @@ mod tests {
         let founding = sign_up.found("hash".to_owned(), &ids, now);
         let tokens = Tokens::new(&sealing::MasterSecret::new("s".repeat(64))).unwrap();
         let first = tokens.refresh_token(ids.next()).unwrap();
-        let mut session = session(&founding.admin, founding.organization.id, &first, now);
+        let mut session = session(&founding.admin, 0, founding.organization.id, &first, now);
         assert_eq!(judge_refresh(&session, &first, now), Refresh::Valid);
         session.refresh_digest = tokens.refresh_token(first.session()).unwrap().digest();
         assert_eq!(judge_refresh(&session, &first, now), Refresh::Reused);

@@ -1,18 +1,18 @@
 //! Sign-up, sign-in and sessions on the wire.
 
-use access::session::{ACCESS_TOKEN_LIFE, REQUESTS_PER_HOUR, RefreshToken};
+use access::session::{ACCESS_TOKEN_LIFE, Bearer, REQUESTS_PER_HOUR, RefreshToken};
 use axum::extract::State;
 use axum::http::StatusCode;
 use edge::{
     Committed, Edge, Idempotency, IdempotencyKey, IdempotencyParameter, Json, Person, Problems, Refused,
-    Reply, RequestInfo,
+    Reply, RequestInfo, Unproven,
 };
 use ids::{OrganizationId, UserId, WorkspaceId};
 use problem::Problem;
 use serde::{Deserialize, Serialize};
 use store::{
-    Actor, AuditRecord, Change, CommitError, Identity, Member, MemberStatus, Organization, Plan, Role,
-    Tenant, Workspace,
+    Account, Actor, AuditRecord, Change, CommitError, Identity, Member, MemberStatus, Organization, Plan,
+    Role, SessionCredential, Tenant, Workspace,
 };
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -144,9 +144,16 @@ impl Me {
     }
 }
 
-fn tokens(edge: &Edge, refresh: &RefreshToken, request: &RequestInfo) -> Result<Tokens, Refused> {
+fn tokens(
+    edge: &Edge,
+    session: &SessionCredential,
+    refresh: &RefreshToken,
+    request: &RequestInfo,
+) -> Result<Tokens, Refused> {
+    let bearer =
+        Bearer { session: session.session_id, organization: session.organization_id, user: session.user_id };
     Ok(Tokens {
-        access_token: edge.tokens().access_token(refresh.session(), request.now)?,
+        access_token: edge.tokens().access_token(bearer, request.now)?,
         refresh_token: refresh.reveal().to_owned(),
         token_type: "Bearer",
         expires_in: ACCESS_TOKEN_LIFE.as_secs(),
@@ -204,13 +211,13 @@ async fn sign_up(
     let founding = checked.found(hash, edge.ids(), request.now);
     let refresh = edge.tokens().refresh_token(edge.ids().next())?;
     let organization = founding.organization.id;
-    let session = app::session(&founding.admin, organization, &refresh, request.now);
+    let session = app::session(&founding.admin, 0, organization, &refresh, request.now);
     let actor = app::person(founding.admin.user_id, &founding.admin.email);
     let about = ("organization", organization.to_string());
     let change = founding
         .change(&session, record(&edge, &request, "organization.create", organization, actor, about))?;
     let me = Me::of(&founding.admin, &founding.organization, std::slice::from_ref(&founding.workspace));
-    let signed_in = SignedIn { tokens: tokens(&edge, &refresh, &request)?, me: &me };
+    let signed_in = SignedIn { tokens: tokens(&edge, &session.credential, &refresh, &request)?, me: &me };
     let committed = Committed { status: StatusCode::CREATED, body: &signed_in, replayed: &me };
     let idempotency = Idempotency { key: &key, owner: "sign-up", workspace: "", body: &body.bytes };
     edge.commit_sign_up(&request, change, idempotency, committed).await
@@ -228,10 +235,10 @@ async fn sign_in(State(edge): State<Edge>, request: RequestInfo, body: Json<Sign
     let SignInRequest { email, password, organization_id } = body.value;
     // An address that can't be one is nobody's; it is answered, and takes as long, like any other.
     let email = input::email(&email).unwrap_or_default();
-    let found = edge.unscoped_store().identity(&email).await?;
-    let hash = found.as_ref().map(|(identity, _)| identity.password_hash.clone());
+    let found = edge.unscoped_store().account(&email).await?;
+    let hash = found.as_ref().and_then(|account| account.identity.password_hash.clone());
     let verified = password::verify(password, hash).await?;
-    let Some((identity, memberships)) = found else {
+    let Some(Account { identity, memberships, .. }) = found else {
         let digest = edge.fingerprint(&email);
         edge.unscoped_store().note_unknown_sign_in(&digest, request.now, &request.ip.to_string()).await?;
         return Err(Refused(Problem::InvalidCredentials));
@@ -272,12 +279,12 @@ async fn begin_session(
     let tenant = edge.unscoped_store().tenant_of_sign_in(organization);
     let (member, me) = read_me(&tenant, identity.user_id).await?;
     let refresh = edge.tokens().refresh_token(edge.ids().next())?;
-    let session = app::session(&member, organization, &refresh, request.now);
+    let session = app::session(&member, identity.epoch, organization, &refresh, request.now);
     let actor = app::person(member.user_id, &member.email);
     let about = ("session", refresh.session().to_string());
     let record = record(edge, request, "session.create", organization, actor, about);
     let change = Change::audited(record).begin_session(&session, REQUESTS_PER_HOUR)?;
-    let signed_in = SignedIn { tokens: tokens(edge, &refresh, request)?, me: &me };
+    let signed_in = SignedIn { tokens: tokens(edge, &session.credential, &refresh, request)?, me: &me };
     edge.commit_sign_in(&tenant, request, change, &signed_in).await
 }
 
@@ -328,7 +335,9 @@ async fn refresh(State(edge): State<Edge>, request: RequestInfo, body: Json<Refr
             let new = edge.tokens().refresh_token(credential.session_id)?;
             let change =
                 app::rotate(credential.session_id, &old, &new, record("session.refresh"), request.now);
-            let reply = edge.commit_sign_in(&tenant, &request, change, &tokens(&edge, &new, &request)?).await;
+            let reply = edge
+                .commit_sign_in(&tenant, &request, change, &tokens(&edge, credential, &new, &request)?)
+                .await;
             // Lost a race for the same token.
             reply.map_err(|refused| match refused {
                 Refused(Problem::NotFound { .. }) => over(),
@@ -345,7 +354,7 @@ async fn refresh(State(edge): State<Edge>, request: RequestInfo, body: Json<Refr
     post, path = "/api/auth/logout", operation_id = "sign_out", tag = "auth", security(("bearer" = [])),
     responses((status = 204, description = "Signed out"), Problems)
 )]
-async fn sign_out(person: Person) -> Reply {
+async fn sign_out(Unproven(person): Unproven) -> Reply {
     let record = person.context.record("session.end", "session", &person.session.to_string());
     person.context.commit_silently(app::end(person.session, record, person.context.request.now)).await
 }

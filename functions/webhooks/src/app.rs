@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use access::Known;
+use access::permission::{Permit as _, WebhooksWrite};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clock::Timestamp;
@@ -150,7 +151,7 @@ fn headers(sent: BTreeMap<String, String>, faults: &mut Faults) -> BTreeMap<Stri
 impl NewEndpoint {
     /// Whether a caller confined to one workspace or mode is making one for another.
     pub(crate) fn escapes(&self, creator: &Known) -> bool {
-        !creator.sees(self.workspace_id, self.mode)
+        !creator.reaches(WebhooksWrite::PERMISSION, self.workspace_id, self.mode)
     }
 
     /// The endpoint, enabled, with `secret` sealed for it alone.

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use access::permission::{WebhooksDelete, WebhooksRead, WebhooksWrite};
-use access::{CallerKind, Known};
+use access::CallerKind;
+use access::permission::{Permit, WebhooksDelete, WebhooksRead, WebhooksWrite};
 use axum::Extension;
 use axum::http::StatusCode;
 use clock::Timestamp;
 use edge::{
-    Authorized, Committed, Context, Edge, IdempotencyKey, IdempotencyParameter, IfMatch, IfMatchParameter,
-    Json, PageParameters, Paging, PathId, Problems, Refused, Reply,
+    Authorized, Committed, Edge, IdempotencyKey, IdempotencyParameter, IfMatch, IfMatchParameter, Json,
+    PageParameters, Paging, PathId, Problems, Refused, Reply,
 };
 use events::EventType;
 use ids::{AttemptId, DeliveryId, EndpointId, EventId, WorkspaceId, kind};
@@ -257,10 +257,6 @@ async fn create(
     caller.context.commit(change, None, &key, &body.bytes, committed).await
 }
 
-fn visible(known: &Known, endpoint: &Endpoint) -> bool {
-    known.sees(endpoint.workspace_id, endpoint.mode)
-}
-
 /// List endpoints
 ///
 /// Newest first.
@@ -272,19 +268,18 @@ fn visible(known: &Known, endpoint: &Endpoint) -> bool {
 async fn list(caller: Authorized<WebhooksRead>, paging: Paging) -> Reply {
     let confines = caller.confines();
     let page = caller.context.tenant().endpoints(&paging.page(&confines)?).await?;
-    let known = &caller.context.caller.known;
     paging.show(
         &confines,
         &page,
         |last| last.id.to_string(),
-        |endpoint| visible(known, endpoint).then(|| EndpointBody::from(endpoint)),
+        |endpoint| caller.reaches(endpoint.workspace_id, endpoint.mode).then(|| EndpointBody::from(endpoint)),
     )
 }
 
-/// The endpoint, if it is the caller's to see.
-async fn find(context: &Context, id: EndpointId) -> Result<Endpoint, Refused> {
-    let endpoint = context.tenant().endpoint(id).await?;
-    let endpoint = endpoint.filter(|endpoint| visible(&context.caller.known, endpoint));
+/// The endpoint, if it is in the caller's reach.
+async fn find<P: Permit>(caller: &Authorized<P>, id: EndpointId) -> Result<Endpoint, Refused> {
+    let endpoint = caller.context.tenant().endpoint(id).await?;
+    let endpoint = endpoint.filter(|endpoint| caller.reaches(endpoint.workspace_id, endpoint.mode));
     endpoint.ok_or(Refused(Problem::NotFound { what: "endpoint" }))
 }
 
@@ -295,7 +290,7 @@ async fn find(context: &Context, id: EndpointId) -> Result<Endpoint, Refused> {
     responses((status = 200, description = "The endpoint", body = EndpointBody), Problems)
 )]
 async fn get(caller: Authorized<WebhooksRead>, PathId(id): PathId<kind::Endpoint>) -> Reply {
-    let endpoint = find(&caller.context, id).await?;
+    let endpoint = find(&caller, id).await?;
     edge::ok(&EndpointBody::from(&endpoint), Some(endpoint.updated_at))
 }
 
@@ -312,7 +307,7 @@ async fn delete(
     PathId(id): PathId<kind::Endpoint>,
     if_match: IfMatch,
 ) -> Reply {
-    let endpoint = find(&caller.context, id).await?;
+    let endpoint = find(&caller, id).await?;
     if_match.check(endpoint.updated_at)?;
     let record = caller.context.record("endpoint.delete", "endpoint", &endpoint.id.to_string());
     let organization = caller.context.caller.known.organization;
@@ -333,27 +328,31 @@ async fn deliveries(
     paging: Paging,
 ) -> Reply {
     let confines = caller.confines();
-    let endpoint = find(&caller.context, id).await?;
+    let endpoint = find(&caller, id).await?;
     let page = caller.context.tenant().deliveries_to(endpoint.id, &paging.page(&confines)?).await?;
     let shown: Vec<_> = page.items.iter().map(|delivery| DeliveryBody::of(delivery, None)).collect();
     paging.reply(&confines, &shown, page.next)
 }
 
-/// Those of `deliveries` that are the caller's to see. A key sees what its workspace's events led to, at endpoints it
-/// sees; what was delivered to endpoints that are gone is for people only.
-async fn seen(context: &Context, mut deliveries: Vec<Delivery>) -> Result<Vec<Delivery>, Refused> {
-    let known = &context.caller.known;
-    if matches!(known.kind, CallerKind::Person { .. }) {
+/// Those of `deliveries` that are in the caller's reach: what its workspaces' events led to, at endpoints it reaches. What
+/// was delivered to endpoints that are gone is for people who reach everything.
+async fn seen(
+    caller: &Authorized<WebhooksRead>,
+    mut deliveries: Vec<Delivery>,
+) -> Result<Vec<Delivery>, Refused> {
+    let known = &caller.context.caller.known;
+    if caller.reaches_everywhere() && matches!(known.kind, CallerKind::Person { .. }) {
         return Ok(deliveries);
     }
-    deliveries.retain(|delivery| known.bound_workspace().is_none_or(|own| own == delivery.workspace_id));
+    deliveries.retain(|delivery| caller.reaches(Some(delivery.workspace_id), known.mode()));
     let named: BTreeSet<EndpointId> = deliveries.iter().map(|delivery| delivery.endpoint_id).collect();
     let endpoints =
-        futures::future::try_join_all(named.into_iter().map(|id| context.tenant().endpoint(id))).await?;
+        futures::future::try_join_all(named.into_iter().map(|id| caller.context.tenant().endpoint(id)))
+            .await?;
     let open: BTreeSet<EndpointId> = endpoints
         .iter()
         .flatten()
-        .filter(|endpoint| visible(known, endpoint))
+        .filter(|endpoint| caller.reaches(endpoint.workspace_id, endpoint.mode))
         .map(|endpoint| endpoint.id)
         .collect();
     deliveries.retain(|delivery| open.contains(&delivery.endpoint_id));
@@ -371,7 +370,7 @@ async fn seen(context: &Context, mut deliveries: Vec<Delivery>) -> Result<Vec<De
 async fn delivery(caller: Authorized<WebhooksRead>, PathId(id): PathId<kind::Delivery>) -> Reply {
     let missing = Problem::NotFound { what: "delivery" };
     let found = caller.context.tenant().delivery_detail(id).await?.ok_or(missing.clone())?;
-    let delivery = seen(&caller.context, vec![found.delivery]).await?.pop().ok_or(missing)?;
+    let delivery = seen(&caller, vec![found.delivery]).await?.pop().ok_or(missing)?;
     edge::ok(&DeliveryBody::of(&delivery, Some(found.attempts)), Some(delivery.updated_at))
 }
 
@@ -386,7 +385,7 @@ async fn delivery(caller: Authorized<WebhooksRead>, PathId(id): PathId<kind::Del
 async fn dead_letters(caller: Authorized<WebhooksRead>, paging: Paging) -> Reply {
     let confines = caller.confines();
     let page = caller.context.tenant().dead_letters(&paging.page(&confines)?).await?;
-    let seen = seen(&caller.context, page.items).await?;
+    let seen = seen(&caller, page.items).await?;
     let shown: Vec<_> = seen.iter().map(|delivery| DeliveryBody::of(delivery, None)).collect();
     paging.reply(&confines, &shown, page.next)
 }

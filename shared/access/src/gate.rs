@@ -1,20 +1,23 @@
 //! The gate: from an `Authorization` header to a [`Caller`].
 //!
-//! What cannot be a credential is turned away before any I/O. What can costs exactly one call to the store, which
-//! authenticates it, enforces its limit and counts it.
+//! What cannot be a credential is turned away before any I/O. What can costs one call to the store, which
+//! authenticates it, enforces its limit and counts it; for a session a second one at the same time, which reads where its
+//! person stands.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use clock::Timestamp;
 use ids::{KeyId, OrganizationId, SessionId, UserId, WorkspaceId};
 use ipnet::IpNet;
 use store::{
-    Actor, Admission, KeyCredential, Mode, Quota, Role, SessionCredential, Store, StoreError, Tenant,
-    WorkspaceRole,
+    Actor, Admission, KeyCredential, Member, Mode, Organization, Quota, Role, SessionCredential, Store,
+    StoreError, Tenant, WorkspaceRole,
 };
 
 use crate::api_key::PlainKey;
-use crate::permission::Grants;
+use crate::permission::{Grants, Permission};
+use crate::policy::{self, Obstacle};
 use crate::session::{InvalidToken, Tokens};
 
 /// What kind of credential a caller came with.
@@ -47,6 +50,8 @@ pub enum CallerKind {
         role: Option<Role>,
         /// Their roles in workspaces.
         workspace_roles: Vec<WorkspaceRole>,
+        /// What the session proved.
+        amr: Vec<String>,
     },
 }
 
@@ -69,6 +74,21 @@ pub struct Caller {
     pub quota: Quota,
     /// Their tenant's data.
     pub tenant: Tenant,
+    /// A person's organization as it is at this moment, and their session; a key has neither.
+    pub person: Option<Arc<PersonalStanding>>,
+}
+
+/// What is known of a person's request beyond who they are.
+#[derive(Debug, Clone)]
+pub struct PersonalStanding {
+    /// The session.
+    pub session: SessionCredential,
+    /// The organization, as it is at this moment.
+    pub organization: Organization,
+    /// The membership, as it is at this moment.
+    pub member: Member,
+    /// What stands in the session's way. Somebody must judge whether that matters for what it is about.
+    pub obstacle: Option<Obstacle>,
 }
 
 impl Known {
@@ -85,12 +105,26 @@ impl Known {
         }
     }
 
-    /// What they may do on the organization as a whole.
+    /// What they may do on the organization as a whole, workspaces and all.
     #[must_use]
     pub fn grants(&self) -> Grants {
         match &self.kind {
-            CallerKind::Key { .. } => self.scopes,
+            CallerKind::Key { workspace: None, .. } => self.scopes,
+            CallerKind::Key { workspace: Some(_), .. } => Grants::default(),
             CallerKind::Person { role, .. } => role.map(Grants::of_role).unwrap_or_default(),
+        }
+    }
+
+    /// What they may do somewhere: on the organization, or in at least one workspace.
+    #[must_use]
+    pub fn grants_somewhere(&self) -> Grants {
+        match &self.kind {
+            CallerKind::Key { .. } => self.scopes,
+            CallerKind::Person { role, workspace_roles, .. } => role
+                .iter()
+                .chain(workspace_roles.iter().map(|held| &held.role))
+                .map(|role| Grants::of_role(*role))
+                .fold(Grants::default(), Grants::and),
         }
     }
 
@@ -109,16 +143,17 @@ impl Known {
         }
     }
 
-    /// Whether something that belongs to `workspace` (to all of them when `None`) and `mode` is theirs to see.
-    /// A key for one workspace sees that workspace's things only, a test key those of test mode.
+    /// Whether something that belongs to `workspace` (to none in particular when `None`) and `mode` is in the reach of
+    /// their `permission`. What belongs to no workspace is for those who hold the permission on the whole organization; a
+    /// test key reaches what is in test mode, a live one the rest, people both.
     #[must_use]
-    pub fn sees(&self, workspace: Option<WorkspaceId>, mode: Mode) -> bool {
-        match &self.kind {
-            CallerKind::Key { workspace: own, mode: own_mode, .. } => {
-                *own_mode == mode && (own.is_none() || *own == workspace)
-            }
+    pub fn reaches(&self, permission: Permission, workspace: Option<WorkspaceId>, mode: Mode) -> bool {
+        let mode_fits = match &self.kind {
+            CallerKind::Key { mode: own, .. } => *own == mode,
             CallerKind::Person { .. } => true,
-        }
+        };
+        let here = workspace.and_then(|workspace| self.grants_in(workspace));
+        mode_fits && (self.grants().holds(permission) || here.is_some_and(|here| here.holds(permission)))
     }
 
     /// The mode a request acts in: a key's own, live for people.
@@ -155,6 +190,8 @@ pub enum Turned {
     IpNotAllowed(Box<Known>),
     /// Their budget is spent.
     Limited(Box<Known>, Quota),
+    /// Their session is over: they are no longer a member, or it was ended in some other way than by itself.
+    Over(Box<Known>),
     /// We could not find out.
     Store(StoreError),
 }
@@ -189,7 +226,7 @@ impl Gate {
             let admission =
                 self.store.admit_key(&key.hash(), now, &from.to_string()).await.map_err(Turned::Store)?;
             let (credential, quota) = decide(admission, known_key)?;
-            let from_here = may_come_from(&credential.allowed_cidrs, from);
+            let from_here = policy::admits_address(&credential.allowed_cidrs, from);
             let known = known_key(credential);
             return if from_here {
                 Ok(self.let_in(known, quota))
@@ -197,19 +234,37 @@ impl Gate {
                 Err(Turned::IpNotAllowed(Box::new(known)))
             };
         }
-        let session = self.tokens.read(credential, now).map_err(|invalid| match invalid {
+        let bearer = self.tokens.read(credential, now).map_err(|invalid| match invalid {
             InvalidToken::NotOurs => Turned::Unauthenticated,
             InvalidToken::Expired => Turned::TokenExpired,
         })?;
-        let admission =
-            self.store.admit_session(session, now, &from.to_string()).await.map_err(Turned::Store)?;
-        let (credential, quota) = decide(admission, known_person)?;
-        Ok(self.let_in(known_person(credential), quota))
+        let address = from.to_string();
+        let (admission, standing) = tokio::join!(
+            self.store.admit_session(bearer.session, now, &address),
+            self.store.standing(bearer.organization, bearer.user)
+        );
+        let admission = admission.map_err(Turned::Store)?;
+        let (session, quota) = decide(admission, |session| known_person(&session, None))?;
+        if (session.organization_id, session.user_id) != (bearer.organization, bearer.user) {
+            return Err(Turned::Unauthenticated);
+        }
+        let standing = standing.map_err(Turned::Store)?;
+        let known = known_person(&session, standing.member.as_ref());
+        let obstacle = policy::judge(&session, &standing, now);
+        let (Some(organization), Some(member)) = (standing.organization, standing.member) else {
+            return Err(Turned::Over(Box::new(known)));
+        };
+        if obstacle == Some(Obstacle::Over) {
+            return Err(Turned::Over(Box::new(known)));
+        }
+        let mut caller = self.let_in(known, quota);
+        caller.person = Some(Arc::new(PersonalStanding { session, organization, member, obstacle }));
+        Ok(caller)
     }
 
     fn let_in(&self, known: Known, quota: Quota) -> Caller {
         let tenant = self.store.tenant_of_sign_in(known.organization);
-        Caller { known, quota, tenant }
+        Caller { known, quota, tenant, person: None }
     }
 
     /// The tenant of somebody who is known but was turned away, for the audit record.
@@ -226,7 +281,7 @@ fn bearer(header: &str) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !credential.is_empty()).then_some(credential)
 }
 
-fn decide<C>(admission: Admission<C>, known: fn(C) -> Known) -> Result<(C, Quota), Turned> {
+fn decide<C>(admission: Admission<C>, known: impl Fn(C) -> Known) -> Result<(C, Quota), Turned> {
     match admission {
         Admission::Admitted(credential, quota) => Ok((credential, quota)),
         Admission::Unknown => Err(Turned::Unauthenticated),
@@ -250,47 +305,26 @@ fn known_key(credential: KeyCredential) -> Known {
     }
 }
 
-fn known_person(credential: SessionCredential) -> Known {
+/// Somebody in a session, with what their membership gives them; nothing without one.
+fn known_person(session: &SessionCredential, member: Option<&Member>) -> Known {
     Known {
-        organization: credential.organization_id,
+        organization: session.organization_id,
         scopes: Grants::default(),
         kind: CallerKind::Person {
-            id: credential.user_id,
-            session: credential.session_id,
-            name: credential.name,
-            email: credential.email,
-            role: credential.role,
-            workspace_roles: credential.workspace_roles,
+            id: session.user_id,
+            session: session.session_id,
+            name: member.map(|member| member.name.clone()).unwrap_or_default(),
+            email: session.email.clone(),
+            role: member.and_then(|member| member.role),
+            workspace_roles: member.map(|member| member.workspace_roles.clone()).unwrap_or_default(),
+            amr: session.amr.clone(),
         },
     }
-}
-
-/// Whether an address is on the allow-list; an IPv4 address in IPv6 clothing counts as what it is.
-fn may_come_from(allowed: &[String], from: IpAddr) -> bool {
-    let from = from.to_canonical();
-    allowed.is_empty()
-        || allowed.iter().filter_map(|cidr| cidr.parse::<IpNet>().ok()).any(|net| net.contains(&from))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_allow_list_is_by_network_and_knows_mapped_addresses() {
-        let allowed = ["203.0.113.0/24".to_owned(), "2001:db8::/32".to_owned()];
-        for (address, expected) in [
-            ("203.0.113.7", true),
-            ("203.0.114.7", false),
-            ("::ffff:203.0.113.7", true),
-            ("2001:db8::1", true),
-            ("::1", false),
-        ] {
-            assert_eq!(may_come_from(&allowed, address.parse().unwrap()), expected, "{address}");
-        }
-        assert!(may_come_from(&[], "::1".parse().unwrap()));
-        assert!(!may_come_from(&["nonsense".to_owned()], "::1".parse().unwrap()));
-    }
 
     #[test]
     fn bearer_is_the_only_scheme() {

@@ -151,6 +151,12 @@ impl Grants {
         Self(self.0 | other.0)
     }
 
+    /// Whether it holds every permission that `other` does.
+    #[must_use]
+    pub const fn includes(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
     /// Its permissions, in order.
     pub fn iter(self) -> impl Iterator<Item = Permission> {
         Permission::all().filter(move |permission| self.holds(*permission))
@@ -218,6 +224,21 @@ macro_rules! permits {
 }
 
 permits! {
+    OrganizationRead = Organization Read;
+    OrganizationWrite = Organization Write;
+    OrganizationDelete = Organization Delete;
+    DomainsRead = Domains Read;
+    DomainsWrite = Domains Write;
+    DomainsDelete = Domains Delete;
+    SsoRead = Sso Read;
+    SsoWrite = Sso Write;
+    SsoDelete = Sso Delete;
+    WorkspacesRead = Workspaces Read;
+    WorkspacesWrite = Workspaces Write;
+    WorkspacesDelete = Workspaces Delete;
+    UsersRead = Users Read;
+    UsersWrite = Users Write;
+    UsersDelete = Users Delete;
     ApiKeysRead = ApiKeys Read;
     ApiKeysWrite = ApiKeys Write;
     ApiKeysDelete = ApiKeys Delete;

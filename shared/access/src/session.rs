@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clock::Timestamp;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use ids::SessionId;
+use ids::{OrganizationId, SessionId, UserId};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -46,8 +46,21 @@ struct Claims {
     iss: String,
     aud: String,
     sid: SessionId,
+    org: OrganizationId,
+    sub: UserId,
     iat: i64,
     exp: i64,
+}
+
+/// Whose an access token is: enough to look up, at the same time, whether its session and its person still stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bearer {
+    /// The session.
+    pub session: SessionId,
+    /// The organization it acts in.
+    pub organization: OrganizationId,
+    /// The person.
+    pub user: UserId,
 }
 
 /// Makes and reads both kinds of token.
@@ -91,11 +104,13 @@ impl Tokens {
     ///
     /// # Errors
     /// [`sealing::SealError::Failed`] when signing fails; not expected to happen.
-    pub fn access_token(&self, session: SessionId, now: Timestamp) -> Result<String, sealing::SealError> {
+    pub fn access_token(&self, bearer: Bearer, now: Timestamp) -> Result<String, sealing::SealError> {
         let claims = Claims {
             iss: ISSUER.to_owned(),
             aud: AUDIENCE.to_owned(),
-            sid: session,
+            sid: bearer.session,
+            org: bearer.organization,
+            sub: bearer.user,
             iat: now.seconds(),
             exp: (now + ACCESS_TOKEN_LIFE).seconds(),
         };
@@ -103,18 +118,18 @@ impl Tokens {
             .map_err(|_| sealing::SealError::Failed)
     }
 
-    /// The session an access token belongs to.
+    /// Whose an access token is.
     ///
     /// # Errors
     /// [`InvalidToken`] when it can't be used.
-    pub fn read(&self, token: &str, now: Timestamp) -> Result<SessionId, InvalidToken> {
+    pub fn read(&self, token: &str, now: Timestamp) -> Result<Bearer, InvalidToken> {
         let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation)
             .map_err(|_| InvalidToken::NotOurs)?
             .claims;
         if claims.exp <= now.seconds() {
             return Err(InvalidToken::Expired);
         }
-        Ok(claims.sid)
+        Ok(Bearer { session: claims.sid, organization: claims.org, user: claims.sub })
     }
 }
 
@@ -192,7 +207,8 @@ mod tests {
     #[test]
     fn an_access_token_is_good_for_fifteen_minutes_and_for_us_only() {
         let now = clock::utc(2026, 11, 22, 15, 0);
-        let session = ids::Ids::new(clock::Clock::system()).next();
+        let ids = ids::Ids::new(clock::Clock::system());
+        let session = Bearer { session: ids.next(), organization: ids.next(), user: ids.next() };
         let token = tokens("a").access_token(session, now).unwrap();
         assert_eq!(tokens("a").read(&token, now), Ok(session));
         assert_eq!(tokens("a").read(&token, now + Duration::from_secs(899)), Ok(session));

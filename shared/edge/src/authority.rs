@@ -1,16 +1,20 @@
 //! Authority: a handler that takes [`Authorized<P>`] can't be reached without the permission `P`.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use access::permission::Permit;
-use access::{Caller, CallerKind, Known, Turned};
+use access::{Caller, CallerKind, Grants, Known, Obstacle, PersonalStanding, Turned, policy};
 use axum::extract::FromRequestParts;
 use http::header;
 use http::request::Parts;
 use ids::{SessionId, UserId, WorkspaceId};
 use problem::Problem;
 use serde::Serialize;
-use store::{AuditRecord, Change, Tenant, WorkspaceStore};
+use store::{
+    AuditRecord, Change, Mode, Organization, OrganizationStatus, Overview, StoreError, Tenant, Workspace,
+    WorkspaceStatus, WorkspaceStore,
+};
 
 use crate::idempotency::{Idempotency, IdempotencyKey};
 use crate::{Committed, Edge, Refused, Reply, RequestInfo};
@@ -23,11 +27,22 @@ pub struct Context {
     pub caller: Caller,
     /// The request.
     pub request: RequestInfo,
+    /// The organization's profile, plan and settings: for a person as they are, for a key as they were a moment ago.
+    organization: Option<Arc<Organization>>,
+}
+
+/// A caller who holds the permission `P` somewhere: on the organization, or in a workspace. What it shows and changes must
+/// be in [`Authorized::reaches`].
+#[derive(Debug, Clone)]
+pub struct Authorized<P> {
+    /// The authenticated request.
+    pub context: Context,
+    permission: PhantomData<P>,
 }
 
 /// A caller who holds the permission `P` on the organization as a whole.
 #[derive(Debug, Clone)]
-pub struct Authorized<P> {
+pub struct Everywhere<P> {
     /// The authenticated request.
     pub context: Context,
     permission: PhantomData<P>,
@@ -43,7 +58,7 @@ pub struct InWorkspace<P> {
     permission: PhantomData<P>,
 }
 
-/// A signed-in person, whatever they may do.
+/// A signed-in person whose session meets every policy of the organization, whatever they may do.
 #[derive(Debug, Clone)]
 pub struct Person {
     /// The authenticated request.
@@ -54,9 +69,48 @@ pub struct Person {
     pub session: SessionId,
 }
 
+/// A signed-in person whose session need not have proved all that the organization asks for. For what leads to a proof
+/// (enrolling a second factor, verifying a code) and out (signing out, switching to another organization).
+#[derive(Debug, Clone)]
+pub struct Unproven(pub Person);
+
+/// A caller who holds the permission `P` on an organization that may be deleted. For bringing it back.
+#[derive(Debug, Clone)]
+pub struct Reinstating<P> {
+    /// The authenticated request.
+    pub context: Context,
+    permission: PhantomData<P>,
+}
+
+/// What a route does not mind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leniency {
+    /// Nothing: every policy holds.
+    None,
+    /// That the session has not proved enough.
+    Unproven,
+    /// That the organization is deleted.
+    Deleted,
+}
+
+impl Leniency {
+    fn forgives(self, obstacle: Obstacle) -> bool {
+        match obstacle {
+            Obstacle::Over => false,
+            Obstacle::OrganizationDeleted => self == Self::Deleted,
+            Obstacle::SsoRequired | Obstacle::MfaRequired | Obstacle::DomainNotAllowed => {
+                self == Self::Unproven
+            }
+        }
+    }
+}
+
+/// What administers a tenant, as opposed to the developer API.
+const ADMIN_PLANE: &str = "/api/admin/";
+
 impl Context {
     /// Admits the caller, and records it when somebody we know is turned away.
-    async fn of(parts: &mut Parts, edge: &Edge) -> Result<Self, Refused> {
+    async fn of(parts: &mut Parts, edge: &Edge, leniency: Leniency) -> Result<Self, Refused> {
         let request = RequestInfo::from_request_parts(parts, edge).await?;
         let mut credentials = parts.headers.get_all(header::AUTHORIZATION).iter();
         let authorization = credentials.next().and_then(|value| value.to_str().ok());
@@ -69,7 +123,11 @@ impl Context {
             Ok(caller) => {
                 // Set once per request: nothing else knows the quota.
                 let _ = request.quota.set(caller.quota);
-                return Ok(Self { edge: edge.clone(), caller, request });
+                let mut context = Self { edge: edge.clone(), caller, request, organization: None };
+                return match context.judge(parts, leniency).await? {
+                    None => Ok(context),
+                    Some(problem) => Err(context.refuse(None, problem).await),
+                };
             }
             Err(Turned::Unauthenticated) => return Err(Refused(Problem::Unauthenticated)),
             Err(Turned::TokenExpired) => return Err(Refused(Problem::SessionExpired)),
@@ -92,11 +150,64 @@ impl Context {
                 };
                 (known, problem)
             }
+            Err(Turned::Over(known)) => (known, Problem::SessionExpired),
             Err(Turned::IpNotAllowed(known)) => (known, Problem::IpNotAllowed),
         };
         let record = refusal(edge, &request, &known, None, &problem);
         gate.tenant_of(&known).record(&record).await?;
         Err(Refused(problem))
+    }
+
+    /// What the organization's policies have against this request, if anything; learns the organization on the way where
+    /// that matters.
+    async fn judge(&mut self, parts: &Parts, leniency: Leniency) -> Result<Option<Problem>, StoreError> {
+        let administers = parts.uri.path().starts_with(ADMIN_PLANE);
+        let mut spared = false;
+        if let Some(person) = self.caller.person.clone() {
+            self.organization = Some(Arc::new(person.organization.clone()));
+            spared = policy::breaks_glass(&person.organization, &person.session);
+            if let Some(obstacle) = person.obstacle.filter(|obstacle| !leniency.forgives(*obstacle)) {
+                return Ok(Some(match obstacle {
+                    Obstacle::Over => Problem::SessionExpired,
+                    Obstacle::OrganizationDeleted => Problem::OrganizationDeleted,
+                    Obstacle::SsoRequired => Problem::SsoRequired,
+                    Obstacle::MfaRequired => Problem::MfaRequired,
+                    Obstacle::DomainNotAllowed => Problem::DomainNotAllowed,
+                }));
+            }
+        } else if administers || parts.headers.contains_key(header::ORIGIN) {
+            self.overview(None).await?;
+        }
+        let Some(organization) = &self.organization else { return Ok(None) };
+        if organization.status == OrganizationStatus::Deleted && leniency != Leniency::Deleted {
+            return Ok(Some(Problem::OrganizationDeleted));
+        }
+        // Set once per request.
+        let _ = self.request.origins.set(organization.settings.cors_origins.clone());
+        let networks = &organization.settings.admin_allowed_cidrs;
+        let outside = administers && !spared && !policy::admits_address(networks, self.request.ip);
+        Ok(outside.then_some(Problem::IpNotAllowed))
+    }
+
+    /// The organization's workspaces and, for keys, the organization itself, as they were a moment ago.
+    async fn overview(&mut self, expecting: Option<WorkspaceId>) -> Result<Arc<Overview>, StoreError> {
+        let overview = self.edge.0.overviews.of(self.tenant(), expecting, self.request.now).await?;
+        if self.organization.is_none() {
+            self.organization = overview.organization.clone().map(Arc::new);
+        }
+        Ok(overview)
+    }
+
+    /// The organization's profile, plan and settings, if this request had to know them: always for a person, and for a
+    /// key in a workspace or on the admin plane.
+    #[must_use]
+    pub fn organization(&self) -> Option<&Organization> {
+        self.organization.as_deref()
+    }
+
+    /// Forgets what this process remembers of the organization, after changing it.
+    pub fn forget_overview(&self) {
+        self.edge.0.overviews.forget(self.tenant().organization_id());
     }
 
     /// The tenant's data.
@@ -120,14 +231,18 @@ impl Context {
         record
     }
 
-    /// Refuses for want of a permission, on record.
-    async fn forbid(&self, workspace: Option<WorkspaceId>, permission: String) -> Refused {
-        let problem = Problem::Forbidden { permission };
+    /// Refuses somebody who is known, on record.
+    pub async fn refuse(&self, workspace: Option<WorkspaceId>, problem: Problem) -> Refused {
         let record = refusal(&self.edge, &self.request, &self.caller.known, workspace, &problem);
         match self.tenant().record(&record).await {
             Ok(()) => Refused(problem),
             Err(error) => error.into(),
         }
+    }
+
+    /// Refuses for want of a permission, on record.
+    async fn forbid(&self, workspace: Option<WorkspaceId>, permission: String) -> Refused {
+        self.refuse(workspace, Problem::Forbidden { permission }).await
     }
 
     /// Refuses because a caller would give what they do not hold, on record.
@@ -150,10 +265,18 @@ impl Context {
         body: &[u8],
         committed: Committed<'_, B, R>,
     ) -> Reply {
+        let change = self.kept_as_the_plan_says(change);
         let owner = self.caller.known.actor().id;
         let workspace = workspace.map(|id| id.to_string()).unwrap_or_default();
         let idempotency = Idempotency { key, owner: &owner, workspace: &workspace, body };
         self.edge.commit(Some(self.tenant()), &self.request, change, Some(idempotency), committed).await
+    }
+
+    fn kept_as_the_plan_says(&self, change: Change) -> Change {
+        match &self.organization {
+            Some(organization) => change.kept_for_days(organization.limits.retention_days),
+            None => change,
+        }
     }
 
     /// Commits a change that is answered with 204 and needs no remembered answer, such as a deletion.
@@ -212,15 +335,44 @@ fn refusal(
     }
 }
 
+/// A [`Context`] in which `held` includes the permission `P`.
+async fn permitted<P: Permit>(
+    parts: &mut Parts,
+    edge: &Edge,
+    leniency: Leniency,
+    held: fn(&Known) -> Grants,
+) -> Result<Context, Refused> {
+    let context = Context::of(parts, edge, leniency).await?;
+    if held(&context.caller.known).holds(P::PERMISSION) {
+        return Ok(context);
+    }
+    Err(context.forbid(None, P::PERMISSION.to_string()).await)
+}
+
 impl<P: Permit> FromRequestParts<Edge> for Authorized<P> {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Refused> {
-        let context = Context::of(parts, edge).await?;
-        if context.caller.known.grants().holds(P::PERMISSION) {
-            return Ok(Self { context, permission: PhantomData });
-        }
-        Err(context.forbid(None, P::PERMISSION.to_string()).await)
+        let context = permitted::<P>(parts, edge, Leniency::None, Known::grants_somewhere).await?;
+        Ok(Self { context, permission: PhantomData })
+    }
+}
+
+impl<P: Permit> FromRequestParts<Edge> for Everywhere<P> {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Refused> {
+        let context = permitted::<P>(parts, edge, Leniency::None, Known::grants).await?;
+        Ok(Self { context, permission: PhantomData })
+    }
+}
+
+impl<P: Permit> FromRequestParts<Edge> for Reinstating<P> {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Refused> {
+        let context = permitted::<P>(parts, edge, Leniency::Deleted, Known::grants).await?;
+        Ok(Self { context, permission: PhantomData })
     }
 }
 
@@ -228,39 +380,48 @@ impl<P: Permit> FromRequestParts<Edge> for InWorkspace<P> {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Refused> {
-        let context = Context::of(parts, edge).await?;
-        let workspace = chosen_workspace(parts, &context).await?;
+        let mut context = Context::of(parts, edge, Leniency::None).await?;
+        let workspace = chosen_workspace(parts, &mut context).await?;
         let known = &context.caller.known;
-        let grants = known.grants_in(workspace).ok_or(Problem::NotFound { what: "workspace" })?;
+        let grants = known.grants_in(workspace.id).ok_or(Problem::NotFound { what: "workspace" })?;
         if !grants.holds(P::PERMISSION) {
-            return Err(context.forbid(Some(workspace), P::PERMISSION.to_string()).await);
+            return Err(context.forbid(Some(workspace.id), P::PERMISSION.to_string()).await);
         }
-        let workspace = context.tenant().workspace(workspace, known.mode());
+        if workspace.status == WorkspaceStatus::Archived {
+            return Err(Refused(Problem::WorkspaceArchived));
+        }
+        if context.organization.as_ref().is_none_or(|it| it.status == OrganizationStatus::Deleted) {
+            return Err(Refused(Problem::OrganizationDeleted));
+        }
+        let workspace = context.tenant().workspace(workspace.id, known.mode());
         Ok(Self { context, workspace, permission: PhantomData })
     }
 }
 
 /// The workspace a request acts in: the key's own, else the one the `X-Workspace-Id` header names, else the only
 /// one there is.
-async fn chosen_workspace(parts: &Parts, context: &Context) -> Result<WorkspaceId, Refused> {
+async fn chosen_workspace(parts: &Parts, context: &mut Context) -> Result<Workspace, Refused> {
     let missing = || Refused(Problem::NotFound { what: "workspace" });
     let named = match parts.headers.get("x-workspace-id") {
         None => None,
         Some(value) => Some(value.to_str().ok().and_then(|id| id.parse().ok()).ok_or_else(missing)?),
     };
-    if let Some(own) = context.caller.known.bound_workspace() {
-        return if named.is_none_or(|named| named == own) { Ok(own) } else { Err(missing()) };
+    let own = context.caller.known.bound_workspace();
+    if let (Some(own), Some(named)) = (own, named)
+        && own != named
+    {
+        return Err(missing());
     }
-    let all = context.edge.0.workspaces.of(context.tenant(), named, context.request.now).await?;
+    let named = own.or(named);
+    let overview = context.overview(named).await?;
+    let known = &context.caller.known;
+    let mut open = overview.workspaces.iter().filter(|it| known.grants_in(it.id).is_some());
     match named {
-        Some(named) => all.contains(&named).then_some(named).ok_or_else(missing),
-        None => {
-            let mut open = all.into_iter().filter(|id| context.caller.known.grants_in(*id).is_some());
-            match (open.next(), open.next()) {
-                (Some(only), None) => Ok(only),
-                _ => Err(Refused(Problem::WorkspaceRequired)),
-            }
-        }
+        Some(named) => open.find(|it| it.id == named).cloned().ok_or_else(missing),
+        None => match (open.next(), open.next()) {
+            (Some(only), None) => Ok(only.clone()),
+            _ => Err(Refused(Problem::WorkspaceRequired)),
+        },
     }
 }
 
@@ -295,13 +456,39 @@ impl<P> InWorkspace<P> {
     }
 }
 
-impl<P> Authorized<P> {
+impl<P: Permit> Authorized<P> {
+    /// Whether something that belongs to `workspace` (to none in particular when `None`) and `mode` is in the caller's
+    /// reach. What is not is answered as if it did not exist.
+    #[must_use]
+    pub fn reaches(&self, workspace: Option<WorkspaceId>, mode: Mode) -> bool {
+        self.context.caller.known.reaches(P::PERMISSION, workspace, mode)
+    }
+
+    /// Whether the caller reaches everything of the organization, not only what belongs to certain workspaces.
+    #[must_use]
+    pub fn reaches_everywhere(&self) -> bool {
+        self.context.caller.known.grants().holds(P::PERMISSION)
+    }
+
+    /// What a cursor of a list of the organization is bound to: the tenant, and the caller's view of it.
+    #[must_use]
+    pub fn confines(&self) -> String {
+        let known = &self.context.caller.known;
+        let view = match &known.kind {
+            CallerKind::Key { workspace, .. } => workspace.map(|id| id.to_string()).unwrap_or_default(),
+            CallerKind::Person { .. } if self.reaches_everywhere() => String::new(),
+            CallerKind::Person { id, .. } => id.to_string(),
+        };
+        format!("{}/{view}/{:?}", known.organization, known.mode())
+    }
+}
+
+impl<P> Everywhere<P> {
     /// What a cursor of a list of the organization is bound to.
     #[must_use]
     pub fn confines(&self) -> String {
         let known = &self.context.caller.known;
-        let workspace = known.bound_workspace().map(|id| id.to_string()).unwrap_or_default();
-        format!("{}/{workspace}/{:?}", known.organization, known.mode())
+        format!("{}//{:?}", known.organization, known.mode())
     }
 }
 
@@ -309,18 +496,43 @@ impl FromRequestParts<Edge> for Context {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Refused> {
-        Self::of(parts, edge).await
+        Self::of(parts, edge, Leniency::None).await
     }
 }
+
+impl Person {
+    async fn of(parts: &mut Parts, edge: &Edge, leniency: Leniency) -> Result<Self, Refused> {
+        let context = Context::of(parts, edge, leniency).await?;
+        match &context.caller.known.kind {
+            CallerKind::Person { id, session, .. } => Ok(Self { id: *id, session: *session, context }),
+            CallerKind::Key { .. } => Err(context.forbid(None, SIGNED_IN.to_owned()).await),
+        }
+    }
+
+    /// The session, and the person's standing as it is at this moment.
+    ///
+    /// # Errors
+    /// A 500, not expected to happen: every session has them.
+    pub fn standing(&self) -> Result<&PersonalStanding, Refused> {
+        self.context.caller.person.as_deref().ok_or(Refused(Problem::Internal))
+    }
+}
+
+/// What a key lacks where a person is asked for.
+const SIGNED_IN: &str = "signed-in";
 
 impl FromRequestParts<Edge> for Person {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Refused> {
-        let context = Context::of(parts, edge).await?;
-        match &context.caller.known.kind {
-            CallerKind::Person { id, session, .. } => Ok(Self { id: *id, session: *session, context }),
-            CallerKind::Key { .. } => Err(context.forbid(None, "a signed-in person".to_owned()).await),
-        }
+        Self::of(parts, edge, Leniency::None).await
+    }
+}
+
+impl FromRequestParts<Edge> for Unproven {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Refused> {
+        Person::of(parts, edge, Leniency::Unproven).await.map(Self)
     }
 }

@@ -11,10 +11,10 @@ mod cursor;
 mod etag;
 mod idempotency;
 mod openapi;
+mod overview;
 mod reply;
 mod request;
 mod serve;
-mod workspaces;
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ use runtime::{Services, StartError};
 use sealing::{MasterSecret, Purpose};
 use store::Store;
 
-pub use authority::{Authorized, Context, InWorkspace, Person};
+pub use authority::{Authorized, Context, Everywhere, InWorkspace, Person, Reinstating, Unproven};
 pub use body::Json;
 pub use commit::Committed;
 pub use cursor::Paging;
@@ -47,7 +47,7 @@ struct Shared {
     gate: Gate,
     cursors: sealing::Key,
     fingerprint: secrecy::SecretBox<[u8; 32]>,
-    workspaces: workspaces::Workspaces,
+    overviews: overview::Overviews,
     tokens: Tokens,
     store: Store,
     clock: Clock,
@@ -76,7 +76,7 @@ impl Edge {
             gate: Gate::new(store.clone(), tokens.clone()),
             cursors: master.sealing_key(Purpose::Cursors).map_err(failed("cursor key"))?,
             fingerprint: master.derive(Purpose::Idempotency).map_err(failed("idempotency key"))?,
-            workspaces: workspaces::Workspaces::default(),
+            overviews: overview::Overviews::default(),
             tokens,
             store,
             clock: services.clock.clone(),

@@ -78,7 +78,15 @@ pub(crate) fn of_commit(error: CommitError) -> Result<store::Answer, Refused> {
             Problem::Conflict { detail: format!("Refused: {rule}.") }
         }
         CommitError::Refused(Refusal::Stale) => Problem::PreconditionFailed,
-        CommitError::Refused(Refusal::Full(limit)) => Problem::LimitReached { limit: limit.to_owned() },
+        CommitError::Refused(Refusal::Raced) => Problem::Conflict {
+            detail: "It was changed by somebody else at the same moment. Read it again.".to_owned(),
+        },
+        CommitError::Refused(Refusal::Full { what, limit }) => {
+            Problem::LimitReached { limit: format!("{limit} {what}") }
+        }
+        CommitError::Refused(Refusal::LastAdmin) => Problem::LastAdmin,
+        CommitError::Refused(Refusal::Spent) => Problem::TokenSpent,
+        CommitError::Refused(Refusal::Taken) => Problem::DomainTaken,
         CommitError::Store(error) => report(&error),
     }))
 }

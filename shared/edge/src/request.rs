@@ -29,6 +29,8 @@ pub struct RequestInfo {
     pub target: Arc<str>,
     /// Filled in when the caller is known, so that rate-limit headers stand on every answer.
     pub(crate) quota: Arc<OnceLock<Quota>>,
+    /// Filled in when the caller's organization is known: the web origins it lists.
+    pub(crate) origins: Arc<OnceLock<Vec<String>>>,
 }
 
 const LONGEST_REQUEST_ID: usize = 128;
@@ -45,6 +47,7 @@ impl RequestInfo {
             now: clock.now(),
             target: format!("{} {}", parts.method, parts.uri.path()).into(),
             quota: Arc::default(),
+            origins: Arc::default(),
         }
     }
 }
@@ -96,6 +99,9 @@ fn what(prefix: &str) -> &'static str {
         "dlv" => "delivery",
         "camp" => "campaign",
         "lead" => "lead",
+        "ws" => "workspace",
+        "usr" => "user",
+        "inv" => "invitation",
         _ => "resource",
     }
 }

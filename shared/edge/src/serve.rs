@@ -47,6 +47,7 @@ async fn around(State((clock, ids)): State<(Clock, Ids)>, request: Request, next
     let (mut parts, body) = request.into_parts();
     let info = RequestInfo::of(&clock, &ids, &parts);
     let instance = parts.uri.path().to_owned();
+    let origin = parts.headers.get(header::ORIGIN).cloned();
     let too_large = declared_length(&parts.headers).is_some_and(|length| length > BODY_LIMIT);
     parts.extensions.insert(info.clone());
     let request = Request::from_parts(parts, body);
@@ -71,6 +72,9 @@ async fn around(State((clock, ids)): State<(Clock, Ids)>, request: Request, next
     }
     set(headers, "x-request-id", &info.id);
     security_headers(headers);
+    if let Some(origin) = origin {
+        cors_headers(headers, origin, info.origins.get());
+    }
     tracing::info!(
         request_id = info.id,
         request = %info.target,
@@ -80,6 +84,22 @@ async fn around(State((clock, ids)): State<(Clock, Ids)>, request: Request, next
     );
     response
 }
+
+/// Lets a page of a listed origin read the answer (Fetch standard, "CORS protocol"). Credentials are bearer tokens that the
+/// page itself adds, so `Access-Control-Allow-Credentials` is never sent.
+fn cors_headers(headers: &mut HeaderMap, origin: HeaderValue, listed: Option<&Vec<String>>) {
+    headers.append(header::VARY, HeaderValue::from_static("Origin"));
+    let is_listed = listed.is_some_and(|listed| listed.iter().any(|it| it.as_bytes() == origin.as_bytes()));
+    if is_listed {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_HEADERS));
+        headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
+    }
+}
+
+/// What a page may read of an answer besides its body.
+const EXPOSED_HEADERS: &str = "ETag, Idempotency-Replayed, RateLimit, RateLimit-Policy, Retry-After, X-RateLimit-Limit, \
+                               X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-Id";
 
 fn declared_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()

@@ -62,10 +62,22 @@ codes! {
         "The access token has expired or its session was ended. Use the refresh token, or sign in again.";
     InvalidCredentials "invalid_credentials" 401 "E-mail or password is wrong"
         "The same answer is given whether the e-mail address exists or not.";
+    InvalidCode "invalid_code" 401 "The code is wrong"
+        "The one-time or recovery code is wrong, has expired or was used before. Each code is good once.";
+    SsoFailed "sso_failed" 401 "Single sign-on failed"
+        "The identity provider did not vouch for you, or what it said cannot be trusted. `detail` says how. Start again.";
     Forbidden "forbidden" 403 "You are not permitted to do this"
         "The caller is known, but lacks the permission that `permission` names.";
-    IpNotAllowed "ip_not_allowed" 403 "The address is not on the key's allow-list"
-        "The API key may only be used from the networks in its `allowed_cidrs`.";
+    IpNotAllowed "ip_not_allowed" 403 "The address is not on the allow-list"
+        "The API key may only be used from the networks in its `allowed_cidrs`, or the organization administers itself from the networks in its `admin_allowed_cidrs` only.";
+    MfaRequired "mfa_required" 403 "The organization asks for a second factor"
+        "This session has not proved one. Verify a code with `POST /api/auth/mfa/verify`, or enroll first.";
+    SsoRequired "sso_required" 403 "The organization asks for single sign-on"
+        "This session did not begin at the organization's identity provider. Sign in through `GET /api/auth/sso/{organization}/start`.";
+    DomainNotAllowed "domain_not_allowed" 403 "The e-mail domain is not allowed"
+        "The organization admits people from certain e-mail domains only.";
+    OrganizationDeleted "organization_deleted" 403 "The organization is being deleted"
+        "It was deleted and will be erased. Until then `POST /api/admin/organization/restore` brings it back.";
     NotFound "not_found" 404 "There is no such thing"
         "It does not exist, or it belongs to somebody else; the two are not told apart.";
     RouteNotFound "route_not_found" 404 "There is no such route"
@@ -74,12 +86,26 @@ codes! {
         "The path exists; the `Allow` header names the methods it takes.";
     AccountExists "account_exists" 409 "An account with this e-mail address exists"
         "Sign in instead.";
+    LastAdmin "last_admin" 409 "An organization keeps at least one admin"
+        "Make somebody else an admin first.";
+    PlanTooSmall "plan_too_small" 409 "The plan is smaller than what is in use"
+        "`excess` lists what to free: the resource, how many are in use, how many the plan allows.";
+    DomainTaken "domain_taken" 409 "The domain is verified elsewhere"
+        "Another organization has proved that it controls this domain.";
+    DomainChallengeFailed "domain_challenge_failed" 409 "The challenge was not found in DNS"
+        "Publish the TXT record that `detail` names and verify again. DNS may take minutes to show it.";
+    WorkspaceArchived "workspace_archived" 409 "The workspace is archived"
+        "Nothing in it can be used until it is active again.";
     Conflict "conflict" 409 "The change conflicts with the present state"
         "`detail` says which rule stands in the way. Read the resource again before you retry.";
     LimitReached "limit_reached" 409 "The plan's limit is reached"
         "`detail` names the limit. Remove something, or move to a larger plan.";
     IdempotencyInProgress "idempotency_in_progress" 409 "The first request with this idempotency key is still running"
         "Wait for `Retry-After` seconds and send the same request again.";
+    TokenExpired "token_expired" 410 "The token has expired"
+        "Links in mails are good for a limited time. Ask for a new one.";
+    TokenSpent "token_spent" 410 "The token was used or withdrawn"
+        "Links in mails are good once. If it was not you who used it, tell an admin.";
     PreconditionFailed "precondition_failed" 412 "The resource has changed"
         "The `If-Match` header names an older version. Read the resource again.";
     PayloadTooLarge "payload_too_large" 413 "The body is too large"
@@ -88,12 +114,16 @@ codes! {
         "Send `Content-Type: application/json`.";
     Invalid "invalid" 422 "The request is not valid"
         "`errors` lists each fault with a JSON pointer to the field, a code and a message.";
+    TokenInvalid "token_invalid" 422 "The token is not one of ours"
+        "It was cut off or changed on the way. Use the whole link from the mail.";
     WorkspaceRequired "workspace_required" 422 "A workspace must be named"
         "The caller can act in several workspaces. Name one in the `X-Workspace-Id` header.";
     InvalidCursor "invalid_cursor" 422 "The cursor is not valid here"
         "Cursors are opaque and belong to the query and the tenant that produced them. Start from the first page.";
     IdempotencyKeyReused "idempotency_key_reused" 422 "The idempotency key was used for another request"
         "An `Idempotency-Key` belongs to one request for 24 hours. Use a new key for a new request.";
+    SignInThrottled "sign_in_throttled" 429 "Too many failed attempts"
+        "Wait for `Retry-After` seconds. The same answer is given whether the account exists or not; resetting the password lifts it.";
     RateLimited "rate_limited" 429 "Too many requests"
         "The budget of this key or session is spent. Wait for `Retry-After` seconds.";
     Internal "internal" 500 "Something went wrong on our side"
@@ -128,6 +158,17 @@ impl FieldError {
     }
 }
 
+/// More of something than a plan allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Excess {
+    /// What: `seats`, `workspaces`, `api_keys`, `endpoints`.
+    pub resource: &'static str,
+    /// How many are in use.
+    pub used: u64,
+    /// How many the plan allows.
+    pub limit: u64,
+}
+
 /// What went wrong, with its particulars.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
@@ -151,8 +192,50 @@ pub enum Problem {
         /// The permission, as `resource:action`.
         permission: String,
     },
-    /// The caller's address is not on the key's allow-list.
+    /// A one-time or recovery code is wrong, late or used.
+    InvalidCode,
+    /// The identity provider did not vouch for the caller in a way that can be trusted.
+    SsoFailed {
+        /// How, without a word of the provider's own.
+        detail: &'static str,
+    },
+    /// The caller's address is not on an allow-list.
     IpNotAllowed,
+    /// The session has not proved the second factor that the organization asks for.
+    MfaRequired,
+    /// The session did not begin at the identity provider that the organization asks for.
+    SsoRequired,
+    /// The person's e-mail domain is not one the organization admits.
+    DomainNotAllowed,
+    /// The organization is deleted and waits to be erased.
+    OrganizationDeleted,
+    /// No admin would be left.
+    LastAdmin,
+    /// A smaller plan does not hold what is in use.
+    PlanTooSmall {
+        /// What to free.
+        excess: Vec<Excess>,
+    },
+    /// Another organization has verified the domain.
+    DomainTaken,
+    /// The challenge record was not found.
+    DomainChallengeFailed {
+        /// Which record with which content is looked for.
+        detail: String,
+    },
+    /// The workspace is archived.
+    WorkspaceArchived,
+    /// A single-use token came too late.
+    TokenExpired,
+    /// A single-use token was used or withdrawn.
+    TokenSpent,
+    /// A single-use token that we never made.
+    TokenInvalid,
+    /// Too many failed sign-ins.
+    SignInThrottled {
+        /// When another attempt is heard.
+        retry_after: Duration,
+    },
     /// It does not exist in the caller's tenant.
     NotFound {
         /// What was looked for, in words: `campaign`.
@@ -225,7 +308,22 @@ impl Problem {
             Self::SessionExpired => Code::SessionExpired,
             Self::InvalidCredentials => Code::InvalidCredentials,
             Self::Forbidden { .. } => Code::Forbidden,
+            Self::InvalidCode => Code::InvalidCode,
+            Self::SsoFailed { .. } => Code::SsoFailed,
             Self::IpNotAllowed => Code::IpNotAllowed,
+            Self::MfaRequired => Code::MfaRequired,
+            Self::SsoRequired => Code::SsoRequired,
+            Self::DomainNotAllowed => Code::DomainNotAllowed,
+            Self::OrganizationDeleted => Code::OrganizationDeleted,
+            Self::LastAdmin => Code::LastAdmin,
+            Self::PlanTooSmall { .. } => Code::PlanTooSmall,
+            Self::DomainTaken => Code::DomainTaken,
+            Self::DomainChallengeFailed { .. } => Code::DomainChallengeFailed,
+            Self::WorkspaceArchived => Code::WorkspaceArchived,
+            Self::TokenExpired => Code::TokenExpired,
+            Self::TokenSpent => Code::TokenSpent,
+            Self::TokenInvalid => Code::TokenInvalid,
+            Self::SignInThrottled { .. } => Code::SignInThrottled,
             Self::NotFound { .. } => Code::NotFound,
             Self::RouteNotFound => Code::RouteNotFound,
             Self::MethodNotAllowed => Code::MethodNotAllowed,
@@ -258,15 +356,32 @@ impl Problem {
                 [only] => format!("{}: {}", only.pointer, only.message),
                 several => format!("{} fields are not valid.", several.len()),
             },
-            Self::RateLimited { retry_after } => {
+            Self::RateLimited { retry_after } | Self::SignInThrottled { retry_after } => {
                 format!("Try again in {} seconds.", whole_seconds(*retry_after))
+            }
+            Self::SsoFailed { detail } => (*detail).to_owned(),
+            Self::DomainChallengeFailed { detail } => detail.clone(),
+            Self::PlanTooSmall { excess } => {
+                let each = excess.iter().map(|it| format!("{} of {} {}", it.used, it.limit, it.resource));
+                format!("In use: {}.", each.collect::<Vec<_>>().join(", "))
             }
             Self::Unauthenticated
             | Self::KeyRevoked
             | Self::KeyExpired
             | Self::SessionExpired
             | Self::InvalidCredentials
+            | Self::InvalidCode
             | Self::IpNotAllowed
+            | Self::MfaRequired
+            | Self::SsoRequired
+            | Self::DomainNotAllowed
+            | Self::OrganizationDeleted
+            | Self::LastAdmin
+            | Self::DomainTaken
+            | Self::WorkspaceArchived
+            | Self::TokenExpired
+            | Self::TokenSpent
+            | Self::TokenInvalid
             | Self::RouteNotFound
             | Self::MethodNotAllowed
             | Self::AccountExists
@@ -287,7 +402,9 @@ impl Problem {
     #[must_use]
     pub fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::RateLimited { retry_after } => Some(whole_seconds(*retry_after)),
+            Self::RateLimited { retry_after } | Self::SignInThrottled { retry_after } => {
+                Some(whole_seconds(*retry_after))
+            }
             Self::Unavailable | Self::IdempotencyInProgress => Some(1),
             _ => None,
         }
@@ -311,6 +428,10 @@ impl Problem {
             },
             errors: match self {
                 Self::Invalid { errors } => errors.clone(),
+                _ => Vec::new(),
+            },
+            excess: match self {
+                Self::PlanTooSmall { excess } => excess.clone(),
                 _ => Vec::new(),
             },
         }
@@ -340,6 +461,9 @@ pub struct Body {
     /// Each fault, on 422.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
+    /// What to free, on 409 `plan_too_small`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub excess: Vec<Excess>,
 }
 
 #[cfg(test)]

@@ -98,6 +98,12 @@ pub enum Purpose {
     Idempotency,
     /// Sealing webhook signing secrets.
     WebhookSecrets,
+    /// Sealing the secrets of second factors.
+    SecondFactors,
+    /// Sealing the token that stands between a password and a second factor.
+    MfaTokens,
+    /// Sealing client secrets of identity providers, and what a sign-on in progress must remember.
+    SingleSignOn,
 }
 
 impl Purpose {
@@ -108,6 +114,9 @@ impl Purpose {
             Self::Cursors => b"artisan/cursors/1",
             Self::Idempotency => b"artisan/idempotency/1",
             Self::WebhookSecrets => b"artisan/webhook-secrets/1",
+            Self::SecondFactors => b"artisan/second-factors/1",
+            Self::MfaTokens => b"artisan/mfa-tokens/1",
+            Self::SingleSignOn => b"artisan/single-sign-on/1",
         }
     }
 }

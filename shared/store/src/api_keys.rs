@@ -10,7 +10,7 @@ use crate::change::{Expression, Table, Write};
 use crate::directory::KeyCredential;
 use crate::item::{self, primary, text};
 use crate::keys::{self, OfOrganization};
-use crate::organizations::Counted;
+use crate::tally::Tally;
 use crate::{Change, Mode, Page, PageRequest, Refusal, Store, StoreError, Tenant};
 
 /// Whether a key works.
@@ -86,7 +86,7 @@ impl Change {
         Ok(self
             .step(Table::Core, Write::Create(metadata), Refusal::Exists("API key"))
             .step(Table::Directory, Write::Create(credential), Refusal::Exists("API key"))
-            .joins(organization, Counted::ApiKeys))
+            .tally(organization, Tally { api_keys: 1, ..Tally::default() }))
     }
 
     /// Revokes a key: from the next request on it is refused everywhere. With `unchanged`, only if it is as it was
@@ -119,7 +119,7 @@ impl Change {
         let stale = if unchanged && key.status == KeyStatus::Active { Refusal::Stale } else { revoked };
         self.step(Table::Core, Write::Update(metadata), stale)
             .step(Table::Directory, Write::Update(credential), revoked)
-            .leaves(organization, Counted::ApiKeys)
+            .tally(organization, Tally { api_keys: -1, ..Tally::default() })
     }
 }
 

@@ -9,14 +9,24 @@ use aws_sdk_dynamodb::types::{
     Update,
 };
 
+use clock::Timestamp;
+use ids::OrganizationId;
+use serde::Serialize;
+
 use crate::audit::AuditRecord;
 use crate::error::is_passing;
 use crate::idempotency::{Answer, Idempotent, Realm, Remembered};
-use crate::item::{self, Item};
+use crate::item::{self, Item, text};
+use crate::keys::Key;
+use crate::tally::Tally;
 use crate::{Event, Store, StoreError, Tenant};
 
-/// How often a transaction that met another one on the same item is tried in all.
-const CONFLICT_TRIES: u32 = 4;
+/// How often a transaction that met another one on the same item is tried in all: a few dozen people who join one
+/// organization at the same moment all get their answer.
+const CONFLICT_TRIES: u32 = 9;
+/// The wait before the first further try; doubled each time up to [`LONGEST_WAIT`], and spread at random.
+const FIRST_WAIT: Duration = Duration::from_millis(15);
+const LONGEST_WAIT: Duration = Duration::from_millis(400);
 
 /// Why a change was refused by the state of things. Nothing of it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +39,32 @@ pub enum Refusal {
     Rule(&'static str),
     /// What it alters is no longer as the caller knows it.
     Stale,
-    /// There is no room for another one.
-    Full(&'static str),
+    /// What it alters was altered by somebody else at the same moment.
+    Raced,
+    /// The plan has no room for another one.
+    Full {
+        /// Of what, in words.
+        what: &'static str,
+        /// How many it allows.
+        limit: u64,
+    },
+    /// No admin would be left.
+    LastAdmin,
+    /// The single-use token was used or withdrawn.
+    Spent,
+    /// Another organization has it.
+    Taken,
+}
+
+/// What it means when a step's condition fails.
+#[derive(Debug, Clone, Copy)]
+enum Meaning {
+    /// The idempotency key was used before.
+    Repeated,
+    /// Always the same.
+    Fixed(Refusal),
+    /// The item as it stands tells.
+    Counts(Tally),
 }
 
 /// Why a change was not committed.
@@ -60,6 +94,7 @@ pub struct Change {
     operation: &'static str,
     audit: Vec<AuditRecord>,
     steps: Vec<Step>,
+    tally: Option<(OrganizationId, Tally)>,
     events: Vec<Event>,
 }
 
@@ -93,7 +128,7 @@ pub(crate) enum Write {
     Check(Expression),
 }
 
-/// Key, condition and update of one step, with their placeholders.
+/// Key, condition and update of one step, with their placeholders. An empty condition always holds.
 #[derive(Debug, Default)]
 pub(crate) struct Expression {
     pub(crate) key: Item,
@@ -106,7 +141,13 @@ pub(crate) struct Expression {
 impl Change {
     /// A change of which `record` is the audit record.
     pub fn audited(record: AuditRecord) -> Self {
-        Self { operation: record.action, audit: vec![record], steps: Vec::new(), events: Vec::new() }
+        Self {
+            operation: record.action,
+            audit: vec![record],
+            steps: Vec::new(),
+            tally: None,
+            events: Vec::new(),
+        }
     }
 
     /// Adds an event that the change causes. It goes out exactly if the change is committed.
@@ -117,6 +158,37 @@ impl Change {
 
     pub(crate) fn step(mut self, table: Table, write: Write, refusal: Refusal) -> Self {
         self.steps.push(Step { table, write, refusal });
+        self
+    }
+
+    /// Puts a whole record in the place of one that is still as it was read.
+    pub(crate) fn replace<T: Serialize>(
+        self,
+        table: Table,
+        key: &Key,
+        record: &T,
+        read_at_version: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let put = Write::Put {
+            item: item::write(self.operation, key, record)?,
+            condition: "updated_at = :read".to_owned(),
+            values: vec![(":read", text(read_at_version.to_string()))],
+        };
+        Ok(self.step(table, put, Refusal::Raced))
+    }
+
+    /// Moves the organization's counts; all moves of a change are one write.
+    pub(crate) fn tally(mut self, organization: OrganizationId, tally: Tally) -> Self {
+        let (_, so_far) = self.tally.unwrap_or((organization, Tally::default()));
+        self.tally = Some((organization, so_far.and(tally)));
+        self
+    }
+
+    /// Keeps the events it causes for so many days instead of the default 90.
+    pub fn kept_for_days(mut self, days: u64) -> Self {
+        for event in &mut self.events {
+            event.keep_for_days(days);
+        }
         self
     }
 
@@ -154,8 +226,8 @@ impl Store {
         idempotent: Option<(Realm, &Idempotent)>,
     ) -> Result<(), CommitError> {
         let operation = change.operation;
-        let (writes, refusals) = self.writes(change, idempotent)?;
-        let mut wait = Duration::from_millis(15);
+        let (writes, meanings) = self.writes(change, idempotent)?;
+        let mut wait = FIRST_WAIT;
         for attempt in 1.. {
             let call = self.client.transact_write_items().set_transact_items(Some(writes.clone()));
             let error = match call.send().await {
@@ -171,7 +243,7 @@ impl Store {
                 },
                 _ => return Err(StoreError::from_sdk(operation, error).into()),
             };
-            match judge(operation, reasons, &refusals, idempotent.map(|(_, i)| i))? {
+            match judge(operation, reasons, &meanings, idempotent.map(|(_, i)| i))? {
                 Verdict::Contended { on_idempotency_key } if attempt >= CONFLICT_TRIES => {
                     return Err(if on_idempotency_key {
                         CommitError::InProgress
@@ -180,8 +252,8 @@ impl Store {
                     });
                 }
                 Verdict::Contended { .. } => {
-                    tokio::time::sleep(wait).await;
-                    wait *= 2;
+                    tokio::time::sleep(spread(wait)).await;
+                    wait = (wait * 2).min(LONGEST_WAIT);
                 }
                 Verdict::Passing => {
                     return Err(StoreError::Unavailable { operation, source: Box::new(error) }.into());
@@ -199,10 +271,10 @@ impl Store {
         &self,
         change: Change,
         idempotent: Option<(Realm, &Idempotent)>,
-    ) -> Result<(Vec<TransactWriteItem>, Vec<Option<Refusal>>), StoreError> {
+    ) -> Result<(Vec<TransactWriteItem>, Vec<Meaning>), StoreError> {
         let operation = change.operation;
         let mut steps = Vec::with_capacity(change.steps.len() + change.events.len() + change.audit.len() + 1);
-        let mut refusals = Vec::with_capacity(steps.capacity());
+        let mut meanings = Vec::with_capacity(steps.capacity());
         if let Some((realm, idempotent)) = idempotent {
             let table = match realm {
                 Realm::Tenant(_) => Table::Activity,
@@ -214,26 +286,30 @@ impl Store {
                 values: vec![(":now", idempotent.condition_value())],
             };
             steps.push((table, write));
-            refusals.push(None);
+            meanings.push(Meaning::Repeated);
+        }
+        if let Some((organization, tally)) = change.tally.filter(|(_, tally)| !tally.is_still()) {
+            steps.push((Table::Core, tally.write(organization)));
+            meanings.push(Meaning::Counts(tally));
         }
         for step in change.steps {
             steps.push((step.table, step.write));
-            refusals.push(Some(step.refusal));
+            meanings.push(Meaning::Fixed(step.refusal));
         }
         for event in change.events {
             steps.push((Table::Activity, Write::Create(event.item()?)));
-            refusals.push(Some(Refusal::Exists("event")));
+            meanings.push(Meaning::Fixed(Refusal::Exists("event")));
         }
         for record in change.audit {
             steps.push((Table::Audit, Write::Create(record.item()?)));
-            refusals.push(Some(Refusal::Exists("audit record")));
+            meanings.push(Meaning::Fixed(Refusal::Exists("audit record")));
         }
         let writes = steps
             .into_iter()
             .map(|(table, write)| self.write(table, write))
             .collect::<Result<_, _>>()
             .map_err(|source| StoreError::Refused { operation, source: Box::new(source) })?;
-        Ok((writes, refusals))
+        Ok((writes, meanings))
     }
 
     fn table_name(&self, table: Table) -> &str {
@@ -252,6 +328,7 @@ impl Store {
     ) -> Result<TransactWriteItem, aws_sdk_dynamodb::error::BuildError> {
         let table = self.table_name(table);
         let old = ReturnValuesOnConditionCheckFailure::AllOld;
+        let given = |condition: String| (!condition.is_empty()).then_some(condition);
         let owned = |pairs: Vec<(&'static str, _)>| {
             (!pairs.is_empty())
                 .then(|| pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
@@ -273,7 +350,7 @@ impl Store {
                 Put::builder()
                     .table_name(table)
                     .set_item(Some(item))
-                    .condition_expression(condition)
+                    .set_condition_expression(given(condition))
                     .set_expression_attribute_values(owned(values))
                     .return_values_on_condition_check_failure(old)
                     .build()?,
@@ -283,16 +360,17 @@ impl Store {
                     .table_name(table)
                     .set_key(Some(e.key))
                     .update_expression(e.update)
-                    .condition_expression(e.condition)
+                    .set_condition_expression(given(e.condition))
                     .set_expression_attribute_names(names(e.names))
                     .set_expression_attribute_values(owned(e.values))
+                    .return_values_on_condition_check_failure(old)
                     .build()?,
             ),
             Write::Delete(e) => write_item.delete(
                 Delete::builder()
                     .table_name(table)
                     .set_key(Some(e.key))
-                    .condition_expression(e.condition)
+                    .set_condition_expression(given(e.condition))
                     .set_expression_attribute_names(names(e.names))
                     .set_expression_attribute_values(owned(e.values))
                     .build()?,
@@ -311,6 +389,12 @@ impl Store {
     }
 }
 
+/// Between half of `wait` and all of it, so that those who met do not meet again.
+fn spread(wait: Duration) -> Duration {
+    let random = u32::from(uuid::Uuid::new_v4().as_bytes()[0]);
+    wait / 2 + wait * random / 510
+}
+
 enum Verdict {
     /// Another transaction was at work on the same item; trying again helps.
     Contended { on_idempotency_key: bool },
@@ -325,16 +409,19 @@ enum Verdict {
 fn judge(
     operation: &'static str,
     reasons: &[CancellationReason],
-    refusals: &[Option<Refusal>],
+    meanings: &[Meaning],
     idempotent: Option<&Idempotent>,
 ) -> Result<Verdict, CommitError> {
     let mut verdict = Verdict::Fault;
-    for (index, (reason, refusal)) in reasons.iter().zip(refusals).enumerate() {
+    for (index, (reason, meaning)) in reasons.iter().zip(meanings).enumerate() {
         match reason.code() {
             None | Some("None") => {}
-            Some("ConditionalCheckFailed") => match (refusal, idempotent) {
-                (Some(refusal), _) => return Err(CommitError::Refused(*refusal)),
-                (None, Some(idempotent)) => {
+            Some("ConditionalCheckFailed") => match (meaning, idempotent) {
+                (Meaning::Fixed(refusal), _) => return Err(CommitError::Refused(*refusal)),
+                (Meaning::Counts(tally), _) => {
+                    return Err(CommitError::Refused(tally.refusal(reason.item())));
+                }
+                (Meaning::Repeated, Some(idempotent)) => {
                     let item = reason.item().cloned().unwrap_or_default();
                     let remembered: Remembered = item::read(operation, item)?;
                     return Err(if remembered.request_digest == idempotent.request_digest {
@@ -343,7 +430,7 @@ fn judge(
                         CommitError::KeyReused
                     });
                 }
-                (None, None) => {}
+                (Meaning::Repeated, None) => {}
             },
             Some("TransactionConflict") => {
                 let already = matches!(verdict, Verdict::Contended { on_idempotency_key: true });

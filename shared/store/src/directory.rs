@@ -11,8 +11,7 @@ use crate::admission::{self, Denied, Quota, Use};
 use crate::change::{Expression, Table, Write};
 use crate::item::{self, Item, number, primary, text};
 use crate::keys::{self, Key};
-use crate::organizations::WorkspaceRole;
-use crate::{Change, Mode, Refusal, Role, Store, StoreError, Tenant};
+use crate::{Change, Mode, Refusal, Store, StoreError, Tenant};
 
 /// What an API key stands for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,15 +46,11 @@ pub struct SessionCredential {
     pub user_id: UserId,
     /// Their e-mail address.
     pub email: String,
-    /// Their name.
-    pub name: String,
-    /// Role on the organization.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub role: Option<Role>,
-    /// Roles in workspaces.
-    #[serde(default)]
-    pub workspace_roles: Vec<WorkspaceRole>,
-    /// What this session proved (RFC 8176): `["pwd"]`.
+    /// Which of the person's sessions hold when this one began; it is over when that has changed.
+    pub epoch: u64,
+    /// When the person signed in; a session that follows from another one keeps that one's.
+    pub authenticated_at: Timestamp,
+    /// What this session proved (RFC 8176, and `sso` for the organization's identity provider): `["pwd", "otp"]`.
     pub amr: Vec<String>,
 }
 
@@ -87,12 +82,50 @@ pub struct Identity {
     pub email: String,
     /// Their name.
     pub name: String,
-    /// Argon2id, PHC string format.
-    pub password_hash: String,
+    /// Argon2id, PHC string format; absent for who only signs on elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_hash: Option<String>,
+    /// Whether the address was proved to be theirs. Until then the identity may be somebody else's who came first.
+    #[serde(default)]
+    pub email_verified: bool,
+    /// Their second factor, enrolled or about to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_factor: Option<SecondFactor>,
+    /// Which of their sessions hold: those that began in this epoch. The same as on the person's own item.
+    #[serde(default)]
+    pub epoch: u64,
     /// When they signed up.
     pub created_at: Timestamp,
     /// When the identity was last changed.
     pub updated_at: Timestamp,
+}
+
+/// A person's authenticator app (TOTP, RFC 6238) and recovery codes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecondFactor {
+    /// The shared secret, sealed and bound to the person.
+    pub sealed_secret: String,
+    /// Whether it was activated by a first code; asked for at sign-in from then on.
+    pub active: bool,
+    /// The time step of the last code that was accepted: that one and older ones are refused (RFC 6238 §5.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_step: Option<i64>,
+    /// SHA-256 of the recovery codes that are left, in hex.
+    #[serde(default)]
+    pub recovery_digests: Vec<String>,
+    /// When it was enrolled.
+    pub created_at: Timestamp,
+}
+
+/// What the directory knows of an e-mail address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The person.
+    pub identity: Identity,
+    /// The organizations they belong to, in no order.
+    pub memberships: Vec<IdentityMembership>,
+    /// Digests of the addresses they signed in from lately.
+    pub signed_in_from: Vec<String>,
 }
 
 /// That an identity belongs to an organization.
@@ -173,14 +206,12 @@ impl Store {
         }
     }
 
-    /// Who is behind an e-mail address, and the organizations they belong to, oldest first.
+    /// Who is behind an e-mail address, in one query.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
-    pub async fn identity(
-        &self,
-        email: &str,
-    ) -> Result<Option<(Identity, Vec<IdentityMembership>)>, StoreError> {
+    pub async fn account(&self, email: &str) -> Result<Option<Account>, StoreError> {
+        const OPERATION: &str = "account";
         let items = self
             .client
             .query()
@@ -193,17 +224,19 @@ impl Store {
             .send()
             .collect::<Result<Vec<_>, _>>()
             .await
-            .map_err(|e| StoreError::from_sdk("identity", e))?;
-        let mut identity = None;
-        let mut memberships = Vec::new();
+            .map_err(|e| StoreError::from_sdk(OPERATION, e))?;
+        let (mut identity, mut memberships, mut signed_in_from) = (None, Vec::new(), Vec::new());
         for found in items {
-            if item::get_text(&found, keys::SK) == Some(&keys::identity(email).sk) {
-                identity = Some(item::read("identity", found)?);
-            } else {
-                memberships.push(item::read("identity", found)?);
+            let sk = item::get_text(&found, keys::SK).unwrap_or_default();
+            if sk == keys::identity(email).sk {
+                identity = Some(item::read(OPERATION, found)?);
+            } else if let Some(digest) = sk.strip_prefix(keys::SIGNED_IN_FROM) {
+                signed_in_from.push(digest.to_owned());
+            } else if keys::is_membership(sk) {
+                memberships.push(item::read(OPERATION, found)?);
             }
         }
-        Ok(identity.map(|identity| (identity, memberships)))
+        Ok(identity.map(|identity| Account { identity, memberships, signed_in_from }))
     }
 
     /// A session, whether active or not.
@@ -245,24 +278,74 @@ impl Store {
 }
 
 impl Change {
-    /// Creates an identity and its membership in an organization.
+    /// Creates an identity.
     ///
     /// # Errors
     /// [`StoreError::Malformed`] when a record cannot be written as an item.
-    pub fn create_identity(
-        self,
-        identity: &Identity,
-        membership: &IdentityMembership,
-    ) -> Result<Self, StoreError> {
-        let operation = self.operation();
-        let person = item::write(operation, &keys::identity(&identity.email), identity)?;
-        let link_key = keys::identity_organization(&identity.email, membership.organization_id);
-        let link = item::write(operation, &link_key, membership)?;
-        Ok(self.step(Table::Directory, Write::Create(person), Refusal::Exists("identity")).step(
-            Table::Directory,
-            Write::Create(link),
-            Refusal::Exists("membership"),
-        ))
+    pub fn create_identity(self, identity: &Identity) -> Result<Self, StoreError> {
+        let person = item::write(self.operation(), &keys::identity(&identity.email), identity)?;
+        Ok(self.step(Table::Directory, Write::Create(person), Refusal::Exists("identity")))
+    }
+
+    /// Changes an identity that is still as it was read. With another epoch than before, all of the person's sessions
+    /// that began until then are over with their next request.
+    ///
+    /// # Errors
+    /// [`StoreError::Malformed`] when a record cannot be written as an item.
+    pub fn change_identity(self, before: &Identity, after: &Identity) -> Result<Self, StoreError> {
+        let change =
+            self.replace(Table::Directory, &keys::identity(&before.email), after, before.updated_at)?;
+        if before.epoch == after.epoch {
+            return Ok(change);
+        }
+        let turn = Expression {
+            key: primary(&keys::person(after.user_id)),
+            update:
+                "SET epoch = :epoch, updated_at = :now, created_at = if_not_exists(created_at, :now), v = :v"
+                    .to_owned(),
+            condition: "attribute_not_exists(epoch) OR epoch < :epoch".to_owned(),
+            values: vec![
+                (":epoch", number(i64::try_from(after.epoch).unwrap_or(i64::MAX))),
+                (":now", text(after.updated_at.to_string())),
+                (":v", number(1)),
+            ],
+            ..Expression::default()
+        };
+        Ok(change.step(Table::Directory, Write::Update(turn), Refusal::Raced))
+    }
+
+    /// Remembers that a person signed in from the address that `digest` names, until `until`: what others do wrong
+    /// elsewhere will not keep them out here.
+    pub fn signed_in_from(self, email: &str, digest: &str, now: Timestamp, until: Timestamp) -> Self {
+        let note = Expression {
+            key: primary(&keys::signed_in_from(email, digest)),
+            update: "SET created_at = if_not_exists(created_at, :now), updated_at = :now, v = :v, expires_at = :until"
+                .to_owned(),
+            values: vec![
+                (":now", text(now.to_string())),
+                (":v", number(1)),
+                (":until", number(until.seconds())),
+            ],
+            ..Expression::default()
+        };
+        self.step(Table::Directory, Write::Update(note), Refusal::Raced)
+    }
+
+    /// Adds to what an active session has proved.
+    pub fn session_proved(self, id: SessionId, amr: &[String], now: Timestamp) -> Self {
+        let values = amr.iter().map(|method| text(method.as_str())).collect();
+        let update = Expression {
+            key: primary(&keys::session(id)),
+            update: "SET amr = :amr, updated_at = :now".to_owned(),
+            condition: "#status = :active".to_owned(),
+            names: vec![("#status", "status")],
+            values: vec![
+                (":amr", aws_sdk_dynamodb::types::AttributeValue::L(values)),
+                (":active", text("active")),
+                (":now", text(now.to_string())),
+            ],
+        };
+        self.step(Table::Directory, Write::Update(update), Refusal::Missing("session"))
     }
 
     /// Begins a session that may make `limit` requests in any 60 minutes.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::change::{Expression, Table, Write};
 use crate::item::{self, primary, text};
 use crate::keys::{self, OfOrganization};
-use crate::organizations::Counted;
+use crate::tally::Tally;
 use crate::{Change, Mode, Page, PageRequest, Refusal, Store, StoreError, Tenant};
 
 /// Whether an endpoint is sent to.
@@ -82,7 +82,7 @@ impl Change {
     ) -> Result<Self, StoreError> {
         let item = item::write(self.operation(), &keys::endpoint(organization, endpoint.id), endpoint)?;
         let change = self.step(Table::Core, Write::Create(item), Refusal::Exists("endpoint"));
-        Ok(change.joins(organization, Counted::Endpoints))
+        Ok(change.tally(organization, Tally { endpoints: 1, ..Tally::default() }))
     }
 
     /// Deletes an endpoint; with `unchanged`, only if it is as it was read. Jobs in flight to it end as cancelled.
@@ -97,7 +97,8 @@ impl Change {
             delete.condition = "updated_at = :read".to_owned();
             delete.values = vec![(":read", text(endpoint.updated_at.to_string()))];
         }
-        self.step(Table::Core, Write::Delete(delete), refusal).leaves(organization, Counted::Endpoints)
+        self.step(Table::Core, Write::Delete(delete), refusal)
+            .tally(organization, Tally { endpoints: -1, ..Tally::default() })
     }
 
     /// Disables an endpoint that is enabled.

@@ -7,9 +7,21 @@
 //! | identity and its organizations by e-mail | directory | `pk = EMAIL#<email>` |
 //! | sign-up remembered for its idempotency key | directory | `pk = IDEM#<digest>`, `sk = IDEM` |
 //! | sign-in with an address nobody has | directory | `pk = MISS#<digest>`, `sk = MISS` |
+//! | an open invitation to an address | directory | `pk = EMAIL#<email>`, `sk = INV#<org>` |
+//! | an address somebody signed in from | directory | `pk = EMAIL#<email>`, `sk = FROM#<digest>` |
+//! | which of a person's sessions hold | directory | `pk = USR#<usr>`, `sk = USR` |
+//! | single-use token by hash | directory | `pk = ONCE#<sha256>`, `sk = ONCE` |
+//! | failed attempts of a window | directory | `pk = TRY#<digest>#<window>`, `sk = TRY` |
+//! | verified domain | directory | `pk = DOMAIN#<domain>`, `sk = DOMAIN` |
+//! | organizations that list a web origin | directory | `pk = ORIGIN#<origin>` |
+//! | tasks that are due | directory | `pk = DUE#<part>`, `sk <= <time>`, one query a part |
 //! | organization | core | `pk = ORG#<org>`, `sk = ORG` |
 //! | workspaces of an organization | core | `pk = ORG#<org>`, `sk` begins `WS#` |
-//! | member | core | `pk = ORG#<org>`, `sk = MEMBER#<usr>` |
+//! | organization with its workspaces | core | `pk = ORG#<org>`, `sk` between `ORG` and `WS#~` |
+//! | members of an organization | core | `pk = ORG#<org>`, `sk` begins `MEMBER#` |
+//! | invitations of an organization | core | `pk = ORG#<org>`, `sk` begins `INV#` |
+//! | claims to domains of an organization | core | `pk = ORG#<org>`, `sk` begins `DOM#` |
+//! | identity provider of an organization | core | `pk = ORG#<org>`, `sk = IDP` |
 //! | API keys of an organization | core | `pk = ORG#<org>`, `sk` begins `KEY#` |
 //! | endpoints of an organization | core | `pk = ORG#<org>`, `sk` begins `EP#` |
 //! | campaigns of a workspace | core | `pk = ORG#<org>#WS#<ws>#<mode>#CAMP` |
@@ -29,8 +41,8 @@
 
 use clock::Timestamp;
 use ids::{
-    AuditId, CampaignId, DeliveryId, EndpointId, EventId, KeyId, LeadId, OrganizationId, ReplyId, SessionId,
-    UserId, WorkspaceId,
+    AuditId, CampaignId, DeliveryId, EndpointId, EventId, InvitationId, KeyId, LeadId, OrganizationId,
+    ReplyId, SessionId, UserId, WorkspaceId,
 };
 
 use crate::{Mode, WorkspaceScope};
@@ -112,6 +124,58 @@ pub(crate) fn unknown_sign_in(digest: &str) -> Key {
     Key::new(format!("MISS#{digest}"), "MISS")
 }
 
+/// Whether a sort key in the partition of an e-mail address tells of a membership.
+pub(crate) fn is_membership(sk: &str) -> bool {
+    sk.starts_with("ORG#")
+}
+
+pub(crate) fn open_invitation(email: &str, organization: OrganizationId) -> Key {
+    Key::new(format!("EMAIL#{email}"), format!("INV#{organization}"))
+}
+
+/// How the sort key of an address somebody signed in from begins.
+pub(crate) const SIGNED_IN_FROM: &str = "FROM#";
+
+pub(crate) fn signed_in_from(email: &str, digest: &str) -> Key {
+    Key::new(format!("EMAIL#{email}"), format!("{SIGNED_IN_FROM}{digest}"))
+}
+
+pub(crate) fn person(id: UserId) -> Key {
+    Key::new(format!("USR#{id}"), "USR")
+}
+
+pub(crate) fn single_use(digest: &str) -> Key {
+    Key::new(format!("ONCE#{digest}"), "ONCE")
+}
+
+pub(crate) fn attempts(digest: &str, window: i64) -> Key {
+    Key::new(format!("TRY#{digest}#{window}"), "TRY")
+}
+
+pub(crate) fn domain(domain: &str) -> Key {
+    Key::new(format!("DOMAIN#{domain}"), "DOMAIN")
+}
+
+pub(crate) fn origins(origin: &str) -> String {
+    format!("ORIGIN#{origin}")
+}
+
+pub(crate) fn origin(origin: &str, organization: OrganizationId) -> Key {
+    Key::new(origins(origin), format!("ORG#{organization}"))
+}
+
+/// How many partitions the list of due tasks is spread over. Part of the data format.
+const DUE_PARTS: u8 = 4;
+
+pub(crate) fn due(at: Timestamp, task: &str) -> Key {
+    let part = task.bytes().fold(0_u8, u8::wrapping_add) % DUE_PARTS;
+    Key::new(format!("DUE#{part}"), format!("{at}#{task}"))
+}
+
+pub(crate) fn due_parts() -> impl Iterator<Item = String> {
+    (0..DUE_PARTS).map(|part| format!("DUE#{part}"))
+}
+
 // ── core ────────────────────────────────────────────────────────────────────────────────────────
 
 pub(crate) fn organization(id: OrganizationId) -> Key {
@@ -134,12 +198,27 @@ pub(crate) fn endpoint(organization: OrganizationId, id: EndpointId) -> Key {
     Key::new(organization_pk(organization), format!("EP#{id}"))
 }
 
+pub(crate) fn invitation(organization: OrganizationId, id: InvitationId) -> Key {
+    Key::new(organization_pk(organization), format!("INV#{id}"))
+}
+
+pub(crate) fn domain_claim(organization: OrganizationId, domain: &str) -> Key {
+    Key::new(organization_pk(organization), format!("DOM#{domain}"))
+}
+
+pub(crate) fn sso(organization: OrganizationId) -> Key {
+    Key::new(organization_pk(organization), "IDP")
+}
+
 /// A kind of item that shares the organization's own partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OfOrganization {
     Workspaces,
     ApiKeys,
     Endpoints,
+    Members,
+    Invitations,
+    Domains,
 }
 
 /// Partition and sort-key prefix of everything of one kind in an organization.
@@ -148,6 +227,9 @@ pub(crate) fn of_organization(organization: OrganizationId, kind: OfOrganization
         OfOrganization::Workspaces => "WS#",
         OfOrganization::ApiKeys => "KEY#",
         OfOrganization::Endpoints => "EP#",
+        OfOrganization::Members => "MEMBER#",
+        OfOrganization::Invitations => "INV#",
+        OfOrganization::Domains => "DOM#",
     };
     (organization_pk(organization), prefix)
 }
@@ -160,7 +242,7 @@ pub(crate) fn campaign(scope: &WorkspaceScope, id: CampaignId) -> Key {
     Key::new(campaigns(scope), id.to_string())
 }
 
-pub(crate) fn lead_shards(scope: &WorkspaceScope) -> impl Iterator<Item = String> {
+pub(crate) fn lead_shards(scope: &WorkspaceScope) -> impl Iterator<Item = String> + use<> {
     let prefix = scope_prefix(scope);
     (0..LEAD_SHARDS).map(move |shard| format!("{prefix}#LEAD#{shard}"))
 }
@@ -263,11 +345,22 @@ mod tests {
             identity_organization("ada@example.com", id(1)),
             sign_up_idempotency("00ff"),
             unknown_sign_in("00ff"),
+            open_invitation("ada@example.com", id(1)),
+            signed_in_from("ada@example.com", "00ff"),
+            person(id(4)),
+            single_use("00ff"),
+            attempts("00ff", 2_983_405),
+            domain("example.com"),
+            origin("https://app.example.com", id(1)),
+            due(clock::utc(2026, 11, 22, 15, 4), "org_1#domain#example.com"),
             organization(id(1)),
             workspace(id(1), id(2)),
             member(id(1), id(4)),
             api_key(id(1), id(5)),
             endpoint(id(1), id(6)),
+            invitation(id(1), id(13)),
+            domain_claim(id(1), "example.com"),
+            sso(id(1)),
             campaign(&scope, id(7)),
             lead(&scope, id(8)),
             reply(&scope, id(8), id(9)),
@@ -291,6 +384,23 @@ mod tests {
         let attempt = attempt(id(1), id(11), 1);
         assert_eq!(parse_delivery(&attempt.pk, &attempt.sk), None);
         assert!(is_owed(&owed(id(1), id(11))) && !is_owed(&dead(id(1))));
+    }
+
+    #[test]
+    fn nothing_sorts_between_an_organization_and_its_workspaces() {
+        let (profile, workspace) = (organization(id(1)).sk, workspace(id(1), id(2)).sk);
+        let others = [
+            member(id(1), id(4)).sk,
+            api_key(id(1), id(5)).sk,
+            endpoint(id(1), id(6)).sk,
+            invitation(id(1), id(13)).sk,
+            domain_claim(id(1), "zzz.example").sk,
+            sso(id(1)).sk,
+        ];
+        assert!(profile < workspace);
+        for other in others {
+            assert!(other < profile, "{other}");
+        }
     }
 
     #[test]

@@ -18,15 +18,25 @@ mod campaigns;
 mod change;
 mod deliveries;
 mod directory;
+mod domains;
+mod due;
 mod endpoints;
 mod error;
 mod idempotency;
+mod invitations;
 mod item;
 pub mod keys;
 mod leads;
+mod members;
 mod organizations;
 mod outbox;
 mod page;
+mod single_use;
+mod sso;
+mod standing;
+mod tally;
+mod throttle;
+mod workspaces;
 
 use std::sync::Arc;
 
@@ -43,15 +53,33 @@ pub use deliveries::{
     Attempt, Delivery, DeliveryDetail, DeliveryStatus, ErrorClass, NewDelivery, Settlement,
 };
 pub use directory::{
-    Admission, Credential, Identity, IdentityMembership, KeyCredential, Session, SessionCredential,
+    Account, Admission, Credential, Identity, IdentityMembership, KeyCredential, SecondFactor, Session,
+    SessionCredential,
 };
+pub use domains::{AutoJoin, DomainClaim, DomainOwner, DomainStatus};
+pub use due::{Due, Task};
 pub use endpoints::{Endpoint, EndpointStatus};
 pub use error::{BoxError, StoreError};
 pub use idempotency::{Answer, Idempotent};
+pub use invitations::{Invitation, InvitationStatus};
 pub use leads::{Lead, LeadStatus, Reply};
-pub use organizations::{Member, MemberStatus, Organization, Plan, Role, Workspace, WorkspaceRole};
+pub use members::{Member, MemberStatus, Role, WorkspaceRole};
+pub use organizations::{GRACE_BEFORE_ERASURE, Organization, OrganizationStatus, Overview, Plan, Settings};
 pub use outbox::{Event, StoredEvent};
 pub use page::{Page, PageRequest};
+pub use single_use::{Errand, SingleUse};
+pub use sso::SsoConnection;
+pub use standing::Standing;
+pub use tally::{Limits, Usage};
+pub use throttle::{Attempts, WINDOW as ATTEMPT_WINDOW};
+pub use workspaces::{Workspace, WorkspaceStatus};
+
+/// The time of a change of something that was last changed at `before`: now, but always later than that, so that no two
+/// versions of a thing bear the same time.
+#[must_use]
+pub fn touched(before: clock::Timestamp, now: clock::Timestamp) -> clock::Timestamp {
+    now.max(before + std::time::Duration::from_millis(1))
+}
 
 /// Test and live are separate data, not a naming habit: the mode is part of every key below a workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -1,14 +1,20 @@
-//! Organizations, their workspaces and their members.
+//! Organizations: profile, plan, settings, life.
+
+use std::time::Duration;
 
 use clock::Timestamp;
-use ids::{OrganizationId, UserId, WorkspaceId};
+use ids::{OrganizationId, UserId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::change::{Expression, Table, Write};
-use crate::item::{self, text};
+use crate::item::{self, number, primary, text};
 use crate::keys::{self, Key, OfOrganization};
-use crate::{Change, Refusal, Store, StoreError, Tenant};
+use crate::tally::{Limits, Usage};
+use crate::{Change, Member, Refusal, Store, StoreError, Tenant, Workspace, WorkspaceStatus};
+
+/// How long a deleted organization can still be brought back.
+pub const GRACE_BEFORE_ERASURE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// What an organization pays for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +30,58 @@ pub enum Plan {
     Enterprise,
 }
 
+impl Plan {
+    /// What the plan allows. An enterprise's own figures stand on its item; these are what it begins with.
+    #[must_use]
+    pub const fn limits(self) -> Limits {
+        let (seats, workspaces, api_keys, endpoints, retention_days) = match self {
+            Self::Starter => (5, 3, 20, 10, 90),
+            Self::Growth => (25, 10, 100, 50, 90),
+            Self::Business => (100, 50, 500, 100, 180),
+            Self::Enterprise => (1000, 200, 500, 100, 365),
+        };
+        Limits {
+            seat_limit: seats,
+            workspace_limit: workspaces,
+            api_key_limit: api_keys,
+            endpoint_limit: endpoints,
+            retention_days,
+        }
+    }
+}
+
+/// Whether an organization lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OrganizationStatus {
+    /// Yes.
+    Active,
+    /// It was deleted and waits to be erased.
+    Deleted,
+}
+
+/// What an organization asks of its people and allows.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// Sessions must have proved a second factor.
+    pub require_mfa: bool,
+    /// Sessions must have begun at the organization's identity provider.
+    pub require_sso: bool,
+    /// The one admin whom `require_sso`, `allowed_domains` and the networks do not bind, for the day they lock everybody out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub break_glass_user_id: Option<UserId>,
+    /// The e-mail domains of its people; any when empty.
+    pub allowed_domains: Vec<String>,
+    /// How long a session lasts at most, from the sign-in on, in seconds; 30 days when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_max_age_seconds: Option<u64>,
+    /// The web origins that may call the API from a browser; none when empty.
+    pub cors_origins: Vec<String>,
+    /// The networks from which it may be administered; any when empty.
+    pub admin_allowed_cidrs: Vec<String>,
+}
+
 /// A tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Organization {
@@ -33,83 +91,47 @@ pub struct Organization {
     pub name: String,
     /// Its plan.
     pub plan: Plan,
+    /// Whether it lives.
+    pub status: OrganizationStatus,
+    /// When a deleted one is erased.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erased_after: Option<Timestamp>,
+    /// What it asks and allows.
+    #[serde(default)]
+    pub settings: Settings,
+    /// How much of each it has.
+    #[serde(flatten)]
+    pub usage: Usage,
+    /// How much of each it may have.
+    #[serde(flatten)]
+    pub limits: Limits,
     /// When it signed up.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// When profile, plan, settings or status last changed; counts do not count.
     pub updated_at: Timestamp,
 }
 
-/// A workspace.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Workspace {
-    /// Its id.
-    pub id: WorkspaceId,
-    /// Its name.
-    pub name: String,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it was last changed.
-    pub updated_at: Timestamp,
-}
-
-/// What a member may do. The matrix of permissions is the `access` crate's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Everything, on the organization.
-    Admin,
-    /// Runs a workspace.
-    Manager,
-    /// Works in a workspace.
-    Member,
-    /// Looks on.
-    ReadOnly,
-}
-
-/// Whether a member may come in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MemberStatus {
-    /// Yes.
-    Active,
-    /// Not at present.
-    Deactivated,
-}
-
-/// A role in one workspace.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WorkspaceRole {
-    /// The workspace.
-    pub workspace_id: WorkspaceId,
-    /// The role.
-    pub role: Role,
-}
-
-/// A person's membership in an organization.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Member {
-    /// The person.
-    pub user_id: UserId,
-    /// Their e-mail address.
-    pub email: String,
-    /// Their name.
-    pub name: String,
-    /// Role on the whole organization, if any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub role: Option<Role>,
-    /// Roles in single workspaces.
-    #[serde(default)]
-    pub workspace_roles: Vec<WorkspaceRole>,
-    /// Whether they may come in.
-    pub status: MemberStatus,
-    /// When they joined.
-    pub created_at: Timestamp,
-    /// When the membership was last changed.
-    pub updated_at: Timestamp,
+impl Organization {
+    /// A new one, with its first workspace and its first admin counted.
+    #[must_use]
+    pub fn founded(id: OrganizationId, name: String, now: Timestamp) -> Self {
+        Self {
+            id,
+            name,
+            plan: Plan::Starter,
+            status: OrganizationStatus::Active,
+            erased_after: None,
+            settings: Settings::default(),
+            usage: Usage { seat_count: 1, admin_count: 1, workspace_count: 1, ..Usage::default() },
+            limits: Plan::Starter.limits(),
+            created_at: now,
+            updated_at: now,
+        }
+    }
 }
 
 impl Change {
-    /// Creates an organization with its first workspace and its first admin.
+    /// Creates an organization with its first workspace and its first admin, whom its counts must already include.
     ///
     /// # Errors
     /// [`StoreError::Malformed`] when a record cannot be written as an item.
@@ -123,78 +145,126 @@ impl Change {
         let profile = item::write(operation, &keys::organization(id), organization)?;
         let first = item::write(operation, &keys::workspace(id, workspace.id), workspace)?;
         let member = item::write(operation, &keys::member(id, admin.user_id), admin)?;
+        let membership = crate::IdentityMembership { organization_id: id, created_at: admin.created_at };
+        let link_key = keys::identity_organization(&admin.email, id);
+        let link = item::write(operation, &link_key, &membership)?;
         Ok(self
             .step(Table::Core, Write::Create(profile), Refusal::Exists("organization"))
             .step(Table::Core, Write::Create(first), Refusal::Exists("workspace"))
-            .step(Table::Core, Write::Create(member), Refusal::Exists("member")))
+            .step(Table::Core, Write::Create(member), Refusal::Exists("member"))
+            .step(Table::Directory, Write::Create(link), Refusal::Exists("membership")))
     }
-}
 
-impl Change {
-    /// Goes ahead only if the workspace exists.
-    pub fn requires_workspace(self, organization: OrganizationId, id: WorkspaceId) -> Self {
-        let check = Expression {
-            key: item::primary(&keys::workspace(organization, id)),
-            condition: "attribute_exists(pk)".to_owned(),
-            ..Expression::default()
-        };
-        self.step(Table::Core, Write::Check(check), Refusal::Missing("workspace"))
-    }
-}
-
-/// Things an organization may have only so many of, counted on its own item in the transaction that makes or ends one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Counted {
-    Endpoints,
-    ApiKeys,
-}
-
-impl Counted {
-    fn attribute(self) -> &'static str {
-        match self {
-            Self::Endpoints => "endpoint_count",
-            Self::ApiKeys => "api_key_count",
+    /// Changes name, plan, limits, settings and status of an organization that is still as it was read. Its counts are
+    /// left as they are; limits that what is in use exceeds by then are refused.
+    ///
+    /// # Errors
+    /// [`StoreError::Malformed`] when the settings cannot be written.
+    pub fn change_organization(
+        self,
+        before: &Organization,
+        after: &Organization,
+    ) -> Result<Self, StoreError> {
+        let operation = self.operation();
+        let limits = [
+            ("seat_count", "seat_limit", ":seats", after.limits.seat_limit, before.limits.seat_limit),
+            (
+                "workspace_count",
+                "workspace_limit",
+                ":workspaces",
+                after.limits.workspace_limit,
+                before.limits.workspace_limit,
+            ),
+            (
+                "api_key_count",
+                "api_key_limit",
+                ":keys",
+                after.limits.api_key_limit,
+                before.limits.api_key_limit,
+            ),
+            (
+                "endpoint_count",
+                "endpoint_limit",
+                ":endpoints",
+                after.limits.endpoint_limit,
+                before.limits.endpoint_limit,
+            ),
+        ];
+        let mut update = "SET #name = :name, #plan = :plan, #status = :status, settings = :settings, \
+                          retention_days = :days, updated_at = :now"
+            .to_owned();
+        let mut condition = "updated_at = :read".to_owned();
+        let mut values = vec![
+            (":name", text(after.name.clone())),
+            (":plan", value(operation, &after.plan)?),
+            (":status", value(operation, &after.status)?),
+            (":settings", value(operation, &after.settings)?),
+            (":days", count(after.limits.retention_days)),
+            (":now", text(after.updated_at.to_string())),
+            (":read", text(before.updated_at.to_string())),
+        ];
+        for (in_use, limit, name, allowed, was) in limits {
+            update.push_str(&format!(", {limit} = {name}"));
+            values.push((name, count(allowed)));
+            if allowed < was {
+                condition.push_str(&format!(" AND {in_use} <= {name}"));
+            }
         }
+        match after.erased_after {
+            Some(at) => {
+                update.push_str(", erased_after = :erased");
+                values.push((":erased", text(at.to_string())));
+            }
+            None => update.push_str(" REMOVE erased_after"),
+        }
+        let write = Expression {
+            key: primary(&keys::organization(before.id)),
+            update,
+            condition,
+            names: vec![("#name", "name"), ("#plan", "plan"), ("#status", "status")],
+            values,
+        };
+        Ok(self.step(Table::Core, Write::Update(write), Refusal::Raced))
     }
 
-    /// How many, on every plan: what keeps a fan-out and a listing bounded.
-    fn most(self) -> (i64, &'static str) {
-        match self {
-            Self::Endpoints => (100, "100 endpoints"),
-            Self::ApiKeys => (500, "500 active API keys"),
+    /// Lists `origin` as one that the organization's pages come from, for the answer to a browser's preflight.
+    ///
+    /// # Errors
+    /// [`StoreError::Malformed`] when it cannot be written as an item.
+    pub fn list_origin(
+        self,
+        organization: OrganizationId,
+        origin: &str,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        #[derive(Serialize)]
+        struct Listed {
+            created_at: Timestamp,
+            updated_at: Timestamp,
         }
+        let listed = Listed { created_at: now, updated_at: now };
+        let item = item::write(self.operation(), &keys::origin(origin, organization), &listed)?;
+        let put = Write::Put { item, condition: String::new(), values: Vec::new() };
+        Ok(self.step(Table::Directory, put, Refusal::Raced))
+    }
+
+    /// Takes an origin off the list.
+    pub fn unlist_origin(self, organization: OrganizationId, origin: &str) -> Self {
+        let delete =
+            Expression { key: primary(&keys::origin(origin, organization)), ..Expression::default() };
+        self.step(Table::Directory, Write::Delete(delete), Refusal::Raced)
     }
 }
 
-impl Change {
-    /// Counts one more, if there is room.
-    pub(crate) fn joins(self, organization: OrganizationId, counted: Counted) -> Self {
-        let (most, limit) = counted.most();
-        let join = Expression {
-            key: item::primary(&keys::organization(organization)),
-            update: "SET #count = if_not_exists(#count, :none) + :one".to_owned(),
-            condition: "attribute_exists(pk) AND (attribute_not_exists(#count) OR #count < :most)".to_owned(),
-            names: vec![("#count", counted.attribute())],
-            values: vec![
-                (":none", item::number(0)),
-                (":one", item::number(1)),
-                (":most", item::number(most)),
-            ],
-        };
-        self.step(Table::Core, Write::Update(join), Refusal::Full(limit))
-    }
+fn count(value: u64) -> aws_sdk_dynamodb::types::AttributeValue {
+    number(i64::try_from(value).unwrap_or(i64::MAX))
+}
 
-    /// Counts one less.
-    pub(crate) fn leaves(self, organization: OrganizationId, counted: Counted) -> Self {
-        let leave = Expression {
-            key: item::primary(&keys::organization(organization)),
-            update: "SET #count = #count - :one".to_owned(),
-            condition: "#count > :none".to_owned(),
-            names: vec![("#count", counted.attribute())],
-            values: vec![(":none", item::number(0)), (":one", item::number(1))],
-        };
-        self.step(Table::Core, Write::Update(leave), Refusal::Rule("it was not counted"))
-    }
+fn value<T: Serialize>(
+    operation: &'static str,
+    of: &T,
+) -> Result<aws_sdk_dynamodb::types::AttributeValue, StoreError> {
+    serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(of).map_err(|e| StoreError::malformed(operation, e))
 }
 
 impl Store {
@@ -295,6 +365,15 @@ pub(crate) fn limit_with_look_ahead(limit: usize) -> i32 {
     i32::try_from(limit.saturating_add(1)).unwrap_or(i32::MAX)
 }
 
+/// An organization and its workspaces, as one look at them finds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Overview {
+    /// The organization; `None` once it is erased.
+    pub organization: Option<Organization>,
+    /// The workspaces that are not deleted, oldest first.
+    pub workspaces: Vec<Workspace>,
+}
+
 impl Tenant {
     /// The organization.
     ///
@@ -304,19 +383,60 @@ impl Tenant {
         self.store.get(Store::core_table, "organization", &keys::organization(self.organization)).await
     }
 
-    /// Its workspaces, oldest first.
+    /// The organization and its workspaces, in one query.
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn workspaces(&self) -> Result<Vec<Workspace>, StoreError> {
-        self.store.all_of_organization("workspaces", self.organization, OfOrganization::Workspaces).await
+    pub async fn overview(&self) -> Result<Overview, StoreError> {
+        const OPERATION: &str = "overview";
+        let profile = keys::organization(self.organization);
+        let (pk, prefix) = keys::of_organization(self.organization, OfOrganization::Workspaces);
+        let items = self
+            .store
+            .client
+            .query()
+            .table_name(self.store.core_table())
+            // Nothing else sorts between the organization itself and its workspaces; `keys` holds a test to that.
+            .key_condition_expression("pk = :pk AND sk BETWEEN :profile AND :last")
+            .expression_attribute_values(":pk", text(pk))
+            .expression_attribute_values(":profile", text(profile.sk.clone()))
+            .expression_attribute_values(":last", text(format!("{prefix}~")))
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send()
+            .collect::<Result<Vec<_>, _>>()
+            .await
+            .map_err(|e| StoreError::from_sdk(OPERATION, e))?;
+        let mut overview = Overview { organization: None, workspaces: Vec::new() };
+        for found in items {
+            if item::get_text(&found, keys::SK) == Some(&profile.sk) {
+                overview.organization = Some(item::read(OPERATION, found)?);
+            } else {
+                let workspace: Workspace = item::read(OPERATION, found)?;
+                if workspace.status != WorkspaceStatus::Deleted {
+                    overview.workspaces.push(workspace);
+                }
+            }
+        }
+        Ok(overview)
     }
+}
 
-    /// A member.
+impl Store {
+    /// Whether any organization lists this web origin.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
-    pub async fn member(&self, id: UserId) -> Result<Option<Member>, StoreError> {
-        self.store.get(Store::core_table, "member", &keys::member(self.organization, id)).await
+    pub async fn is_listed_origin(&self, origin: &str) -> Result<bool, StoreError> {
+        let query = self
+            .client
+            .query()
+            .table_name(self.directory_table())
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", text(keys::origins(origin)))
+            .limit(1);
+        let answer = query.send().await.map_err(|e| StoreError::from_sdk("is_listed_origin", e))?;
+        Ok(answer.count > 0)
     }
 }

@@ -72,6 +72,11 @@ impl Event {
         }))
     }
 
+    pub(crate) fn keep_for_days(&mut self, days: u64) {
+        let kept = Duration::from_secs(days.saturating_mul(24 * 60 * 60));
+        self.0.expires_at = (self.0.created_at + kept).seconds();
+    }
+
     pub(crate) fn item(&self) -> Result<Item, StoreError> {
         item::write("event", &keys::event(self.0.organization_id, self.0.id), &self.0)
     }

@@ -88,6 +88,16 @@ impl Actor {
         self.send(Method::POST, path, Body::from(body.to_string()), true).await
     }
 
+    /// PATCH with a JSON document.
+    pub async fn patch(&self, path: &str, body: Value) -> Response {
+        self.send(Method::PATCH, path, Body::from(body.to_string()), true).await
+    }
+
+    /// PUT of a JSON document.
+    pub async fn put(&self, path: &str, body: Value) -> Response {
+        self.send(Method::PUT, path, Body::from(body.to_string()), true).await
+    }
+
     /// Any request with any body, declared as JSON.
     pub async fn raw(&self, method: Method, path: &str, body: impl Into<Body>) -> Response {
         self.send(method, path, body.into(), true).await

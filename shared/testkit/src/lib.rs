@@ -125,6 +125,11 @@ impl TestApp {
         Actor::new(self.router.clone(), answer.text("/access_token").into()).about(answer.json)
     }
 
+    /// Moves the organization of `admin` to another plan.
+    pub async fn upgrade(&self, admin: &Actor, plan: &str) {
+        let _ = admin.patch("/api/admin/organization", json!({"plan": plan})).await.expect(200);
+    }
+
     /// An API key made by `admin` with what `request` adds to its name, as an actor of its own.
     pub async fn key(&self, admin: &Actor, request: serde_json::Value) -> Actor {
         let mut body = json!({"name": "test"});

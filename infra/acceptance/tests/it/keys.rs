@@ -97,6 +97,7 @@ async fn nobody_gives_what_they_do_not_hold() {
 async fn there_is_room_for_so_many_endpoints_and_no_more() {
     let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
+    app.upgrade(&admin, "business").await;
     let endpoint = json!({"url": "https://example.com/", "events": ["*"]});
     let mut last = String::new();
     for _ in 0..100 {

@@ -224,6 +224,7 @@ async fn test_data_stays_with_test_endpoints() {
 async fn one_event_reaches_every_endpoint_that_wants_it() {
     let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
+    app.upgrade(&admin, "business").await;
     let mut receivers = Vec::new();
     for _ in 0..12 {
         let receiver = Receiver::start().await;
@@ -262,6 +263,7 @@ async fn replies_at_the_same_moment_are_all_recorded_and_delivered() {
 async fn a_page_is_whole_however_large_its_items_are() {
     let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
+    app.upgrade(&admin, "business").await;
     let key = app.key(&admin, json!({"rate_limit_per_hour": 10_000})).await;
     let custom = json!({"notes": "x".repeat(15_000)});
     for number in 0..90 {

@@ -43,10 +43,10 @@ async fn a_transaction_that_meets_another_is_tried_again() {
     let faults = app.engines().faults();
     faults.order("TransactWriteItems", 0, 3, Strike::Before, 400, CONFLICT);
     let _ = admin.post("/v1/leads", json!({"email": "a@example.com"})).await.expect(201);
-    faults.order("TransactWriteItems", 0, 4, Strike::Before, 400, CONFLICT);
+    faults.order("TransactWriteItems", 0, 9, Strike::Before, 400, CONFLICT);
     let _ =
         admin.post("/v1/leads", json!({"email": "b@example.com"})).await.expect_problem(503, "unavailable");
-    faults.order("TransactWriteItems", 0, 4, Strike::Before, 400, CONFLICT);
+    faults.order("TransactWriteItems", 0, 9, Strike::Before, 400, CONFLICT);
     let once = admin.with("idempotency-key", "one");
     let answer = once.post("/v1/leads", json!({"email": "c@example.com"})).await;
     let _ = answer.expect_problem(409, "idempotency_in_progress");

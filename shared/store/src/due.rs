@@ -1,0 +1,111 @@
+//! What time alone must bring about: a list of tasks by the instant they are due, for the sweep.
+//!
+//! A task is put on the list in the transaction that makes it necessary and taken off in the one that carries it out, so
+//! none is forgotten and none is done twice to effect. The list is spread over a few partitions; the sweep reads the front
+//! of each.
+
+use clock::Timestamp;
+use futures::future::try_join_all;
+use ids::{OrganizationId, WorkspaceId};
+use serde::{Deserialize, Serialize};
+
+use crate::change::{Expression, Table, Write};
+use crate::item::{self, primary, text};
+use crate::{Change, Refusal, Store, StoreError, keys};
+
+/// Something to be done at a certain time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "snake_case")]
+pub enum Task {
+    /// Look a verified domain's challenge up again.
+    CheckDomain {
+        /// The organization.
+        organization_id: OrganizationId,
+        /// The domain.
+        domain: String,
+    },
+    /// Erase what a deleted workspace held.
+    EraseWorkspace {
+        /// The organization.
+        organization_id: OrganizationId,
+        /// The workspace.
+        workspace_id: WorkspaceId,
+    },
+    /// Erase a deleted organization.
+    EraseOrganization {
+        /// The organization.
+        organization_id: OrganizationId,
+    },
+}
+
+/// A task and when it is due.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Due {
+    /// What.
+    #[serde(flatten)]
+    pub task: Task,
+    /// When.
+    pub due_at: Timestamp,
+}
+
+impl Task {
+    /// Names the task among those due at the same instant.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::CheckDomain { organization_id, domain } => format!("{organization_id}#domain#{domain}"),
+            Self::EraseWorkspace { organization_id, workspace_id } => {
+                format!("{organization_id}#workspace#{workspace_id}")
+            }
+            Self::EraseOrganization { organization_id } => format!("{organization_id}#organization"),
+        }
+    }
+}
+
+impl Change {
+    /// Puts a task on the list.
+    ///
+    /// # Errors
+    /// [`StoreError::Malformed`] when it cannot be written as an item.
+    pub fn schedule(self, due: &Due) -> Result<Self, StoreError> {
+        let mut item = item::write(self.operation(), &keys::due(due.due_at, &due.task.name()), due)?;
+        item.insert("created_at".to_owned(), text(due.due_at.to_string()));
+        item.insert("updated_at".to_owned(), text(due.due_at.to_string()));
+        let put = Write::Put { item, condition: "attribute_not_exists(pk)".to_owned(), values: Vec::new() };
+        Ok(self.step(Table::Directory, put, Refusal::Exists("task")))
+    }
+
+    /// Takes a task off the list. It must be on it: of two sweeps that carry it out one is refused.
+    pub fn unschedule(self, due: &Due) -> Self {
+        let delete = Expression {
+            key: primary(&keys::due(due.due_at, &due.task.name())),
+            condition: "attribute_exists(pk)".to_owned(),
+            ..Expression::default()
+        };
+        self.step(Table::Directory, Write::Delete(delete), Refusal::Raced)
+    }
+}
+
+impl Store {
+    /// The tasks that are due, at most `limit` of each part of the list, the longest overdue first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<Due>, StoreError> {
+        let parts = keys::due_parts().map(|pk| {
+            self.client
+                .query()
+                .table_name(self.directory_table())
+                // `~` sorts after what follows the time in a key of this very millisecond.
+                .key_condition_expression("pk = :pk AND sk <= :now")
+                .expression_attribute_values(":pk", text(pk))
+                .expression_attribute_values(":now", text(format!("{now}~")))
+                .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+                .send()
+        });
+        let answers = try_join_all(parts).await.map_err(|e| StoreError::from_sdk("due", e))?;
+        let items = answers.into_iter().flat_map(|answer| answer.items.unwrap_or_default());
+        let mut due: Vec<Due> = item::read_all("due", items.collect())?;
+        due.sort_by_key(|due| due.due_at);
+        Ok(due)
+    }
+}

@@ -1,0 +1,176 @@
+//! Members: who belongs to an organization, in which roles.
+//!
+//! A membership begins, changes and ends through [`Change::membership`] alone, which moves the seat, the admin count and
+//! the link from the person's e-mail address with it: no path can forget one of them.
+
+use clock::Timestamp;
+use ids::{OrganizationId, UserId, WorkspaceId};
+use serde::{Deserialize, Serialize};
+
+use crate::change::{Expression, Table, Write};
+use crate::directory::IdentityMembership;
+use crate::item::{self, primary, text};
+use crate::keys::{self, OfOrganization};
+use crate::tally::Tally;
+use crate::{Change, Page, PageRequest, Refusal, Store, StoreError, Tenant};
+
+/// What a member may do. The matrix of permissions is the `access` crate's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Everything, on the organization.
+    Admin,
+    /// Runs a workspace.
+    Manager,
+    /// Works in a workspace.
+    Member,
+    /// Looks on.
+    ReadOnly,
+}
+
+/// Whether a member may come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MemberStatus {
+    /// Yes; takes a seat.
+    Active,
+    /// Not at present.
+    Deactivated,
+}
+
+/// A role in one workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkspaceRole {
+    /// The workspace.
+    pub workspace_id: WorkspaceId,
+    /// The role.
+    pub role: Role,
+}
+
+/// A person's membership in an organization.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// The person.
+    pub user_id: UserId,
+    /// Their e-mail address.
+    pub email: String,
+    /// Their name.
+    pub name: String,
+    /// Role on the whole organization, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// Roles in single workspaces.
+    #[serde(default)]
+    pub workspace_roles: Vec<WorkspaceRole>,
+    /// Whether they may come in.
+    pub status: MemberStatus,
+    /// When they joined.
+    pub created_at: Timestamp,
+    /// When the membership was last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Member {
+    /// The role held in one workspace itself, whatever is held on the organization.
+    #[must_use]
+    pub fn role_in(&self, workspace: WorkspaceId) -> Option<Role> {
+        self.workspace_roles.iter().find(|held| held.workspace_id == workspace).map(|held| held.role)
+    }
+
+    /// Whether it takes a seat.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.status == MemberStatus::Active
+    }
+
+    fn weight(&self) -> Tally {
+        let active = i64::from(self.is_active());
+        let admin = i64::from(self.is_active() && self.role == Some(Role::Admin));
+        Tally { seats: active, admins: admin, ..Tally::default() }
+    }
+}
+
+impl Change {
+    /// Turns a membership from what it was read as into what it is to be: `None` before makes one, `None` after ends it.
+    /// Takes or frees the seat in the same transaction and keeps at least one admin.
+    ///
+    /// # Errors
+    /// [`StoreError::Malformed`] when a record cannot be written as an item.
+    pub fn membership(
+        self,
+        organization: OrganizationId,
+        before: Option<&Member>,
+        after: Option<&Member>,
+    ) -> Result<Self, StoreError> {
+        let operation = self.operation();
+        let (was, is) =
+            (before.map(Member::weight).unwrap_or_default(), after.map(Member::weight).unwrap_or_default());
+        let change = self.tally(
+            organization,
+            Tally { seats: is.seats - was.seats, admins: is.admins - was.admins, ..Tally::default() },
+        );
+        let link = |member: &Member| keys::identity_organization(&member.email, organization);
+        Ok(match (before, after) {
+            (None, None) => change,
+            (None, Some(new)) => {
+                let member = item::write(operation, &keys::member(organization, new.user_id), new)?;
+                let membership =
+                    IdentityMembership { organization_id: organization, created_at: new.created_at };
+                let membership = item::write(operation, &link(new), &membership)?;
+                change.step(Table::Core, Write::Create(member), Refusal::Exists("member")).step(
+                    Table::Directory,
+                    Write::Create(membership),
+                    Refusal::Exists("membership"),
+                )
+            }
+            (Some(old), Some(new)) => {
+                change.replace(Table::Core, &keys::member(organization, old.user_id), new, old.updated_at)?
+            }
+            (Some(old), None) => {
+                let delete = Expression {
+                    key: primary(&keys::member(organization, old.user_id)),
+                    condition: "updated_at = :read".to_owned(),
+                    values: vec![(":read", text(old.updated_at.to_string()))],
+                    ..Expression::default()
+                };
+                let unlink = Expression {
+                    key: primary(&link(old)),
+                    condition: "attribute_exists(pk)".to_owned(),
+                    ..Expression::default()
+                };
+                change.step(Table::Core, Write::Delete(delete), Refusal::Raced).step(
+                    Table::Directory,
+                    Write::Delete(unlink),
+                    Refusal::Missing("membership"),
+                )
+            }
+        })
+    }
+}
+
+impl Tenant {
+    /// A member.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn member(&self, id: UserId) -> Result<Option<Member>, StoreError> {
+        self.store.get(Store::core_table, "member", &keys::member(self.organization, id)).await
+    }
+
+    /// A page of the members, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn members(&self, page: &PageRequest<UserId>) -> Result<Page<Member>, StoreError> {
+        let page = PageRequest { limit: page.limit, after: page.after.map(|id| id.to_string()) };
+        self.store.page_of_organization("members", self.organization, OfOrganization::Members, &page).await
+    }
+
+    /// All members, deactivated ones included; the plan bounds how many are active.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn all_members(&self) -> Result<Vec<Member>, StoreError> {
+        self.store.all_of_organization("all_members", self.organization, OfOrganization::Members).await
+    }
+}

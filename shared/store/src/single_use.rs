@@ -1,0 +1,122 @@
+//! Single-use tokens: what a link in a mail, or a sign-on in progress, is worth.
+//!
+//! Only the SHA-256 of a token is stored. A token is spent in the transaction that does what it is for, so it can't be
+//! used twice however many try at once. Spent and expired ones are kept for a while, so that their holder can be told
+//! which of the two it is.
+
+use std::time::Duration;
+
+use clock::Timestamp;
+use ids::{InvitationId, OrganizationId, UserId};
+use serde::{Deserialize, Serialize};
+
+use crate::change::{Expression, Table, Write};
+use crate::item::{self, number, primary, text};
+use crate::{Change, Refusal, Store, StoreError, keys};
+
+/// How long after its end a token's item is kept.
+const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// What a token is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Errand {
+    /// Joining an organization.
+    Invitation {
+        /// The organization.
+        organization_id: OrganizationId,
+        /// The invitation.
+        invitation_id: InvitationId,
+    },
+    /// Setting a new password.
+    PasswordReset {
+        /// Whose.
+        user_id: UserId,
+    },
+    /// Proving that an e-mail address is one's own.
+    ConfirmAddress {
+        /// Whose.
+        user_id: UserId,
+    },
+    /// Coming back from an identity provider.
+    SignOn {
+        /// The organization.
+        organization_id: OrganizationId,
+        /// What must be remembered meanwhile, sealed.
+        sealed: String,
+    },
+}
+
+/// A single-use token as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SingleUse {
+    /// SHA-256 of the token, in hex.
+    pub digest: String,
+    /// What it is for.
+    pub errand: Errand,
+    /// The address it was mailed to; empty when it was not mailed.
+    pub email: String,
+    /// Until when it can be used.
+    pub valid_until: Timestamp,
+    /// Whether it was used or withdrawn.
+    pub spent: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Change {
+    /// Makes a token good.
+    ///
+    /// # Errors
+    /// [`StoreError::Malformed`] when it cannot be written as an item.
+    pub fn issue_single_use(self, token: &SingleUse) -> Result<Self, StoreError> {
+        let item = single_use_item(self.operation(), token)?;
+        Ok(self.step(Table::Directory, Write::Create(item), Refusal::Exists("token")))
+    }
+
+    /// Uses or withdraws a token that is good.
+    pub fn spend_single_use(self, digest: &str, now: Timestamp) -> Self {
+        let spend = Expression {
+            key: primary(&keys::single_use(digest)),
+            update: "SET spent = :yes, updated_at = :now".to_owned(),
+            condition: "spent = :no".to_owned(),
+            values: vec![
+                (":yes", aws_sdk_dynamodb::types::AttributeValue::Bool(true)),
+                (":no", aws_sdk_dynamodb::types::AttributeValue::Bool(false)),
+                (":now", text(now.to_string())),
+            ],
+            ..Expression::default()
+        };
+        self.step(Table::Directory, Write::Update(spend), Refusal::Spent)
+    }
+}
+
+fn single_use_item(operation: &'static str, token: &SingleUse) -> Result<item::Item, StoreError> {
+    let mut item = item::write(operation, &keys::single_use(&token.digest), token)?;
+    item.insert("expires_at".to_owned(), number((token.valid_until + REMEMBERED).seconds()));
+    Ok(item)
+}
+
+impl Store {
+    /// A token by its SHA-256, whether or not it is still good.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn single_use(&self, digest: &str) -> Result<Option<SingleUse>, StoreError> {
+        self.get(Self::directory_table, "single_use", &keys::single_use(digest)).await
+    }
+
+    /// Makes a token good that belongs to no change: a password reset, a sign-on that begins.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be written.
+    pub async fn put_single_use(&self, token: &SingleUse) -> Result<(), StoreError> {
+        let item = single_use_item("put_single_use", token)?;
+        let put = self.client.put_item().table_name(self.directory_table()).set_item(Some(item));
+        let put = put.condition_expression("attribute_not_exists(pk)");
+        put.send().await.map_err(|e| StoreError::from_sdk("put_single_use", e))?;
+        Ok(())
+    }
+}
