@@ -98,6 +98,8 @@ pub enum Purpose {
     Idempotency,
     /// Sealing webhook signing secrets.
     WebhookSecrets,
+    /// Sealing mails until they are sent.
+    Mail,
 }
 
 impl Purpose {
@@ -108,6 +110,7 @@ impl Purpose {
             Self::Cursors => b"artisan/cursors/1",
             Self::Idempotency => b"artisan/idempotency/1",
             Self::WebhookSecrets => b"artisan/webhook-secrets/1",
+            Self::Mail => b"artisan/mail/1",
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::audit::AuditRecord;
 use crate::error::is_passing;
 use crate::idempotency::{Answer, Idempotent, Realm, Remembered};
 use crate::item::{self, Item};
-use crate::{Event, Store, StoreError, Tenant};
+use crate::{Event, OutgoingMail, Store, StoreError, Tenant};
 
 /// How often a transaction that met another one on the same item is tried in all.
 const CONFLICT_TRIES: u32 = 4;
@@ -61,6 +61,7 @@ pub struct Change {
     audit: Vec<AuditRecord>,
     steps: Vec<Step>,
     events: Vec<Event>,
+    pub(crate) mails: Vec<OutgoingMail>,
 }
 
 #[derive(Debug)]
@@ -106,7 +107,13 @@ pub(crate) struct Expression {
 impl Change {
     /// A change of which `record` is the audit record.
     pub fn audited(record: AuditRecord) -> Self {
-        Self { operation: record.action, audit: vec![record], steps: Vec::new(), events: Vec::new() }
+        Self {
+            operation: record.action,
+            audit: vec![record],
+            steps: Vec::new(),
+            events: Vec::new(),
+            mails: Vec::new(),
+        }
     }
 
     /// Adds an event that the change causes. It goes out exactly if the change is committed.
@@ -201,7 +208,8 @@ impl Store {
         idempotent: Option<(Realm, &Idempotent)>,
     ) -> Result<(Vec<TransactWriteItem>, Vec<Option<Refusal>>), StoreError> {
         let operation = change.operation;
-        let mut steps = Vec::with_capacity(change.steps.len() + change.events.len() + change.audit.len() + 1);
+        let caused = change.events.len() + change.mails.len() + change.audit.len();
+        let mut steps = Vec::with_capacity(change.steps.len() + caused + 1);
         let mut refusals = Vec::with_capacity(steps.capacity());
         if let Some((realm, idempotent)) = idempotent {
             let table = match realm {
@@ -223,6 +231,10 @@ impl Store {
         for event in change.events {
             steps.push((Table::Activity, Write::Create(event.item()?)));
             refusals.push(Some(Refusal::Exists("event")));
+        }
+        for mail in change.mails {
+            steps.push((Table::Activity, Write::Create(mail.item()?)));
+            refusals.push(Some(Refusal::Exists("mail")));
         }
         for record in change.audit {
             steps.push((Table::Audit, Write::Create(record.item()?)));

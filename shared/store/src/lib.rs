@@ -8,7 +8,7 @@
 //! and delivery) name it by [`Store::tenant_of_job`], from a job that was written by us.
 //!
 //! **Changes.** Every mutation is one [`Change`] committed in one transaction: the change, its audit record, the
-//! events it caused and the remembered answer to its idempotency key. A change can't be made without its
+//! events and mails it caused and the remembered answer to its idempotency key. A change can't be made without its
 //! audit record, as that is what a [`Change`] is built from.
 
 mod admission;
@@ -24,6 +24,7 @@ mod idempotency;
 mod item;
 pub mod keys;
 mod leads;
+mod mails;
 mod organizations;
 mod outbox;
 mod page;
@@ -49,6 +50,7 @@ pub use endpoints::{Endpoint, EndpointStatus};
 pub use error::{BoxError, StoreError};
 pub use idempotency::{Answer, Idempotent};
 pub use leads::{Lead, LeadStatus, Reply};
+pub use mails::{Outboxed, OutgoingMail};
 pub use organizations::{Member, MemberStatus, Organization, Plan, Role, Workspace, WorkspaceRole};
 pub use outbox::{Event, StoredEvent};
 pub use page::{Page, PageRequest};
