@@ -105,6 +105,7 @@ pub fn banner(
     API            http://localhost:{port}
     OpenAPI        http://localhost:{port}/openapi.json
     Inbox          http://localhost:{port}/_local/inbox    (shows webhooks sent to it)
+    Mailbox        http://localhost:{port}/_local/mail    (shows mails instead of sending them)
     AWS endpoint   http://127.0.0.1:{}    (AWS_ENDPOINT_URL for other processes)
     State          {}
 ",

@@ -17,6 +17,8 @@ use clock::{Clock, Timestamp};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
+use crate::page::{STYLE, escape};
+
 /// How many are kept.
 const KEPT: usize = 200;
 /// The largest body that is accepted.
@@ -151,22 +153,10 @@ async fn list(State(inbox): State<Inbox>, headers: HeaderMap) -> Response {
 
 const HEAD: &str = r#"<!doctype html><html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><meta http-equiv="refresh" content="3">
-<title>Webhook inbox · Artisan</title><style>
-:root{color-scheme:light dark;--line:#d9dee5;--soft:#5b6675;--card:#fff;--page:#f5f7f9;--ok:#12733a;--bad:#b3261e}
-@media(prefers-color-scheme:dark){:root{--line:#2c343f;--soft:#9aa7b8;--card:#171c23;--page:#0f1318;--ok:#5fd08f;--bad:#ff8a80}}
-body{margin:0;background:var(--page);font:15px/1.5 system-ui,sans-serif}
-main{max-width:52rem;margin:0 auto;padding:2rem 1rem}
-h1{font-size:1.35rem;margin:0}p{color:var(--soft);margin:.25rem 0 1.5rem}
-article{background:var(--card);border:1px solid var(--line);border-radius:10px;margin:0 0 1rem;padding:.9rem 1.1rem}
-header{display:flex;flex-wrap:wrap;gap:.25rem .9rem;align-items:baseline}
-h2{font-size:1rem;margin:0}time,.name{color:var(--soft);font-size:.85rem}
-.ok{color:var(--ok)}.bad{color:var(--bad)}.mark{margin-left:auto;font-size:.85rem;font-weight:600}
-pre{margin:.7rem 0 0;overflow-x:auto;font:13px/1.45 ui-monospace,monospace;white-space:pre-wrap;overflow-wrap:anywhere}
-details{margin-top:.6rem;color:var(--soft);font-size:.85rem}
-</style></head><body><main><h1>Webhook inbox</h1>"#;
+<title>Webhook inbox · Artisan</title><style>"#;
 
 fn page(received: &[Received]) -> String {
-    let mut page = HEAD.to_owned();
+    let mut page = format!("{HEAD}{STYLE}</style></head><body><main><h1>Webhook inbox</h1>");
     if received.is_empty() {
         page.push_str(
             "<p>Nothing yet. Create a webhook endpoint whose URL is this page's address; what is sent to it \
@@ -207,21 +197,6 @@ fn page(received: &[Received]) -> String {
     }
     page.push_str("</main></body></html>");
     page
-}
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

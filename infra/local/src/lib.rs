@@ -17,6 +17,8 @@ pub mod first_start;
 pub mod gateway;
 mod host;
 pub mod inbox;
+pub mod mailbox;
+mod page;
 mod platform;
 mod provision;
 mod random;

@@ -18,6 +18,7 @@ use crate::event_sources::{EventSourceError, EventSources};
 use crate::gateway::{Gateway, RouteError};
 use crate::host::{self, HostError, Surroundings};
 use crate::inbox::Inbox;
+use crate::mailbox::Mailbox;
 use crate::provision::{ProvisionError, provision};
 use crate::recovery::{RecoveryError, reenqueue_owed};
 use crate::registry::{Hosted, Registry};
@@ -207,6 +208,12 @@ impl Platform {
         &self.0.inbox
     }
 
+    /// The mails that functions sent.
+    #[must_use]
+    pub fn mailbox(&self) -> &Mailbox {
+        self.engines().mailbox()
+    }
+
     pub(crate) fn keep(&self) -> &Keep {
         &self.0.keep
     }
@@ -218,7 +225,7 @@ impl Platform {
 
     /// The HTTP API and the platform's own pages under `/_local/`, as one service.
     pub fn router(&self) -> Router {
-        self.0.inbox.router().fallback(any(call)).with_state(self.clone())
+        self.0.inbox.router().merge(self.mailbox().router()).fallback(any(call)).with_state(self.clone())
     }
 
     /// The HTTP API as other functions would serve it that read "now" from `clock`: a second set of the same

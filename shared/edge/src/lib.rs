@@ -22,6 +22,7 @@ use access::Gate;
 use access::session::Tokens;
 use clock::Clock;
 use ids::Ids;
+use mailing::MailSeal;
 use runtime::{Services, StartError};
 use sealing::{MasterSecret, Purpose};
 use store::Store;
@@ -39,7 +40,7 @@ pub use reply::{Refused, Reply, no_content, ok};
 pub use request::{PathId, RequestInfo};
 pub use serve::{BODY_LIMIT, serve, serve_open};
 
-/// What every HTTP function shares: the gate, the keys for cursors and idempotency, clock and ids.
+/// What every HTTP function shares: the gate, the keys for cursors, idempotency and mails, clock and ids.
 #[derive(Clone)]
 pub struct Edge(Arc<Shared>);
 
@@ -49,6 +50,7 @@ struct Shared {
     fingerprint: secrecy::SecretBox<[u8; 32]>,
     overviews: overview::Overviews,
     tokens: Tokens,
+    mail_seal: MailSeal,
     store: Store,
     clock: Clock,
     ids: Ids,
@@ -78,6 +80,7 @@ impl Edge {
             fingerprint: master.derive(Purpose::Idempotency).map_err(failed("idempotency key"))?,
             overviews: overview::Overviews::default(),
             tokens,
+            mail_seal: MailSeal::new(&master).map_err(failed("mail key"))?,
             store,
             clock: services.clock.clone(),
             ids: services.ids.clone(),
@@ -100,6 +103,12 @@ impl Edge {
     #[must_use]
     pub fn tokens(&self) -> &Tokens {
         &self.0.tokens
+    }
+
+    /// Seals mails: those that a change causes go out by `Change::mailing`.
+    #[must_use]
+    pub fn mail_seal(&self) -> &MailSeal {
+        &self.0.mail_seal
     }
 
     /// The whole store. For the `auth` function, which works before there is a tenant, and for health checks;

@@ -74,6 +74,8 @@ kinds! {
     SessionId = Session "ses";
     /// A reply to a lead.
     ReplyId = Reply "rep";
+    /// A mail.
+    MailId = Mail "mail";
 }
 
 /// Crockford's alphabet in lower case: no `i`, `l`, `o` or `u`.

@@ -112,6 +112,9 @@ pub struct AwsClients {
     pub sqs: aws_sdk_sqs::Client,
     /// Secrets Manager.
     pub secrets: aws_sdk_secretsmanager::Client,
+    /// What they were made from, for the client of a service that only one function uses: the others are not to
+    /// carry it.
+    pub config: aws_config::SdkConfig,
 }
 
 impl AwsClients {
@@ -127,6 +130,7 @@ impl AwsClients {
             dynamodb: aws_sdk_dynamodb::Client::new(config),
             sqs: aws_sdk_sqs::Client::new(config),
             secrets: aws_sdk_secretsmanager::Client::new(config),
+            config: config.clone(),
         }
     }
 }

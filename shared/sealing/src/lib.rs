@@ -104,6 +104,8 @@ pub enum Purpose {
     MfaTokens,
     /// Sealing client secrets of identity providers, and what a sign-on in progress must remember.
     SingleSignOn,
+    /// Sealing mails until they are sent.
+    Mail,
 }
 
 impl Purpose {
@@ -117,6 +119,7 @@ impl Purpose {
             Self::SecondFactors => b"artisan/second-factors/1",
             Self::MfaTokens => b"artisan/mfa-tokens/1",
             Self::SingleSignOn => b"artisan/single-sign-on/1",
+            Self::Mail => b"artisan/mail/1",
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::idempotency::{Answer, Idempotent, Realm, Remembered};
 use crate::item::{self, Item, text};
 use crate::keys::Key;
 use crate::tally::Tally;
-use crate::{Event, Store, StoreError, Tenant};
+use crate::{Event, OutgoingMail, Store, StoreError, Tenant};
 
 /// How often a transaction that met another one on the same item is tried in all: a few dozen people who join one
 /// organization at the same moment all get their answer.
@@ -96,6 +96,7 @@ pub struct Change {
     steps: Vec<Step>,
     tally: Option<(OrganizationId, Tally)>,
     events: Vec<Event>,
+    pub(crate) mails: Vec<OutgoingMail>,
 }
 
 #[derive(Debug)]
@@ -147,6 +148,7 @@ impl Change {
             steps: Vec::new(),
             tally: None,
             events: Vec::new(),
+            mails: Vec::new(),
         }
     }
 
@@ -273,7 +275,8 @@ impl Store {
         idempotent: Option<(Realm, &Idempotent)>,
     ) -> Result<(Vec<TransactWriteItem>, Vec<Meaning>), StoreError> {
         let operation = change.operation;
-        let mut steps = Vec::with_capacity(change.steps.len() + change.events.len() + change.audit.len() + 1);
+        let caused = change.events.len() + change.mails.len() + change.audit.len();
+        let mut steps = Vec::with_capacity(change.steps.len() + caused + 1);
         let mut meanings = Vec::with_capacity(steps.capacity());
         if let Some((realm, idempotent)) = idempotent {
             let table = match realm {
@@ -299,6 +302,10 @@ impl Store {
         for event in change.events {
             steps.push((Table::Activity, Write::Create(event.item()?)));
             meanings.push(Meaning::Fixed(Refusal::Exists("event")));
+        }
+        for mail in change.mails {
+            steps.push((Table::Activity, Write::Create(mail.item()?)));
+            meanings.push(Meaning::Fixed(Refusal::Exists("mail")));
         }
         for record in change.audit {
             steps.push((Table::Audit, Write::Create(record.item()?)));

@@ -28,9 +28,11 @@
 //! | leads of a workspace | core | `pk = ORG#<org>#WS#<ws>#<mode>#LEAD#<shard>`, one query a shard |
 //! | replies of a lead | core | `pk = ORG#<org>#WS#<ws>#<mode>#REPLY#<lead>` |
 //! | event | activity | `pk = ORG#<org>#EVT#<day>#<shard>`, `sk = EVT#<evt>` |
+//! | mail | activity | `pk = ORG#<org>#MAIL#<day>`, `sk = MAIL#<mail>` |
 //! | delivery with its attempts | activity | `pk = ORG#<org>#DLV#<day>#<shard>`, `sk` begins `DLV#<dlv>` |
 //! | deliveries to an endpoint | activity, `by-endpoint` | `endpoint_pk = ORG#<org>#EP#<ep>` |
 //! | deliveries still owed | activity, `by-state` | `state_pk = ORG#<org>#OWED#<shard>`; read as a whole, never by tenant |
+//! | mails of the last day | activity, `by-state` | `state_pk = ORG#<org>#MAIL`; read as a whole, never by tenant |
 //! | dead letters of an organization | activity, `by-state` | `state_pk = ORG#<org>#DEAD` |
 //! | remembered answer to an idempotency key | activity | `pk = ORG#<org>#IDEM#<digest>`, `sk = IDEM` |
 //! | audit records of a day | audit | `pk = ORG#<org>#AUD#<day>#<shard>`, one query a shard |
@@ -41,8 +43,8 @@
 
 use clock::Timestamp;
 use ids::{
-    AuditId, CampaignId, DeliveryId, EndpointId, EventId, InvitationId, KeyId, LeadId, OrganizationId,
-    ReplyId, SessionId, UserId, WorkspaceId,
+    AuditId, CampaignId, DeliveryId, EndpointId, EventId, InvitationId, KeyId, LeadId, MailId,
+    OrganizationId, ReplyId, SessionId, UserId, WorkspaceId,
 };
 
 use crate::{Mode, WorkspaceScope};
@@ -258,12 +260,35 @@ pub(crate) fn reply(scope: &WorkspaceScope, lead: LeadId, id: ReplyId) -> Key {
 
 // ── activity ────────────────────────────────────────────────────────────────────────────────────
 
-/// How the sort key of an event begins. The stream filter in `template.yaml` selects by it.
+/// How the sort key of an event begins. The stream filter in `template.yaml` selects by it, and by the next.
 pub const EVENT_PREFIX: &str = "EVT#";
 
 pub(crate) fn event(organization: OrganizationId, id: EventId) -> Key {
     let shard = shard(id.as_bytes(), ACTIVITY_SHARDS);
     Key::new(format!("ORG#{organization}#EVT#{}#{shard}", id.time().day()), format!("{EVENT_PREFIX}{id}"))
+}
+
+/// How the sort key of a mail begins.
+pub const MAIL_PREFIX: &str = "MAIL#";
+
+/// A tenant's mails of a day share a partition: they are few.
+pub(crate) fn mail(organization: OrganizationId, id: MailId) -> Key {
+    Key::new(format!("ORG#{organization}#MAIL#{}", id.time().day()), format!("{MAIL_PREFIX}{id}"))
+}
+
+pub(crate) fn mails(organization: OrganizationId) -> String {
+    format!("ORG#{organization}#MAIL")
+}
+
+/// Sort key of a mail in `by-state`.
+pub(crate) fn mail_since(since: Timestamp, id: MailId) -> String {
+    format!("{since}#{id}")
+}
+
+/// The organization and the id in the primary key of a mail.
+pub(crate) fn parse_mail(pk: &str, sk: &str) -> Option<(OrganizationId, MailId)> {
+    let (organization, _) = pk.strip_prefix("ORG#")?.split_once("#MAIL#")?;
+    Some((organization.parse().ok()?, sk.strip_prefix(MAIL_PREFIX)?.parse().ok()?))
 }
 
 pub(crate) fn delivery(organization: OrganizationId, id: DeliveryId) -> Key {
@@ -372,18 +397,24 @@ mod tests {
             Key::new(owed(id(1), id(11)), state_since(clock::utc(2026, 11, 22, 15, 4), id(11))),
             Key::new(dead(id(1)), ""),
             Key::new(deliveries_to(id(1), id(6)), id::<ids::kind::Delivery>(11).to_string()),
+            mail(id(1), id(13)),
+            Key::new(mails(id(1)), mail_since(clock::utc(2026, 11, 22, 15, 4), id(13))),
         ];
         let text: Vec<_> = keys.iter().map(|key| format!("{}  {}", key.pk, key.sk)).collect();
         insta::assert_snapshot!(text.join("\n"));
     }
 
     #[test]
-    fn a_delivery_key_reads_back_and_nothing_else_does() {
+    fn keys_of_deliveries_and_mails_read_back_and_nothing_else_does() {
         let key = delivery(id(1), id(11));
         assert_eq!(parse_delivery(&key.pk, &key.sk), Some((id(1), id(11))));
         let attempt = attempt(id(1), id(11), 1);
         assert_eq!(parse_delivery(&attempt.pk, &attempt.sk), None);
         assert!(is_owed(&owed(id(1), id(11))) && !is_owed(&dead(id(1))));
+        let mail = mail(id(1), id(13));
+        assert_eq!(parse_mail(&mail.pk, &mail.sk), Some((id(1), id(13))));
+        assert_eq!((parse_mail(&key.pk, &key.sk), parse_delivery(&mail.pk, &mail.sk)), (None, None));
+        assert!(!is_owed(&mails(id(1))));
     }
 
     #[test]

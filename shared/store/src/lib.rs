@@ -8,7 +8,7 @@
 //! and delivery) name it by [`Store::tenant_of_job`], from a job that was written by us.
 //!
 //! **Changes.** Every mutation is one [`Change`] committed in one transaction: the change, its audit record, the
-//! events it caused and the remembered answer to its idempotency key. A change can't be made without its
+//! events and mails it caused and the remembered answer to its idempotency key. A change can't be made without its
 //! audit record, as that is what a [`Change`] is built from.
 
 mod admission;
@@ -27,6 +27,7 @@ mod invitations;
 mod item;
 pub mod keys;
 mod leads;
+mod mails;
 mod members;
 mod organizations;
 mod outbox;
@@ -63,6 +64,7 @@ pub use error::{BoxError, StoreError};
 pub use idempotency::{Answer, Idempotent};
 pub use invitations::{Invitation, InvitationStatus};
 pub use leads::{Lead, LeadStatus, Reply};
+pub use mails::{Outboxed, OutgoingMail};
 pub use members::{Member, MemberStatus, Role, WorkspaceRole};
 pub use organizations::{GRACE_BEFORE_ERASURE, Organization, OrganizationStatus, Overview, Plan, Settings};
 pub use outbox::{Event, StoredEvent};

@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use artisan_local::engines::Engines;
+use artisan_local::mailbox::Received;
 use artisan_local::{Data, Options, Platform};
 use axum::Router;
 use clock::{Clock, ManualClock, Timestamp};
@@ -101,6 +102,27 @@ impl TestApp {
         self.platform.drain().await;
     }
 
+    /// The mails that were sent, newest first.
+    #[must_use]
+    pub fn mails(&self) -> Vec<Received> {
+        self.platform.mailbox().received()
+    }
+
+    /// The mails that were sent to one address, newest first.
+    #[must_use]
+    pub fn mails_to(&self, address: &str) -> Vec<Received> {
+        self.mails().into_iter().filter(|mail| mail.to == address).collect()
+    }
+
+    /// The token in the newest mail to one address, after everything that is due has been done.
+    pub async fn token_mailed_to(&self, address: &str) -> String {
+        self.drain().await;
+        let mails = self.mails_to(address);
+        let text = &mails.first().unwrap_or_else(|| panic!("no mail to {address}")).text;
+        let (_, token) = text.rsplit_once("token=").unwrap_or_else(|| panic!("no token in: {text}"));
+        token.split(|c: char| c.is_whitespace() || c == '&').next().unwrap_or_default().to_owned()
+    }
+
     /// This test ends with jobs on the queue, on purpose.
     pub fn leaves_jobs(&self) {
         self.leaves_jobs.store(true, Ordering::Relaxed);
@@ -160,7 +182,9 @@ impl Drop for TestApp {
         if std::thread::panicking() || self.leaves_jobs.load(Ordering::Relaxed) {
             return;
         }
-        for queue in ["WebhookJobsQueue", "WebhookFaultsQueue", "FanoutFaultsQueue"] {
+        for queue in
+            ["WebhookJobsQueue", "WebhookFaultsQueue", "FanoutFaultsQueue", "MailQueue", "MailFaultsQueue"]
+        {
             let left = self.platform.depth(queue).map_or(0, |depth| depth.total());
             assert!(left == 0, "{left} messages were left in {queue}");
         }

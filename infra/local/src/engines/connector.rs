@@ -49,8 +49,13 @@ impl HttpConnector for Engines {
         let engines = self.clone();
         HttpConnectorFuture::new(async move {
             let target = request.headers().get("x-amz-target").unwrap_or_default().to_owned();
-            // The three services send complete bodies; a streaming one would be a service that isn't here.
+            // All services here are sent complete bodies; a streaming one would be a service that isn't here.
             let body = request.body().bytes().map(Bytes::copy_from_slice).unwrap_or_default();
+            let path =
+                request.uri().parse::<http::Uri>().map(|uri| uri.path().to_owned()).unwrap_or_default();
+            if let Some(answer) = engines.dispatch_rest(request.method(), &path, &body) {
+                return response(answer);
+            }
             response(engines.dispatch(&target, body).await)
         })
     }

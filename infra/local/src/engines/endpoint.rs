@@ -2,17 +2,17 @@
 //!
 //! Whoever may run programs on this machine may use it, as there are no credentials that would mean anything here. What
 //! must not reach it are web pages (another `Host` after DNS rebinding, an `Origin`) and webhooks, whose content type
-//! is never that of an SDK.
+//! is never that of an SDK. SES alone is sent plain JSON: its one path takes that, from whoever signed for AWS.
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use bytes::Bytes;
 
-use super::Engines;
+use super::{Answer, Engines, ses};
 
 /// DynamoDB accepts bodies up to 16 MB.
 const MAX_BODY: usize = 16 * 1024 * 1024;
@@ -24,28 +24,45 @@ impl Engines {
     }
 }
 
-/// Whether this is what an SDK on this machine sends.
-fn is_from_an_sdk_here(headers: &HeaderMap) -> bool {
+/// Whether this is what an SDK on this machine sends to `path`.
+fn is_from_an_sdk_here(path: &str, headers: &HeaderMap) -> bool {
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let host = header(header::HOST);
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     matches!(name, "127.0.0.1" | "localhost" | "[::1]")
         && !headers.contains_key(header::ORIGIN)
-        && header(header::CONTENT_TYPE).starts_with("application/x-amz-json")
+        && match header(header::CONTENT_TYPE) {
+            "application/json" => {
+                path == ses::PATH && header(header::AUTHORIZATION).starts_with("AWS4-HMAC-SHA256 ")
+            }
+            other => other.starts_with("application/x-amz-json"),
+        }
 }
 
-async fn call(State(engines): State<Engines>, headers: HeaderMap, body: Bytes) -> Response {
-    if !is_from_an_sdk_here(&headers) {
+async fn call(
+    State(engines): State<Engines>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if !is_from_an_sdk_here(uri.path(), &headers) {
         return (StatusCode::FORBIDDEN, "This port answers AWS SDKs on this machine only.\n").into_response();
+    }
+    if let Some(answer) = engines.dispatch_rest(method.as_str(), uri.path(), &body) {
+        return response(answer);
     }
     let Some(target) = headers.get("x-amz-target").and_then(|target| target.to_str().ok()) else {
         return (
             StatusCode::NOT_FOUND,
-            "This port answers the AWS SDK: DynamoDB, SQS and Secrets Manager. The API is on the other port.\n",
+            "This port answers the AWS SDK: DynamoDB, SQS, Secrets Manager and SES. The API is on the other port.\n",
         )
             .into_response();
     };
-    let answer = engines.dispatch(target, body).await;
+    response(engines.dispatch(target, body).await)
+}
+
+fn response(answer: Answer) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, [(header::CONTENT_TYPE, answer.content_type)], Body::from(answer.body)).into_response()
 }
@@ -56,6 +73,13 @@ mod tests {
 
     #[test]
     fn web_pages_and_webhooks_are_kept_out() {
+        let mail = |path: &str, authorization: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, "127.0.0.1:8001".parse().unwrap());
+            headers.insert(header::CONTENT_TYPE, "application/json".parse().unwrap());
+            headers.insert(header::AUTHORIZATION, authorization.parse().unwrap());
+            is_from_an_sdk_here(path, &headers)
+        };
         let from = |host: &str, content_type: &str, origin: Option<&str>| {
             let mut headers = HeaderMap::new();
             headers.insert(header::HOST, host.parse().unwrap());
@@ -63,12 +87,15 @@ mod tests {
             if let Some(origin) = origin {
                 headers.insert(header::ORIGIN, origin.parse().unwrap());
             }
-            is_from_an_sdk_here(&headers)
+            is_from_an_sdk_here(ses::PATH, &headers)
         };
         assert!(from("127.0.0.1:8001", "application/x-amz-json-1.0", None));
         assert!(from("localhost:8001", "application/x-amz-json-1.1", None));
         assert!(!from("rebound.example:8001", "application/x-amz-json-1.0", None));
         assert!(!from("127.0.0.1:8001", "application/x-amz-json-1.0", Some("http://127.0.0.1:8000")));
         assert!(!from("127.0.0.1:8001", "application/json", None));
+        assert!(mail(ses::PATH, "AWS4-HMAC-SHA256 Credential=x"));
+        assert!(!mail("/", "AWS4-HMAC-SHA256 Credential=x"));
+        assert!(!mail(ses::PATH, "Bearer x"));
     }
 }

@@ -1,6 +1,6 @@
-//! The engines that stand in for AWS: DynamoDB, SQS and Secrets Manager in this process.
+//! The engines that stand in for AWS: DynamoDB, SQS, Secrets Manager and SES in this process.
 //!
-//! One dispatch answers all three from the bytes that the AWS SDK sends. Hosted functions reach it through an HTTP
+//! One dispatch answers all of them from the bytes that the AWS SDK sends. Hosted functions reach it through an HTTP
 //! connector without a socket ([`Engines::sdk_config`]), other processes through a loopback port
 //! ([`Engines::endpoint`]). Promises the wire behaviour that functions rely on, limits included. Checks no
 //! signature and no permission, and so must never listen anywhere but on loopback.
@@ -11,6 +11,7 @@ mod endpoint;
 mod faults;
 mod meter;
 pub mod queues;
+mod ses;
 mod stream_table;
 
 use std::path::Path;
@@ -29,6 +30,8 @@ pub use meter::{Measured, Meter, Snapshot};
 pub(crate) use stream_table::KEPT as STREAM_RECORDS_KEPT;
 
 use queues::{Backend, Queues, Wire};
+
+use crate::mailbox::Mailbox;
 
 /// Why the engines cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +67,7 @@ struct Inner {
     limits: Wire,
     sqs: SqsService,
     secrets: SecretsManagerService,
+    mailbox: Mailbox,
 }
 
 impl std::fmt::Debug for Engines {
@@ -93,6 +97,7 @@ impl Engines {
             sqs: SqsService::with_backend(Arc::new(Backend(queues.clone()))),
             queues,
             secrets: SecretsManagerService::new(),
+            mailbox: Mailbox::new(clock.clone()),
         })))
     }
 
@@ -114,6 +119,12 @@ impl Engines {
         &self.0.queues
     }
 
+    /// The mails that were sent.
+    #[must_use]
+    pub fn mailbox(&self) -> &Mailbox {
+        &self.0.mailbox
+    }
+
     /// Faults to order, for tests.
     #[must_use]
     pub fn faults(&self) -> &Faults {
@@ -131,6 +142,24 @@ impl Engines {
                 answer
             }
         }
+    }
+
+    /// Answers one call of the REST protocol, which names its operation by method and path; `None` when it is none
+    /// that the platform has.
+    pub fn dispatch_rest(&self, method: &str, path: &str, body: &[u8]) -> Option<Answer> {
+        if method != "POST" || path != ses::PATH {
+            return None;
+        }
+        self.0.meter.call(ses::SEND_EMAIL, "");
+        let send = || ses::send(&self.0.mailbox, body);
+        Some(match self.0.faults.striking(ses::SEND_EMAIL) {
+            None => send(),
+            Some((Strike::Before, answer)) => answer,
+            Some((Strike::After, answer)) => {
+                send();
+                answer
+            }
+        })
     }
 
     async fn carry_out(&self, target: &str, body: Bytes) -> Answer {
