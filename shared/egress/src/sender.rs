@@ -1,11 +1,11 @@
-//! The sender: one POST, bounded in every direction.
+//! The sender: one request, bounded in every direction.
 
 use std::error::Error;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect;
 
@@ -29,19 +29,25 @@ pub struct Answer {
 }
 
 /// Why there was no whole answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// The deadline passed.
+    #[error("it took too long")]
     Timeout,
     /// The name could not be resolved.
+    #[error("the name cannot be resolved")]
     Dns,
     /// The name resolved to an address we never send to.
+    #[error("the name resolves to an address that is not sent to")]
     ForbiddenAddress,
     /// No connection could be made.
+    #[error("no connection could be made")]
     Connect,
     /// TLS failed.
+    #[error("TLS failed")]
     Tls,
     /// The connection broke, or what came was not HTTP.
+    #[error("the connection broke, or it was not HTTP")]
     Protocol,
 }
 
@@ -54,7 +60,7 @@ pub struct Outcome {
     pub duration: Duration,
 }
 
-/// Sends POSTs. Cheap to clone; connections are shared.
+/// Posts webhooks and [fetches](Sender::fetch) documents. Cheap to clone; connections are shared.
 #[derive(Debug, Clone)]
 pub struct Sender {
     client: reqwest::Client,
@@ -101,9 +107,23 @@ impl Sender {
         Outcome { result, duration: started.elapsed() }
     }
 
+    /// Sends a request and gives the head of the answer.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        target: &Target,
+        headers: HeaderMap,
+        body: Option<Bytes>,
+    ) -> Result<reqwest::Response, Failure> {
+        let mut request = self.client.request(method, target.url().clone()).headers(headers);
+        if let Some(body) = body {
+            request = request.body(body);
+        }
+        request.send().await.map_err(|error| Failure::of(&error))
+    }
+
     async fn exchange(&self, target: &Target, headers: HeaderMap, body: Bytes) -> Result<Answer, Failure> {
-        let request = self.client.post(target.url().clone()).headers(headers).body(body);
-        let mut response = request.send().await.map_err(|error| classify(&error))?;
+        let mut response = self.send(Method::POST, target, headers, Some(body)).await?;
         let status = response.status().as_u16();
         let retry_after = response
             .headers()
@@ -158,45 +178,56 @@ fn is_tls(error: &(dyn Error + 'static)) -> bool {
     error.is::<rustls::Error>() || wrapped.is_some_and(|wrapped| is_tls(wrapped))
 }
 
-fn classify(error: &reqwest::Error) -> Failure {
-    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<ResolveError>() {
-            return match error {
-                ResolveError::Forbidden => Failure::ForbiddenAddress,
-                ResolveError::Unresolved => Failure::Dns,
-            };
+impl Failure {
+    /// What an error of the HTTP client comes down to.
+    pub(crate) fn of(error: &reqwest::Error) -> Self {
+        let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+        while let Some(error) = cause {
+            if let Some(error) = error.downcast_ref::<ResolveError>() {
+                return match error {
+                    ResolveError::Forbidden => Self::ForbiddenAddress,
+                    ResolveError::Unresolved => Self::Dns,
+                };
+            }
+            if is_tls(error) {
+                return Self::Tls;
+            }
+            cause = error.source();
         }
-        if is_tls(error) {
-            return Failure::Tls;
+        match error {
+            _ if error.is_timeout() => Self::Timeout,
+            _ if error.is_connect() => Self::Connect,
+            _ => Self::Protocol,
         }
-        cause = error.source();
-    }
-    match error {
-        _ if error.is_timeout() => Failure::Timeout,
-        _ if error.is_connect() => Failure::Connect,
-        _ => Failure::Protocol,
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
+    use tokio::sync::mpsc;
 
-    const LOCAL: Policy = Policy { allow_loopback: true };
+    pub(crate) const LOCAL: Policy = Policy { allow_loopback: true };
 
     /// A receiver that answers whatever `answer` is, then hangs or hangs up.
-    async fn receiver(answer: Vec<u8>, hang: bool) -> String {
+    pub(crate) async fn receiver(answer: Vec<u8>, hang: bool) -> String {
+        listening(answer, hang).await.0
+    }
+
+    /// A receiver, and what it was sent.
+    pub(crate) async fn listening(answer: Vec<u8>, hang: bool) -> (String, mpsc::UnboundedReceiver<Vec<u8>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
+        let (tell, heard) = mpsc::unbounded_channel();
         tokio::spawn(async move {
             while let Ok((mut socket, _)) = listener.accept().await {
-                let answer = answer.clone();
+                let (answer, tell) = (answer.clone(), tell.clone());
                 tokio::spawn(async move {
-                    let mut buffer = [0; 4096];
-                    let _ = socket.read(&mut buffer).await;
+                    let mut request = Vec::new();
+                    while !is_whole(&request) && socket.read_buf(&mut request).await.unwrap_or(0) > 0 {}
+                    let _ = tell.send(request);
                     let _ = socket.write_all(&answer).await;
                     if hang {
                         std::future::pending::<()>().await;
@@ -204,7 +235,17 @@ mod tests {
                 });
             }
         });
-        url
+        (url, heard)
+    }
+
+    /// Whether all of a request has come. What is not HTTP is answered at once.
+    fn is_whole(request: &[u8]) -> bool {
+        if request.first().is_some_and(|byte| !byte.is_ascii_uppercase()) {
+            return true;
+        }
+        let request = String::from_utf8_lossy(request).to_lowercase();
+        let length = |head: &str| head.split_once("content-length: ")?.1.lines().next()?.parse().ok();
+        request.split_once("\r\n\r\n").is_some_and(|(head, body)| body.len() >= length(head).unwrap_or(0))
     }
 
     async fn post(url: &str, policy: Policy, deadline: Duration) -> Result<Answer, Failure> {
@@ -213,8 +254,8 @@ mod tests {
         sender.post(&target, HeaderMap::new(), Bytes::from_static(b"{}"), deadline).await.result
     }
 
-    const LONG: Duration = Duration::from_secs(20);
-    const SHORT: Duration = Duration::from_millis(200);
+    pub(crate) const LONG: Duration = Duration::from_secs(20);
+    pub(crate) const SHORT: Duration = Duration::from_millis(200);
 
     #[tokio::test]
     async fn an_answer_is_kept_up_to_four_kibibytes() {

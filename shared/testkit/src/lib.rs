@@ -2,7 +2,8 @@
 //!
 //! A [`TestApp`] is a whole platform of its own: every function, real engines in memory, and a clock that only the
 //! test moves. [`Actor`]s call it over its router as strangers, people and API keys do; a [`Receiver`] is a real
-//! HTTP server that webhooks are sent to. When the app is dropped, jobs that nobody accounted for fail the test.
+//! HTTP server that webhooks are sent to; [`DnsServer`] is one more stand-in for what lies outside. When the app is
+//! dropped, jobs that nobody accounted for fail the test.
 //!
 //! Nothing here waits for time to pass.
 #![allow(
@@ -30,6 +31,7 @@ use serde_json::json;
 
 pub use actor::{Actor, Response};
 pub use receiver::{Receiver, Webhook};
+pub use standins::DnsServer;
 
 /// When every test begins.
 #[must_use]
