@@ -5,10 +5,12 @@
 
 pub mod api_key;
 mod gate;
+mod one_time;
 pub mod permission;
 pub mod policy;
 pub mod session;
 
 pub use gate::{Caller, CallerKind, Gate, Known, PersonalStanding, Turned};
+pub use one_time::{OneTimeKind, OneTimeToken};
 pub use permission::{Action, Grants, Permission, Permit, Resource};
 pub use policy::Obstacle;

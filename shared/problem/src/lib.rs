@@ -76,6 +76,8 @@ codes! {
         "This session did not begin at the organization's identity provider. Sign in through `GET /api/auth/sso/{organization}/start`.";
     DomainNotAllowed "domain_not_allowed" 403 "The e-mail domain is not allowed"
         "The organization admits people from certain e-mail domains only.";
+    NoOrganization "no_organization" 403 "You belong to no organization"
+        "Ask for an invitation, or sign up an organization of your own.";
     OrganizationDeleted "organization_deleted" 403 "The organization is being deleted"
         "It was deleted and will be erased. Until then `POST /api/admin/organization/restore` brings it back.";
     NotFound "not_found" 404 "There is no such thing"
@@ -207,6 +209,8 @@ pub enum Problem {
     SsoRequired,
     /// The person's e-mail domain is not one the organization admits.
     DomainNotAllowed,
+    /// The person is no active member of any organization.
+    NoOrganization,
     /// The organization is deleted and waits to be erased.
     OrganizationDeleted,
     /// No admin would be left.
@@ -314,6 +318,7 @@ impl Problem {
             Self::MfaRequired => Code::MfaRequired,
             Self::SsoRequired => Code::SsoRequired,
             Self::DomainNotAllowed => Code::DomainNotAllowed,
+            Self::NoOrganization => Code::NoOrganization,
             Self::OrganizationDeleted => Code::OrganizationDeleted,
             Self::LastAdmin => Code::LastAdmin,
             Self::PlanTooSmall { .. } => Code::PlanTooSmall,
@@ -375,6 +380,7 @@ impl Problem {
             | Self::MfaRequired
             | Self::SsoRequired
             | Self::DomainNotAllowed
+            | Self::NoOrganization
             | Self::OrganizationDeleted
             | Self::LastAdmin
             | Self::DomainTaken
