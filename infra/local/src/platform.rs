@@ -20,7 +20,7 @@ use crate::host::{self, HostError, Surroundings};
 use crate::inbox::Inbox;
 use crate::mailbox::Mailbox;
 use crate::provision::{ProvisionError, provision};
-use crate::recovery::{RecoveryError, reenqueue_owed};
+use crate::recovery::{RecoveryError, reenqueue_mails, reenqueue_owed};
 use crate::registry::{Hosted, Registry};
 use crate::shutdown::Shutdown;
 use crate::signatures;
@@ -180,6 +180,7 @@ impl Platform {
         if owed > 0 {
             tracing::info!(owed, "deliveries that were still owed are queued again");
         }
+        reenqueue_mails(&platform).await?;
         platform.engines().meter().reset();
         Ok(platform)
     }

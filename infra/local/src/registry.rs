@@ -74,6 +74,13 @@ impl Registry {
                     async move { function.handle(event).await }
                 })
             })
+            .queue("mail", |services| async move {
+                let function = fn_mail::handler(&services).await?;
+                Ok(move |event| {
+                    let function = function.clone();
+                    async move { function.handle(event).await }
+                })
+            })
             .queue("deliver", |services| async move {
                 let function = Arc::new(fn_deliver::handler(&services).await?);
                 Ok(move |event| {
