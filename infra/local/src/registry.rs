@@ -67,6 +67,13 @@ impl Registry {
             .http("docs", |services| async move { fn_docs::router(&services).await })
             .http("leads", |services| async move { fn_leads::router(&services).await })
             .http("webhooks", |services| async move { fn_webhooks::router(&services).await })
+            .schedule("sweep", |services| async move {
+                let sweep = Arc::new(fn_sweep::handler(&services).await?);
+                Ok(move |_| {
+                    let sweep = Arc::clone(&sweep);
+                    async move { sweep.run().await.map_err(store::BoxError::from) }
+                })
+            })
             .stream("fanout", |services| async move {
                 let function = Arc::new(fn_fanout::handler(&services).await?);
                 Ok(move |event| {

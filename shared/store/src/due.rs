@@ -4,6 +4,8 @@
 //! none is forgotten. A task may come up twice, or after what made it necessary is gone: whoever carries it out looks first. The list is spread over a few partitions; the sweep reads the front
 //! of each.
 
+use std::collections::BTreeMap;
+
 use clock::Timestamp;
 use futures::future::try_join_all;
 use ids::{OrganizationId, WorkspaceId};
@@ -39,6 +41,9 @@ pub enum Task {
         organization_name: String,
         /// Who gets the receipt: its admins' addresses at the time of the deletion, since nothing tells them afterwards.
         receipt_to: Vec<String>,
+        /// How many of each kind were erased so far.
+        #[serde(default)]
+        erased: BTreeMap<String, u64>,
     },
 }
 
@@ -100,12 +105,20 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it could not be moved; it is then still on the list.
     pub async fn postpone(&self, due: &Due, until: Timestamp) -> Result<(), StoreError> {
-        const OPERATION: &str = "postpone";
-        let later = Due { due_at: until, ..due.clone() };
-        let put = self.client.put_item().table_name(self.directory_table());
-        let put = put.set_item(Some(later.item(OPERATION)?));
-        put.send().await.map_err(|e| StoreError::from_sdk(OPERATION, e))?;
+        self.keep_task(&Due { due_at: until, ..due.clone() }).await?;
         self.drop_task(due).await
+    }
+
+    /// Writes down how far a task has come that takes several calls.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be written.
+    pub async fn keep_task(&self, due: &Due) -> Result<(), StoreError> {
+        const OPERATION: &str = "keep_task";
+        let put = self.client.put_item().table_name(self.directory_table());
+        let put = put.set_item(Some(due.item(OPERATION)?));
+        put.send().await.map_err(|e| StoreError::from_sdk(OPERATION, e))?;
+        Ok(())
     }
 
     /// Takes a task off the list that turned out to be needless.
