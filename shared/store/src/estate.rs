@@ -487,9 +487,11 @@ mod tests {
 
     #[test]
     fn a_record_shows_no_key_and_no_secret() {
+        let ids = ids::Ids::new(clock::Clock::system());
+        let key = keys::endpoint(ids.next(), ids.next());
         let item = Item::from([
-            ("pk".to_owned(), text("ORG#org_1")),
-            ("sk".to_owned(), text("EP#ep_1")),
+            ("pk".to_owned(), text(key.pk)),
+            ("sk".to_owned(), text(key.sk)),
             ("sealed_secret".to_owned(), text("x")),
             ("hash".to_owned(), text("x")),
             ("url".to_owned(), text("https://example.com/")),
