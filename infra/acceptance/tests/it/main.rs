@@ -16,6 +16,7 @@ mod layering;
 mod limits;
 mod main_job;
 mod openapi;
+mod organizations;
 mod outages;
 mod problems;
 mod sessions;
