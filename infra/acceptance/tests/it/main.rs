@@ -17,6 +17,7 @@ mod limits;
 mod mails;
 mod main_job;
 mod openapi;
+mod organizations;
 mod outages;
 mod problems;
 mod sessions;
