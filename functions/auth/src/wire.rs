@@ -352,7 +352,8 @@ async fn refresh(State(edge): State<Edge>, request: RequestInfo, body: Json<Refr
 /// Ends the session at once.
 #[utoipa::path(
     post, path = "/api/auth/logout", operation_id = "sign_out", tag = "auth", security(("bearer" = [])),
-    responses((status = 204, description = "Signed out"), Problems)
+    responses((status = 204, description = "Signed out"), Problems),
+    extensions(("x-permission" = json!("signed-in")))
 )]
 async fn sign_out(Unproven(person): Unproven) -> Reply {
     let record = person.context.record("session.end", "session", &person.session.to_string());
@@ -362,7 +363,8 @@ async fn sign_out(Unproven(person): Unproven) -> Reply {
 /// Who am I
 #[utoipa::path(
     get, path = "/api/auth/me", operation_id = "me", tag = "auth", security(("bearer" = [])),
-    responses((status = 200, description = "The signed-in person", body = Me), Problems)
+    responses((status = 200, description = "The signed-in person", body = Me), Problems),
+    extensions(("x-permission" = json!("signed-in")))
 )]
 async fn me(person: Person) -> Reply {
     let (_, me) = read_me(person.context.tenant(), person.id).await?;

@@ -66,7 +66,9 @@ impl Registry {
             .http("campaigns", |services| async move { fn_campaigns::router(&services).await })
             .http("docs", |services| async move { fn_docs::router(&services).await })
             .http("leads", |services| async move { fn_leads::router(&services).await })
+            .http("users", |services| async move { fn_users::router(&services).await })
             .http("webhooks", |services| async move { fn_webhooks::router(&services).await })
+            .http("workspaces", |services| async move { fn_workspaces::router(&services).await })
             .stream("fanout", |services| async move {
                 let function = Arc::new(fn_fanout::handler(&services).await?);
                 Ok(move |event| {

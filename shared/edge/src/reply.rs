@@ -84,6 +84,7 @@ pub(crate) fn of_commit(error: CommitError) -> Result<store::Answer, Refused> {
         CommitError::Refused(Refusal::Full { what, limit }) => {
             Problem::LimitReached { limit: format!("{limit} {what}") }
         }
+        CommitError::Refused(Refusal::Archived) => Problem::WorkspaceArchived,
         CommitError::Refused(Refusal::LastAdmin) => Problem::LastAdmin,
         CommitError::Refused(Refusal::Spent) => Problem::TokenSpent,
         CommitError::Refused(Refusal::Taken) => Problem::DomainTaken,
