@@ -1,10 +1,13 @@
-//! Fan-out: from the outbox to the queue.
+//! Fan-out: from the outbox to the queues.
 //!
 //! The stream of the `activity` table brings new events; for each endpoint that wants one, a delivery is created
 //! and a job is queued. A batch may come twice and may have broken off anywhere: a delivery's id follows from
 //! event and endpoint, creating one that exists changes nothing, and a job for one that is done does nothing.
 //!
-//! What is broken for good (an event or a tenant's endpoint that cannot be read) is parked in the faults queue, which
+//! The same stream brings mails, whose text is sealed: they are put on the queue of mails as they are. They go last, as
+//! nothing makes a mail that is queued twice one mail.
+//!
+//! What is broken for good (an event, a mail, or a tenant's endpoint that cannot be read) is parked in the faults queue, which
 //! is alarmed, and does not hold up what comes after it. Any other failure is an outage: it fails the batch from its
 //! first record, and the stream holds it until the store or the queue is back.
 
@@ -13,15 +16,20 @@ mod plan;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::time::Duration;
 
 use aws_lambda_events::event::dynamodb::{Event, EventRecord};
 use aws_lambda_events::event::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use ids::OrganizationId;
 use jobs::{DeliveryJob, JobQueue, QueueError};
+use mailing::MailQueue;
 use runtime::{Services, StartError};
-use store::{BoxError, Endpoint, NewDelivery, Store, StoreError, StoredEvent};
+use store::{BoxError, Endpoint, NewDelivery, Outboxed, Store, StoreError};
 
 use crate::parking::Parking;
+
+/// As long as a mail is kept.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Why a batch could not be fanned out.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +40,9 @@ pub enum FanOutError {
     /// The queue failed.
     #[error("the queue failed")]
     Queue(#[from] QueueError),
+    /// The queue of mails failed.
+    #[error("the queue of mails failed")]
+    Mails(#[from] mailing::QueueError),
     /// What is broken could not be parked.
     #[error("a broken event could not be parked")]
     Park(#[source] BoxError),
@@ -42,21 +53,23 @@ pub enum FanOutError {
 pub struct FanOut {
     store: Store,
     queue: JobQueue,
+    mails: MailQueue,
     faults: Parking,
     clock: clock::Clock,
 }
 
-/// Builds the fan-out from `CORE_TABLE`, `ACTIVITY_TABLE`, `WEBHOOK_JOBS_QUEUE_URL` and `FANOUT_FAULTS_QUEUE_URL`, and
-/// opens the connections.
+/// Builds the fan-out from `CORE_TABLE`, `ACTIVITY_TABLE`, `WEBHOOK_JOBS_QUEUE_URL`, `MAIL_QUEUE_URL` and
+/// `FANOUT_FAULTS_QUEUE_URL`, and opens the connections.
 ///
 /// # Errors
 /// [`StartError`] when a variable is missing.
 pub async fn handler(services: &Services) -> Result<FanOut, StartError> {
     let store = Store::from_environment(&services.environment, services.aws.dynamodb.clone())?;
     let queue = JobQueue::from_services(services)?;
+    let mails = MailQueue::from_services(services)?;
     let faults = Parking::from_services(services)?;
     store.warm_up().await;
-    Ok(FanOut { store, queue, faults, clock: services.clock.clone() })
+    Ok(FanOut { store, queue, mails, faults, clock: services.clock.clone() })
 }
 
 impl FanOut {
@@ -76,12 +89,16 @@ impl FanOut {
 
     async fn fan_out(&self, records: Vec<EventRecord>) -> Result<(), FanOutError> {
         let mut endpoints: HashMap<OrganizationId, Option<Vec<Endpoint>>> = HashMap::new();
-        let mut owed = Vec::new();
+        let (mut owed, mut mails) = (Vec::new(), Vec::new());
         let now = self.clock.now();
         for record in records {
             let keys = format!("{:?}", record.change.keys);
-            let event = match StoredEvent::from_image(record.change.new_image) {
-                Ok(event) => event,
+            let event = match Outboxed::from_image(record.change.new_image) {
+                Ok(Outboxed::Event(event)) => event,
+                Ok(Outboxed::Mail(mail)) => {
+                    mails.push(mail.sealed);
+                    continue;
+                }
                 Err(error) => {
                     self.faults.park(&keys, &error).await.map_err(FanOutError::Park)?;
                     continue;
@@ -118,6 +135,7 @@ impl FanOut {
             .map(|(new, event)| DeliveryJob::new(new, event, created.contains(&new.delivery.id)))
             .collect();
         self.queue.send(&jobs).await?;
+        self.mails.forward(mails).await?;
         Ok(())
     }
 
@@ -137,6 +155,20 @@ impl FanOut {
                 count += 1;
             }
         }
+        Ok(count)
+    }
+
+    /// Queues every mail again that was written in the last day, sent or not, and tells how many. For a queue whose jobs
+    /// were lost together with what became of them.
+    ///
+    /// # Errors
+    /// [`FanOutError`].
+    pub async fn requeue_mails(&self) -> Result<usize, FanOutError> {
+        let since = self.clock.now() - DAY;
+        let sealed: Vec<_> =
+            self.store.mails_since(since).await?.into_iter().map(|mail| mail.sealed).collect();
+        let count = sealed.len();
+        self.mails.forward(sealed).await?;
         Ok(count)
     }
 }

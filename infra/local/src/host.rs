@@ -80,15 +80,16 @@ pub(crate) async fn start(
             binary: binary.clone(),
         })?;
         let started = started.map_err(|source| HostError::Start { binary: binary.clone(), source })?;
-        let refused = |trigger| Err(HostError::Trigger { binary: binary.clone(), trigger });
-        match &started {
-            Hosted::Http(_) if !function.queues.is_empty() => return refused("a queue"),
-            Hosted::Http(_) if !function.streams.is_empty() => return refused("a stream"),
-            Hosted::Queue(_) | Hosted::Stream(_) if !function.routes.is_empty() => return refused("HTTP"),
-            Hosted::Queue(_) if !function.streams.is_empty() => return refused("a stream"),
-            Hosted::Stream(_) if !function.queues.is_empty() => return refused("a queue"),
-            _ => hosted.push(started),
+        let triggers = [
+            ("HTTP", function.routes.is_empty() || matches!(started, Hosted::Http(_))),
+            ("a queue", function.queues.is_empty() || matches!(started, Hosted::Queue(_))),
+            ("a stream", function.streams.is_empty() || matches!(started, Hosted::Stream(_))),
+            ("a schedule", function.schedules.is_empty() || matches!(started, Hosted::Schedule(_))),
+        ];
+        if let Some((trigger, _)) = triggers.into_iter().find(|(_, answered)| !answered) {
+            return Err(HostError::Trigger { binary, trigger });
         }
+        hosted.push(started);
     }
     Ok(hosted)
 }

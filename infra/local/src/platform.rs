@@ -14,13 +14,13 @@ use runtime::{AwsClients, Services};
 use crate::data_directory::{DataDirectory, DataError, Keep};
 use crate::engines::queues::{Depth, Waiting};
 use crate::engines::{EngineError, Engines, STREAM_RECORDS_KEPT};
-use crate::event_sources::{EventSourceError, EventSources};
+use crate::event_sources::{EventSourceError, EventSources, ScheduleError};
 use crate::gateway::{Gateway, RouteError};
 use crate::host::{self, HostError, Surroundings};
 use crate::inbox::Inbox;
 use crate::mailbox::Mailbox;
 use crate::provision::{ProvisionError, provision};
-use crate::recovery::{RecoveryError, reenqueue_owed};
+use crate::recovery::{RecoveryError, reenqueue_mails, reenqueue_owed};
 use crate::registry::{Hosted, Registry};
 use crate::shutdown::Shutdown;
 use crate::signatures;
@@ -180,6 +180,7 @@ impl Platform {
         if owed > 0 {
             tracing::info!(owed, "deliveries that were still owed are queued again");
         }
+        reenqueue_mails(&platform).await?;
         platform.engines().meter().reset();
         Ok(platform)
     }
@@ -258,7 +259,7 @@ impl Platform {
         functions.flat_map(|function| surroundings.variables(function)).collect()
     }
 
-    /// Polls queues and streams until `shutdown`; the task ends when the batches in progress are done.
+    /// Polls queues and streams and keeps schedules until `shutdown`; the task ends when the batches in progress are done.
     pub fn spawn_event_sources(&self, shutdown: Shutdown) -> tokio::task::JoinHandle<()> {
         let platform = self.clone();
         tokio::spawn(async move {
@@ -269,9 +270,15 @@ impl Platform {
     }
 
     /// Does, in line, everything that queues and streams hold for the present instant, and what follows from it;
-    /// returns the number of invocations. For tests with a manual clock.
+    /// returns the number of invocations. Schedules are not among it. For tests with a manual clock.
     pub async fn drain(&self) -> usize {
         self.0.sources.drain().await
+    }
+
+    /// Calls every scheduled function once, in line and one after the other, and gives the errors of those that failed.
+    /// For tests with a manual clock.
+    pub async fn run_schedules(&self) -> Vec<ScheduleError> {
+        self.0.sources.run_schedules().await
     }
 
     /// How full the queue with this logical id is; `None` when the template has no such queue.
@@ -335,7 +342,7 @@ async fn call(State(platform): State<Platform>, request: Request) -> axum::respo
 fn gateway(template: &Template, hosted: &[Hosted], clock: &Clock) -> Result<Gateway, RouteError> {
     let functions = template.functions.iter().zip(hosted).filter_map(|(function, hosted)| match hosted {
         Hosted::Http(router) => Some((function.routes.as_slice(), router.clone())),
-        Hosted::Queue(_) | Hosted::Stream(_) => None,
+        Hosted::Queue(_) | Hosted::Stream(_) | Hosted::Schedule(_) => None,
     });
     Gateway::new(clock.clone(), functions)
 }

@@ -1,7 +1,7 @@
 //! After a start, puts back into the queues what the tables say is still owed.
 //!
 //! Queues live in memory, so whatever was queued when the process ended is gone from them; the deliveries themselves
-//! are items of the activity table. This runs once per start, after the functions are built and before anything is
+//! are items of the activity table, and so are mails for a day. This runs once per start, after the functions are built and before anything is
 //! polled. It may enqueue what the stream is about to enqueue too: a job only says "look at this delivery", and
 //! delivery is at least once.
 
@@ -22,6 +22,18 @@ pub enum RecoveryError {
     /// The tables cannot be read, or the queue refuses.
     #[error("the deliveries that are still owed could not be queued again")]
     Requeue(#[from] fn_fanout::FanOutError),
+}
+
+/// Enqueues the mails of the last day; returns how many. The mailbox is in memory as the queue is, so they are missing
+/// from it whether they had been sent or not.
+///
+/// # Errors
+/// [`RecoveryError`].
+pub async fn reenqueue_mails(platform: &Platform) -> Result<usize, RecoveryError> {
+    match platform.services_for(FAN_OUT) {
+        Some(services) => Ok(fn_fanout::handler(&services).await?.requeue_mails().await?),
+        None => Ok(0),
+    }
 }
 
 /// Enqueues one job for every delivery that is owed; returns how many. A template without fan-out owes nothing.

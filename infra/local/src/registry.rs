@@ -14,12 +14,16 @@ use aws_lambda_events::event::streams::DynamoDbEventResponse;
 use axum::Router;
 use futures::future::BoxFuture;
 use runtime::{Services, StartError};
+use serde_json::Value;
+use store::BoxError;
 
 /// Handles a batch of stream records.
 pub type StreamHandler =
     Arc<dyn Fn(dynamodb::Event) -> BoxFuture<'static, DynamoDbEventResponse> + Send + Sync>;
 /// Handles a batch of messages.
 pub type QueueHandler = Arc<dyn Fn(SqsEvent) -> BoxFuture<'static, SqsBatchResponse> + Send + Sync>;
+/// Does what is due, given the event that EventBridge sends.
+pub type ScheduleHandler = Arc<dyn Fn(Value) -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync>;
 
 /// A started function.
 #[derive(Clone)]
@@ -30,6 +34,8 @@ pub enum Hosted {
     Stream(StreamHandler),
     /// It consumes a queue.
     Queue(QueueHandler),
+    /// It is called at a rate.
+    Schedule(ScheduleHandler),
 }
 
 type Start = Arc<dyn Fn(Services) -> BoxFuture<'static, Result<Hosted, StartError>> + Send + Sync>;
@@ -65,6 +71,13 @@ impl Registry {
                 let function = Arc::new(fn_fanout::handler(&services).await?);
                 Ok(move |event| {
                     let function = Arc::clone(&function);
+                    async move { function.handle(event).await }
+                })
+            })
+            .queue("mail", |services| async move {
+                let function = fn_mail::handler(&services).await?;
+                Ok(move |event| {
+                    let function = function.clone();
                     async move { function.handle(event).await }
                 })
             })
@@ -132,6 +145,28 @@ impl Registry {
                     let handler = started.await?;
                     let handler: QueueHandler = Arc::new(move |event| Box::pin(handler(event)));
                     Ok(Hosted::Queue(handler))
+                })
+            }),
+        )
+    }
+
+    /// Adds a function that is called at a rate.
+    #[must_use]
+    pub fn schedule<S, F, H, R>(self, binary: &str, start: S) -> Self
+    where
+        S: Fn(Services) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<H, StartError>> + Send + 'static,
+        H: Fn(Value) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        self.with(
+            binary,
+            Arc::new(move |services| {
+                let started = start(services);
+                Box::pin(async move {
+                    let handler = started.await?;
+                    let handler: ScheduleHandler = Arc::new(move |event| Box::pin(handler(event)));
+                    Ok(Hosted::Schedule(handler))
                 })
             }),
         )

@@ -1,13 +1,16 @@
-//! What calls functions by themselves: Lambda's event source mappings for queues and for table streams.
+//! What calls functions by themselves: Lambda's event source mappings for queues and for table streams, and
+//! EventBridge's schedules.
 //!
 //! Promises Lambda's contract: at least once; a message is deleted and a stream position is moved on only after the
 //! function has succeeded with it; what a function reports as failed, and what a panicking or overdue function was
 //! given, comes again. `EventSources::run` polls until shutdown and is woken by writes, so that nothing waits for
 //! a timer; `EventSources::drain` does the same work in line and in a fixed order for tests with a manual clock.
+//! Schedules go by real time and not by the clock; `EventSources::run_schedules` calls each of them once.
 
 mod checkpoint;
 pub mod filter;
 mod queue;
+mod schedule;
 mod stream;
 
 use std::future::Future;
@@ -27,6 +30,8 @@ use crate::shutdown::Shutdown;
 use crate::template::Function;
 
 pub(crate) use queue::QueuePoller;
+pub use schedule::ScheduleError;
+pub(crate) use schedule::ScheduleRunner;
 pub(crate) use stream::StreamPoller;
 
 /// Pollers look again after this time even when nothing woke them: a clock may have been moved by hand.
@@ -71,6 +76,7 @@ async fn invoke<T>(limit: Duration, call: impl Future<Output = T>) -> Result<T, 
 pub(crate) struct EventSources {
     queues: Vec<Arc<QueuePoller>>,
     streams: Vec<Arc<Mutex<StreamPoller>>>,
+    schedules: Vec<Arc<ScheduleRunner>>,
 }
 
 impl EventSources {
@@ -81,13 +87,18 @@ impl EventSources {
         clock: &Clock,
         keep: &Arc<Keep>,
     ) -> Result<Self, EventSourceError> {
-        let mut sources = Self { queues: vec![], streams: vec![] };
+        let mut sources = Self { queues: vec![], streams: vec![], schedules: vec![] };
         for (function, hosted) in functions {
             match hosted {
                 Hosted::Http(_) => {}
                 Hosted::Queue(handler) => sources.queues.extend(function.queues.iter().map(|source| {
                     Arc::new(QueuePoller::new(function, source, handler.clone(), engines, clock))
                 })),
+                Hosted::Schedule(handler) => {
+                    sources.schedules.extend(function.schedules.iter().map(|source| {
+                        Arc::new(ScheduleRunner::new(function, source, handler.clone(), clock))
+                    }));
+                }
                 Hosted::Stream(handler) => {
                     for source in &function.streams {
                         let poller = StreamPoller::new(
@@ -117,6 +128,10 @@ impl EventSources {
             let (poller, shutdown) = (Arc::clone(poller), shutdown.clone());
             pollers.spawn(async move { poller.run(shutdown).await });
         }
+        for runner in &self.schedules {
+            let (runner, shutdown) = (Arc::clone(runner), shutdown.clone());
+            pollers.spawn(async move { runner.run(shutdown).await });
+        }
         while pollers.join_next().await.is_some() {}
     }
 
@@ -137,6 +152,15 @@ impl EventSources {
             }
             invocations += round;
         }
+    }
+
+    /// Calls every scheduled function once, one after the other; what went wrong.
+    pub(crate) async fn run_schedules(&self) -> Vec<ScheduleError> {
+        let mut errors = Vec::new();
+        for runner in &self.schedules {
+            errors.extend(runner.call().await.err());
+        }
+        errors
     }
 
     /// The sequence number up to which every reader of `table`'s stream is done and has said so durably. `None` when

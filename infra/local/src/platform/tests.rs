@@ -67,6 +67,12 @@ Resources:
             Queue: !GetAtt Jobs.Arn
             BatchSize: 10
             FunctionResponseTypes: [ReportBatchItemFailures]
+  Tick:
+    Type: AWS::Serverless::Function
+    Metadata: { BuildProperties: { Binary: tick } }
+    Properties:
+      Events:
+        Hourly: { Type: Schedule, Properties: { Schedule: rate(1 hour) } }
 "#;
 
 /// What the doubles were given, and what they are to do with it.
@@ -78,6 +84,8 @@ struct Script {
     poison: Mutex<Vec<String>>,
     /// The stream function reports these as failed.
     refused: Mutex<Vec<String>>,
+    /// The events the scheduled function was given.
+    ticked: Mutex<Vec<serde_json::Value>>,
     /// What the queue function does, call by call; success when empty.
     work: Mutex<VecDeque<Work>>,
 }
@@ -145,7 +153,7 @@ impl Script {
 }
 
 fn registry(script: &Arc<Script>) -> Registry {
-    let (fan, work) = (Arc::clone(script), Arc::clone(script));
+    let (fan, work, tick) = (Arc::clone(script), Arc::clone(script), Arc::clone(script));
     Registry::empty()
         .http("web", |services: Services| async move {
             let secret = services.secret("SECRET_ID").await?;
@@ -172,6 +180,19 @@ fn registry(script: &Arc<Script>) -> Registry {
                 Ok::<_, StartError>(move |event| {
                     let script = Arc::clone(&script);
                     async move { script.work(&event) }
+                })
+            }
+        })
+        .schedule("tick", move |_| {
+            let script = Arc::clone(&tick);
+            async move {
+                Ok::<_, StartError>(move |event| {
+                    let script = Arc::clone(&script);
+                    async move {
+                        let mut ticked = script.ticked.lock().unwrap();
+                        ticked.push(event);
+                        if ticked.len() == 2 { Err("the second time".into()) } else { Ok(()) }
+                    }
                 })
             }
         })
@@ -304,6 +325,22 @@ async fn a_message_that_never_succeeds_ends_in_the_dead_letter_queue() {
     assert_eq!(script.worked().len(), 3);
     assert_eq!(platform.depth("Jobs").unwrap().total(), 0);
     assert_eq!(&*platform.messages("Faults")[0].body, "a");
+}
+
+#[tokio::test]
+async fn a_scheduled_function_is_called_when_told_and_not_by_a_drain() {
+    let Fixture { platform, script, hand, .. } = start().await;
+    hand.advance(Duration::from_secs(7200));
+    assert_eq!(platform.drain().await, 0);
+    assert!(script.ticked.lock().unwrap().is_empty());
+    assert!(platform.run_schedules().await.is_empty());
+    let errors = platform.run_schedules().await;
+    assert_eq!(errors[0].function, "Tick");
+    assert_eq!(errors[0].source.to_string(), "the second time");
+    assert!(platform.run_schedules().await.is_empty());
+    let event = script.ticked.lock().unwrap()[0].clone();
+    assert_eq!(event["detail-type"], "Scheduled Event");
+    assert_eq!(event["time"], "2026-01-01T02:00:00.000Z");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod resources;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::event_sources::filter::FilterCriteria;
 
@@ -210,6 +211,8 @@ pub struct Function {
     pub queues: Vec<QueueSource>,
     /// The streams it consumes.
     pub streams: Vec<StreamSource>,
+    /// The rates it is called at.
+    pub schedules: Vec<ScheduleSource>,
 }
 
 /// An HTTP API route.
@@ -265,6 +268,15 @@ pub struct StreamSource {
     pub on_failure: Option<String>,
     /// Whether the function says where in the batch it failed.
     pub reports_failures: bool,
+}
+
+/// A schedule of EventBridge.
+#[derive(Debug, Clone)]
+pub struct ScheduleSource {
+    /// The event's name inside the function.
+    pub id: String,
+    /// The time from one call to the next.
+    pub every: Duration,
 }
 
 #[cfg(test)]

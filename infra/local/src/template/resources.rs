@@ -1,6 +1,7 @@
 //! The resource types the platform builds, read from a document.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -8,8 +9,8 @@ use super::document::{Document, kind};
 use super::intrinsics::{Intrinsics, physical_name, queue_arn, stream_arn};
 use super::reader::Reader;
 use super::{
-    Function, Index, Key, Queue, QueueSource, Redrive, Route, Secret, SecretValue, StreamSource, Table,
-    Template, TemplateError,
+    Function, Index, Key, Queue, QueueSource, Redrive, Route, ScheduleSource, Secret, SecretValue,
+    StreamSource, Table, Template, TemplateError,
 };
 use crate::event_sources::filter::FilterCriteria;
 
@@ -188,13 +189,22 @@ fn function(
         routes: vec![],
         queues: vec![],
         streams: vec![],
+        schedules: vec![],
     };
     for (id, event) in properties.at("Events").members()? {
         match event.at("Type").required_text()?.as_str() {
             "HttpApi" => function.routes.push(route(&event.at("Properties"))?),
             "SQS" => function.queues.push(queue_source(id, &event.at("Properties"), template)?),
             "DynamoDB" => function.streams.push(stream_source(id, &event.at("Properties"), template)?),
-            // Schedules and other triggers have nothing to run them here.
+            "Schedule" => {
+                let rate = event.at("Properties.Schedule");
+                function.schedules.extend(schedule(id, &rate, &event.at("Properties"))?);
+            }
+            "ScheduleV2" => {
+                let rate = event.at("Properties.ScheduleExpression");
+                function.schedules.extend(schedule(id, &rate, &event.at("Properties"))?);
+            }
+            // Other triggers have nothing to run them here.
             _ => {}
         }
     }
@@ -264,6 +274,36 @@ fn stream_source(
         on_failure,
         reports_failures: reports_failures(properties)?,
     })
+}
+
+/// The schedule, unless it is switched off.
+fn schedule(
+    id: &str,
+    rate: &Reader<'_>,
+    properties: &Reader<'_>,
+) -> Result<Option<ScheduleSource>, TemplateError> {
+    let enabled = properties.at("Enabled");
+    let off = (enabled.is_present() && !enabled.flag()?)
+        || properties.at("State").text()?.is_some_and(|state| state.starts_with("DISABLED"));
+    let text = rate.required_text()?;
+    let every = every(&text).ok_or_else(|| {
+        rate.error(format!("is {text}; the local platform understands rate(5 minutes) and the like"))
+    })?;
+    Ok((!off).then(|| ScheduleSource { id: id.to_owned(), every }))
+}
+
+/// The period of a rate expression: `rate(1 hour)`, `rate(5 minutes)`. A one takes the singular, as with EventBridge.
+fn every(expression: &str) -> Option<Duration> {
+    let (number, unit) = expression.trim().strip_prefix("rate(")?.strip_suffix(')')?.split_once(' ')?;
+    let number: u32 = number.parse().ok().filter(|number| *number > 0)?;
+    let unit = if number == 1 { unit } else { unit.strip_suffix('s')? };
+    let minutes = match unit {
+        "minute" => 1,
+        "hour" => 60,
+        "day" => 24 * 60,
+        _ => return None,
+    };
+    Some(Duration::from_secs(u64::from(number) * minutes * 60))
 }
 
 fn filter(filters: &Reader<'_>) -> Result<FilterCriteria, TemplateError> {

@@ -84,6 +84,9 @@ Resources:
             FilterCriteria: { Filters: [{ Pattern: '{"eventName":["INSERT"]}' }] }
             DestinationConfig: { OnFailure: { Type: SQS, Destination: !GetAtt Faults.Arn } }
         Nightly: { Type: Schedule, Properties: { Schedule: rate(1 day) } }
+        Hourly: { Type: ScheduleV2, Properties: { ScheduleExpression: rate(3 hours), State: ENABLED } }
+        Never: { Type: ScheduleV2, Properties: { ScheduleExpression: rate(5 minutes), State: DISABLED } }
+        NoLonger: { Type: Schedule, Properties: { Schedule: rate(5 minutes), Enabled: false } }
 "#;
 
 #[test]
@@ -138,6 +141,9 @@ fn functions_have_their_environment_and_their_triggers() {
     assert_eq!((source.batch_size, source.parallelization, source.max_retries), (100, 1, Some(3)));
     assert!(source.from_start && source.bisect && !source.reports_failures && source.max_age.is_none());
     assert_eq!(source.on_failure.as_deref(), Some("artisan-local-Faults"));
+    let schedules: Vec<_> =
+        function.schedules.iter().map(|it| (it.id.as_str(), it.every.as_secs())).collect();
+    assert_eq!(schedules, [("Hourly", 3 * 3600), ("Nightly", 24 * 3600)]);
     assert!(!source.filter.matches(&serde_json::json!({"eventName": "REMOVE"})));
 }
 
@@ -161,6 +167,9 @@ fn what_cannot_be_read_is_named_in_one_line() {
         ("Default: 60", "MinValue: 1", "parameter Retry, which has no Default"),
         ("StartingPosition: TRIM_HORIZON", "StartingPosition: NEWEST", "StartingPosition is NEWEST"),
         ("!Join [\"-\", [a, !Ref AWS::Region]]", "!ImportValue x", "uses Fn::ImportValue"),
+        ("rate(1 day)", "cron(0 12 * * ? *)", "Nightly.Properties.Schedule is cron(0 12 * * ? *)"),
+        ("rate(3 hours)", "rate(1 hours)", "Hourly.Properties.ScheduleExpression is rate(1 hours)"),
+        ("rate(3 hours)", "rate(0 hours)", "ScheduleExpression is rate(0 hours)"),
         ("Path: \"/v1/things/{id}\"", "Path: v1", "Path does not begin with a slash"),
     ] {
         let complaint = complaint(from, to);
