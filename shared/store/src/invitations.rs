@@ -141,9 +141,13 @@ impl Change {
             values: vec![(":id", text(before.id.to_string()))],
             ..Expression::default()
         };
-        let change = self
-            .replace(Table::Core, &keys::invitation(organization, before.id), after, before.updated_at)?
-            .spend_single_use(&before.token_digest, after.updated_at);
+        // The token first: of two who bring the same one, the later is to hear that it was used.
+        let change = self.spend_single_use(&before.token_digest, after.updated_at).replace(
+            Table::Core,
+            &keys::invitation(organization, before.id),
+            after,
+            before.updated_at,
+        )?;
         Ok(change.step(Table::Directory, Write::Delete(unmark), Refusal::Raced))
     }
 }

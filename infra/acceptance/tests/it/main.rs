@@ -10,6 +10,7 @@
 mod audit;
 mod events;
 mod idempotency;
+mod invitation_acceptance;
 mod isolation;
 mod keys;
 mod layering;
@@ -17,6 +18,7 @@ mod limits;
 mod main_job;
 mod openapi;
 mod outages;
+mod people;
 mod problems;
 mod sessions;
 mod template;
