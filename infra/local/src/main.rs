@@ -68,7 +68,9 @@ async fn run(cli: &Cli) -> Result<(), StartupError> {
     let aws = listen(cli.port + 1).await?;
 
     let path = cli.template();
-    let chosen = overrides(&Template::read(&path)?, std::env::vars());
+    let mut chosen = overrides(&Template::read(&path)?, std::env::vars());
+    // Links in mails lead here, whatever the port.
+    chosen.entry("PUBLIC_URL".to_owned()).or_insert_with(|| format!("http://localhost:{}", cli.port));
     let platform = Platform::start(Options {
         data: Data::Directory(cli.data_dir.clone()),
         environment: chosen,

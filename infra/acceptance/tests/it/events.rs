@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use aws_lambda_events::event::{dynamodb, sqs};
+use runtime::{Environment, Services};
 use testkit::TestApp;
 use tower::ServiceExt as _;
 
@@ -75,9 +76,13 @@ async fn a_stream_batch_is_fanned_out_and_a_malformed_record_is_parked() {
         assert!(answer.batch_item_failures.is_empty(), "{name}: nothing holds up the stream");
         let parked = app.platform().messages("FanoutFaultsQueue").len();
         assert_eq!(parked, usize::from(name == "malformed-record"), "{name}");
+        let mails = app.platform().messages("MailQueue").len();
+        assert_eq!(mails, usize::from(name == "mail"), "{name}");
         let services = app.platform().services_for("fanout").unwrap();
-        let queue = services.environment.required("FANOUT_FAULTS_QUEUE_URL").unwrap();
-        services.aws.sqs.purge_queue().queue_url(queue).send().await.unwrap();
+        for queue in ["FANOUT_FAULTS_QUEUE_URL", "MAIL_QUEUE_URL"] {
+            let queue = services.environment.required(queue).unwrap();
+            services.aws.sqs.purge_queue().queue_url(queue).send().await.unwrap();
+        }
     }
 }
 
@@ -101,10 +106,36 @@ async fn a_job_for_a_delivery_that_is_gone_is_done_and_a_poisonous_one_stays() {
     }
 }
 
+/// The session secret of the deployment that `events/mail` comes from.
+const SAMPLE_SECRET: &str = "the session secret of the samples";
+
+#[tokio::test]
+async fn mails_are_sent_and_a_poisonous_one_stays() {
+    let app = TestApp::start().await;
+    let services = app.platform().services_for("mail").unwrap();
+    services.aws.secrets.create_secret().name("sample").secret_string(SAMPLE_SECRET).send().await.unwrap();
+    let mut variables = app.platform().variables();
+    variables.insert("SESSION_SECRET_ID".to_owned(), "sample".to_owned());
+    let services = Services::new(Environment::from_iter(variables), services.aws, services.clock);
+    let courier = fn_mail::handler(&services).await.unwrap();
+    for (name, payload) in files("mail") {
+        let batch: sqs::SqsEvent = serde_json::from_str(&payload).unwrap();
+        let answer = courier.handle(batch).await;
+        let failed = answer.batch_item_failures.len();
+        match name.as_str() {
+            "poison" => assert_eq!(failed, 1, "{name}"),
+            _ => assert_eq!(failed, 0, "{name}"),
+        }
+    }
+    // Each batch holds one mail that can be sent.
+    assert_eq!(app.token_mailed_to("grace@example.com").await, "c2FtcGxl");
+    assert_eq!(app.mails().len(), files("mail").len());
+}
+
 #[test]
 fn every_file_belongs_to_a_function_that_is_tested_here() {
     let tested = BTreeSet::from(
-        ["api-keys", "auth", "campaigns", "deliver", "docs", "fanout", "leads", "webhooks"]
+        ["api-keys", "auth", "campaigns", "deliver", "docs", "fanout", "leads", "mail", "webhooks"]
             .map(str::to_owned),
     );
     let folders: BTreeSet<String> = std::fs::read_dir(folder())

@@ -15,6 +15,7 @@ mod isolation;
 mod keys;
 mod layering;
 mod limits;
+mod mails;
 mod main_job;
 mod openapi;
 mod outages;

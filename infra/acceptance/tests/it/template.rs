@@ -14,24 +14,33 @@ fn read_by(function: &str) -> BTreeSet<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut folders = vec![root.join("functions").join(function).join("src")];
     let manifest = std::fs::read_to_string(root.join("functions").join(function).join("Cargo.toml")).unwrap();
-    for shared in ["edge", "jobs", "store"] {
+    for shared in ["edge", "jobs", "mailing", "store"] {
         if manifest.contains(&format!("\n{shared}.workspace")) {
             folders.push(root.join("shared").join(shared).join("src"));
         }
     }
+    // Most functions that mail do so by the outbox; the queue is for those that name it.
+    let mails_directly = sources(&folders[0]).any(|text| text.contains("MailQueue"));
     let mut names = BTreeSet::new();
     for folder in folders {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let text = std::fs::read_to_string(entry.unwrap().path()).unwrap_or_default();
+        for text in sources(&folder) {
             let words = text.split('"').skip(1).step_by(2);
             names.extend(words.filter(|word| is_variable(word)).map(str::to_owned));
         }
     }
+    if !mails_directly {
+        names.remove("MAIL_QUEUE_URL");
+    }
     names
 }
 
+fn sources(folder: &Path) -> impl Iterator<Item = String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    entries.map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap_or_default())
+}
+
 fn is_variable(word: &str) -> bool {
-    ["_TABLE", "_URL", "_ID", "_SECONDS", "_LOOPBACK"].iter().any(|suffix| word.ends_with(suffix))
+    ["_TABLE", "_URL", "_ID", "_SECONDS", "_LOOPBACK", "_FROM"].iter().any(|suffix| word.ends_with(suffix))
         && word.chars().all(|c| c.is_ascii_uppercase() || c == '_')
 }
 
@@ -42,14 +51,20 @@ fn every_function_is_given_the_variables_it_reads_and_no_others() {
     let never = "WEBHOOK_ALLOW_LOOPBACK";
     // A function names the tables it uses; the store takes those it is given.
     let optional = ["DIRECTORY_TABLE", "CORE_TABLE", "ACTIVITY_TABLE", "AUDIT_TABLE"];
-    assert_eq!(template.functions.len(), 8);
+    assert_eq!(template.functions.len(), 9);
     for function in &template.functions {
         let reads = read_by(&function.binary);
         let given: BTreeSet<String> =
             function.environment.keys().filter(|name| is_variable(name)).cloned().collect();
         assert!(!given.contains(never), "{}", function.binary);
         for name in &given {
-            assert!(reads.contains(name), "{} is given {name}, which it does not read", function.binary);
+            // Given ahead of the route that asks for a password reset.
+            let ahead = function.binary == "auth" && name == "MAIL_QUEUE_URL";
+            assert!(
+                ahead || reads.contains(name),
+                "{} is given {name}, which it does not read",
+                function.binary
+            );
         }
         // `docs` builds on the open part of the edge, which reads nothing.
         for name in reads.iter().filter(|name| *name != never && !optional.contains(&name.as_str())) {
@@ -62,12 +77,27 @@ fn every_function_is_given_the_variables_it_reads_and_no_others() {
 #[test]
 fn queues_and_streams_are_wired_as_the_code_relies_on() {
     let text = std::fs::read_to_string(testkit::template()).unwrap();
-    assert!(text.contains(store::keys::EVENT_PREFIX), "the stream filter selects events by their prefix");
-    assert_eq!(text.matches("ReportBatchItemFailures").count(), 2);
+    for prefix in [store::keys::EVENT_PREFIX, store::keys::MAIL_PREFIX] {
+        assert!(
+            text.contains(&format!(r#"{{"prefix":"{prefix}"}}"#)),
+            "the stream filter selects by {prefix}"
+        );
+    }
+    assert_eq!(text.matches("ReportBatchItemFailures").count(), 3);
     assert!(!text.contains("WEBHOOK_ALLOW_LOOPBACK"));
     let template = template();
-    let jobs = template.queue("WebhookJobsQueue").unwrap();
-    assert!(jobs.redrive.is_some(), "our faults end in a queue of their own");
+    for (jobs, faults, binary) in
+        [("WebhookJobsQueue", "WebhookFaultsQueue", "deliver"), ("MailQueue", "MailFaultsQueue", "mail")]
+    {
+        let (jobs, faults) = (template.queue(jobs).unwrap(), template.queue(faults).unwrap());
+        assert_eq!(
+            jobs.redrive.as_ref().unwrap().target,
+            faults.name,
+            "our faults end in a queue of their own"
+        );
+        let timeout = template.function(binary).unwrap().timeout;
+        assert_eq!(jobs.visibility_timeout, 6 * timeout, "as Lambda asks of a queue it polls");
+    }
     let activity = template.table("ActivityTable").unwrap();
     assert!(activity.stream.is_some());
     let indexes: BTreeSet<&str> = activity.indexes.keys().map(String::as_str).collect();

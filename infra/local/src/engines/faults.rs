@@ -31,7 +31,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// After `passes` calls of `operation` that go well, the next `times` are answered with `status` and the JSON
+    /// After `passes` calls of `operation` (SES: `SendEmail`) that go well, the next `times` are answered with `status` and the JSON
     /// document `body`.
     pub fn order(
         &self,
@@ -45,6 +45,11 @@ impl Faults {
         let answer = Answer { status, content_type: super::AMZ_JSON, body: body.to_owned().into() };
         self.lock().push(Fault { operation: operation.to_owned(), passes, times, strike, answer });
         self.any.store(true, Ordering::Release);
+    }
+
+    /// Takes back everything that was ordered.
+    pub fn clear(&self) {
+        self.lock().clear();
     }
 
     /// The fault that strikes this call of `operation`, if one does.

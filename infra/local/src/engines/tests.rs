@@ -232,6 +232,57 @@ async fn secrets_are_kept_by_name() {
     assert_eq!(error.code(), Some("ResourceNotFoundException"));
 }
 
+fn a_mail(
+    client: &aws_sdk_sesv2::Client,
+) -> aws_sdk_sesv2::operation::send_email::builders::SendEmailFluentBuilder {
+    use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message};
+    let content = |text: &str| Content::builder().data(text).charset("UTF-8").build().unwrap();
+    let body = Body::builder().text(content("Größe\n")).build();
+    let message = Message::builder().subject(content("Hello")).body(body).build();
+    client
+        .send_email()
+        .from_email_address("us@example.com")
+        .destination(Destination::builder().to_addresses("ada@example.com").build())
+        .content(EmailContent::builder().simple(message).build())
+}
+
+#[tokio::test]
+async fn mails_end_in_the_mailbox_and_faults_strike_them() {
+    let Fixture { aws, engines, .. } = fixture(false).await;
+    let client = aws_sdk_sesv2::Client::new(&aws.config);
+    let sent = a_mail(&client).send().await.unwrap();
+    assert!(sent.message_id.is_some());
+    let mails = engines.mailbox().received();
+    assert_eq!((mails[0].to.as_str(), mails[0].text.as_str()), ("ada@example.com", "Größe\n"));
+    assert_eq!((mails.len(), engines.meter().snapshot().calls_of("SendEmail")), (1, 1));
+
+    let rejected = r#"{"__type":"MessageRejected","message":"no"}"#;
+    engines.faults().order("SendEmail", 0, 1, Strike::Before, 400, rejected);
+    let error = a_mail(&client).send().await.unwrap_err().into_service_error();
+    assert!(error.is_message_rejected(), "{error:?}");
+    engines.faults().order("SendEmail", 0, 1, Strike::After, 400, rejected);
+    a_mail(&client).send().await.unwrap_err();
+    assert_eq!(engines.mailbox().received().len(), 2);
+}
+
+#[tokio::test]
+async fn ses_refuses_what_is_no_mail() {
+    let Fixture { aws, engines, .. } = fixture(false).await;
+    let client = aws_sdk_sesv2::Client::new(&aws.config);
+    let code = async |mail: aws_sdk_sesv2::operation::send_email::builders::SendEmailFluentBuilder| {
+        mail.send().await.unwrap_err().code().unwrap_or_default().to_owned()
+    };
+    assert_eq!(code(a_mail(&client).from_email_address("nobody")).await, "BadRequestException");
+    assert_eq!(code(a_mail(&client).set_destination(None)).await, "BadRequestException");
+    let injected = aws_sdk_sesv2::types::Destination::builder().to_addresses("a@b.co\r\nBcc: c@d.co").build();
+    assert_eq!(code(a_mail(&client).destination(injected)).await, "BadRequestException");
+    let empty = aws_sdk_sesv2::types::EmailContent::builder().build();
+    assert_eq!(code(a_mail(&client).content(empty)).await, "BadRequestException");
+    assert!(engines.dispatch_rest("GET", "/v2/email/outbound-emails", b"").is_none());
+    assert!(engines.dispatch_rest("POST", "/v2/email/identities", b"").is_none());
+    assert!(engines.mailbox().received().is_empty());
+}
+
 #[tokio::test]
 async fn other_processes_reach_the_same_engines_through_a_port() {
     let Fixture { engines, .. } = fixture(false).await;
@@ -250,6 +301,8 @@ async fn other_processes_reach_the_same_engines_through_a_port() {
     aws.dynamodb.put_item().table_name("things").set_item(Some(item("a"))).send().await.unwrap();
     aws.sqs.send_message().queue_url(URL).message_body("hello").send().await.unwrap();
     assert_eq!(engines.queues().depth("jobs").unwrap().visible, 1);
+    a_mail(&aws_sdk_sesv2::Client::new(&aws.config)).send().await.unwrap();
+    assert_eq!(engines.mailbox().received().len(), 1);
     drop(aws);
     trigger.request();
     server.await.unwrap();
