@@ -96,7 +96,7 @@ impl FanOut {
             let event = match Outboxed::from_image(record.change.new_image) {
                 Ok(Outboxed::Event(event)) => event,
                 Ok(Outboxed::Mail(mail)) => {
-                    mails.push(mail.sealed);
+                    mails.push(mail);
                     continue;
                 }
                 Err(error) => {
@@ -165,10 +165,9 @@ impl FanOut {
     /// [`FanOutError`].
     pub async fn requeue_mails(&self) -> Result<usize, FanOutError> {
         let since = self.clock.now() - DAY;
-        let sealed: Vec<_> =
-            self.store.mails_since(since).await?.into_iter().map(|mail| mail.sealed).collect();
-        let count = sealed.len();
-        self.mails.forward(sealed).await?;
+        let mails = self.store.mails_since(since).await?;
+        let count = mails.len();
+        self.mails.forward(mails).await?;
         Ok(count)
     }
 }

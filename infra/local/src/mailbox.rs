@@ -1,7 +1,8 @@
 //! `/_local/mail`: the mails that functions sent, shown instead of sent.
 //!
 //! SES puts them here. It keeps the last ones in memory, newest first, as a page for people and as JSON for scripts.
-//! Nothing ever leaves this machine by mail.
+//! Nothing ever leaves this machine by mail. Mails hold tokens: a web page that reaches this one under another name
+//! (DNS rebinding) is shown nothing.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -16,6 +17,7 @@ use clock::{Clock, Timestamp};
 use serde_json::{Value, json};
 
 use crate::page::{STYLE, escape};
+use crate::server::names_this_machine;
 
 /// How many are kept.
 const KEPT: usize = 200;
@@ -86,6 +88,10 @@ async fn empty(State(mailbox): State<Mailbox>) -> StatusCode {
 }
 
 async fn list(State(mailbox): State<Mailbox>, headers: HeaderMap) -> Response {
+    let host = headers.get(header::HOST).map(|host| host.to_str().unwrap_or_default());
+    if host.is_some_and(|host| !names_this_machine(host)) {
+        return (StatusCode::FORBIDDEN, "The mailbox is shown on this machine only.\n").into_response();
+    }
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let received = mailbox.received();
     if accept.contains("application/json") {
@@ -194,6 +200,20 @@ mod tests {
             "{page}"
         );
         assert!(!page.contains("<script>"), "{page}");
+    }
+
+    #[tokio::test]
+    async fn under_another_name_nothing_is_shown() {
+        let mailbox = mailbox(&[("a@example.com", "s", "t")]);
+        for (host, expected) in [
+            ("localhost:8000", StatusCode::OK),
+            ("127.0.0.1", StatusCode::OK),
+            ("rebound.example:8000", StatusCode::FORBIDDEN),
+        ] {
+            let request = Request::get("/_local/mail").header("host", host).body(Body::empty()).unwrap();
+            let response = mailbox.router::<()>().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), expected, "{host}");
+        }
     }
 
     #[test]

@@ -53,6 +53,12 @@ pub async fn serve(listener: TcpListener, router: Router, mut shutdown: Shutdown
     connections.shutdown().await;
 }
 
+/// Whether a `Host` header names this machine. Another name that leads here is what a web page gets by DNS rebinding.
+pub(crate) fn names_this_machine(host: &str) -> bool {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    matches!(name, "127.0.0.1" | "localhost" | "[::1]")
+}
+
 fn from_peer(
     router: Router,
     peer: SocketAddr,

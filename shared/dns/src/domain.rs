@@ -123,8 +123,8 @@ impl Domain {
         self.0.strip_suffix(&other.0).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     }
 
-    /// Whether it, or what it lies below, belongs to a provider of mailboxes that anybody can have. No organization may
-    /// speak for the people there.
+    /// Whether it, or what it lies below, belongs to a provider of mailboxes that anybody can have. No organization
+    /// may speak for the people there.
     #[must_use]
     pub fn is_consumer(&self) -> bool {
         consumer::is_consumer(self.registrable())

@@ -295,11 +295,7 @@ impl Context {
     /// # Errors
     /// The problem for whatever stood in the way.
     pub async fn commit_silently(&self, change: Change) -> Reply {
-        self.tenant().commit(change, None).await.map_err(|error| match crate::reply::of_commit(error) {
-            Err(refused) => refused,
-            // Nothing is replayed that wasn't asked to be remembered.
-            Ok(_) => Refused(Problem::Internal),
-        })?;
+        self.tenant().commit(change, None).await?;
         Ok(crate::no_content())
     }
 }

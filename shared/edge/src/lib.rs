@@ -38,7 +38,7 @@ pub use idempotency::{Idempotency, IdempotencyKey};
 pub use openapi::{
     IdempotencyParameter, IfMatchParameter, PageParameters, ProblemBody, Problems, WorkspaceParameter,
 };
-pub use reply::{Refused, Reply, no_content, ok};
+pub use reply::{Refused, Reply, answer, no_content, ok};
 pub use request::{PathId, PathIds, RequestInfo};
 pub use serve::{BODY_LIMIT, serve, serve_open};
 

@@ -1,8 +1,9 @@
 //! The queue of mails. What is in it is sealed.
 
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+use ids::OrganizationId;
 use runtime::{Services, StartError};
-use store::{BoxError, StoreError};
+use store::{BoxError, OutgoingMail, StoreError};
 
 use crate::{MailJob, MailSeal};
 
@@ -58,32 +59,37 @@ impl MailQueue {
     /// [`QueueError`]; the job may then be on the queue all the same.
     pub async fn send(&self, seal: &MailSeal, job: &MailJob) -> Result<(), QueueError> {
         let sealed = seal.seal(job)?;
-        self.forward(vec![sealed]).await
+        self.send_batch(vec![(None, sealed)]).await
     }
 
-    /// Puts jobs that are sealed already on the queue, in batches.
+    /// Puts mails from the outbox on the queue, in batches. The tenant is the message group, by which SQS shares a
+    /// standard queue fairly between tenants: one that invites thousands does not hold up another's.
     ///
     /// # Errors
     /// [`QueueError`]; some of them may then be on the queue. Forwarding them again sends those mails twice.
-    pub async fn forward(&self, sealed: Vec<String>) -> Result<(), QueueError> {
-        let mut sealed = sealed.into_iter();
+    pub async fn forward(&self, mails: Vec<OutgoingMail>) -> Result<(), QueueError> {
+        let mut mails = mails.into_iter().map(|mail| (Some(mail.organization_id), mail.sealed));
         loop {
-            let batch: Vec<String> = sealed.by_ref().take(BATCH).collect();
+            let batch: Vec<_> = mails.by_ref().take(BATCH).collect();
             if batch.is_empty() {
                 return Ok(());
             }
-            self.forward_batch(batch).await?;
+            self.send_batch(batch).await?;
         }
     }
 
-    async fn forward_batch(&self, batch: Vec<String>) -> Result<(), QueueError> {
+    async fn send_batch(&self, batch: Vec<(Option<OrganizationId>, String)>) -> Result<(), QueueError> {
         let of = batch.len();
         let refused = |refused, source| QueueError::Refused { refused, of, source };
         let entries = batch
             .into_iter()
             .enumerate()
-            .map(|(index, body)| {
-                SendMessageBatchRequestEntry::builder().id(index.to_string()).message_body(body).build()
+            .map(|(index, (organization, body))| {
+                SendMessageBatchRequestEntry::builder()
+                    .id(index.to_string())
+                    .set_message_group_id(organization.map(|id| id.to_string()))
+                    .message_body(body)
+                    .build()
             })
             .collect::<Result<Vec<_>, _>>()
             .map_err(|e| refused(of, Some(Box::new(e) as BoxError)))?;

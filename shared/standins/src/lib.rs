@@ -11,5 +11,9 @@
 )]
 
 mod dns;
+mod idp;
+mod keys;
 
 pub use dns::DnsServer;
+pub use idp::{IdentityProvider, Person, Quirk};
+pub use keys::Algorithm;

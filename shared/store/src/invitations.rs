@@ -154,10 +154,9 @@ impl Change {
         after: &Invitation,
     ) -> Result<Self, StoreError> {
         let key = keys::invitation(organization, before.id);
-        let change = self.replace(Table::Core, &key, after, before.updated_at)?;
         if before.expires_at <= after.updated_at {
             // The mark of one that has expired means nothing, and may be another one's by now.
-            return Ok(change);
+            return self.replace(Table::Core, &key, after, before.updated_at);
         }
         let unmark = Expression {
             key: primary(&keys::open_invitation(&before.email, organization)),
@@ -165,11 +164,10 @@ impl Change {
             values: vec![(":id", text(before.id.to_string()))],
             ..Expression::default()
         };
-        Ok(change.spend_single_use(&before.token_digest, after.updated_at).step(
-            Table::Directory,
-            Write::Delete(unmark),
-            Refusal::Raced,
-        ))
+        // The token first: of two who bring the same one, the later is to hear that it was used.
+        let change = self.spend_single_use(&before.token_digest, after.updated_at);
+        let change = change.replace(Table::Core, &key, after, before.updated_at)?;
+        Ok(change.step(Table::Directory, Write::Delete(unmark), Refusal::Raced))
     }
 }
 

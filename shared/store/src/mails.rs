@@ -61,7 +61,8 @@ impl Outboxed {
 }
 
 impl Change {
-    /// Adds a mail that the change causes. It is sent, at least once, exactly if the change is committed.
+    /// Adds a mail that the change causes. It is sent, at least once, exactly if the change is committed. Each is one of
+    /// the hundred items that DynamoDB takes in a transaction.
     pub fn mailing(mut self, mail: OutgoingMail) -> Self {
         self.mails.push(mail);
         self

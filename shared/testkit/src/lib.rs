@@ -1,9 +1,9 @@
 //! The test harness.
 //!
 //! A [`TestApp`] is a whole platform of its own: every function, real engines in memory, and a clock that only the
-//! test moves. [`Actor`]s call it over its router as strangers, people and API keys do; a [`Receiver`] is a real
-//! HTTP server that webhooks are sent to; [`DnsServer`] is one more stand-in for what lies outside. When the app is
-//! dropped, jobs that nobody accounted for fail the test.
+//! test moves. [`Actor`]s call it over its router as strangers, people and API keys do; a [`Receiver`] is a real HTTP
+//! server that webhooks are sent to; [`DnsServer`] and [`IdentityProvider`] stand in for more of what lies outside.
+//! When the app is dropped, jobs that nobody accounted for fail the test.
 //!
 //! Nothing here waits for time to pass.
 #![allow(
@@ -31,7 +31,7 @@ use serde_json::json;
 
 pub use actor::{Actor, Response};
 pub use receiver::{Receiver, Webhook};
-pub use standins::DnsServer;
+pub use standins::{Algorithm, DnsServer, IdentityProvider, Person, Quirk};
 
 /// When every test begins.
 #[must_use]
@@ -177,7 +177,7 @@ impl TestApp {
 }
 
 /// The password of everybody who signs up.
-pub const PASSWORD: &str = "correct horse battery staple";
+pub const PASSWORD: &str = "a kettle of seven herrings";
 
 impl Drop for TestApp {
     fn drop(&mut self) {

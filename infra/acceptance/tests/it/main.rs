@@ -10,6 +10,7 @@
 mod audit;
 mod events;
 mod idempotency;
+mod invitation_acceptance;
 mod isolation;
 mod keys;
 mod layering;
@@ -18,6 +19,7 @@ mod mails;
 mod main_job;
 mod openapi;
 mod outages;
+mod people;
 mod problems;
 mod sessions;
 mod template;

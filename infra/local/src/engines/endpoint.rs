@@ -13,6 +13,7 @@ use axum::routing::any;
 use bytes::Bytes;
 
 use super::{Answer, Engines, ses};
+use crate::server::names_this_machine;
 
 /// DynamoDB accepts bodies up to 16 MB.
 const MAX_BODY: usize = 16 * 1024 * 1024;
@@ -27,9 +28,7 @@ impl Engines {
 /// Whether this is what an SDK on this machine sends to `path`.
 fn is_from_an_sdk_here(path: &str, headers: &HeaderMap) -> bool {
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let host = header(header::HOST);
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    matches!(name, "127.0.0.1" | "localhost" | "[::1]")
+    names_this_machine(header(header::HOST))
         && !headers.contains_key(header::ORIGIN)
         && match header(header::CONTENT_TYPE) {
             "application/json" => {

@@ -80,8 +80,7 @@ impl ScheduleRunner {
             }
             due = Instant::now() + self.every;
             if let Err(error) = self.call().await {
-                let cause = error.source.to_string();
-                tracing::error!(function = self.function, cause, "a scheduled call failed");
+                tracing::error!(error = crate::cli::one_line(&error), "a scheduled call failed");
             }
         }
     }

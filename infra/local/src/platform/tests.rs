@@ -284,6 +284,17 @@ async fn a_function_nobody_knows_is_a_clear_error() {
 }
 
 #[tokio::test]
+async fn a_function_called_in_a_way_it_does_not_answer_is_a_clear_error() {
+    for (binary, trigger) in [("tick", "a schedule"), ("fan", "a stream"), ("work", "a queue")] {
+        let (directory, script) = (tempfile::tempdir().unwrap(), Arc::<Script>::default());
+        let (mut options, _) = options(&directory, &script, Data::Memory);
+        options.registry = options.registry.http(binary, |_| async { Ok(Router::new()) });
+        let error = Platform::start(options).await.unwrap_err().to_string();
+        assert!(error.contains(&format!("calls the function {binary} by {trigger}")), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn messages_are_deleted_when_the_function_succeeded_with_them() {
     let Fixture { platform, script, hand, .. } = start().await;
     send(&platform, &["a", "b", "c"]);
