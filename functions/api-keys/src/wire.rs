@@ -140,7 +140,8 @@ impl ApiKeyBody {
 #[utoipa::path(
     post, path = "/api/admin/api-keys", operation_id = "create_api_key", tag = "api keys",
     security(("bearer" = [])), params(IdempotencyParameter), request_body = CreateApiKey,
-    responses((status = 201, description = "Created", body = CreatedApiKey<'static>), Problems)
+    responses((status = 201, description = "Created", body = CreatedApiKey<'static>), Problems),
+    extensions(("x-permission" = json!("api_keys:write")))
 )]
 async fn create(caller: Authorized<ApiKeysWrite>, key: IdempotencyKey, body: Json<CreateApiKey>) -> Reply {
     let CreateApiKey { name, scopes, mode, workspace_id, expires_at, rate_limit_per_hour, allowed_cidrs } =
@@ -170,7 +171,8 @@ async fn create(caller: Authorized<ApiKeysWrite>, key: IdempotencyKey, body: Jso
 #[utoipa::path(
     get, path = "/api/admin/api-keys", operation_id = "list_api_keys", tag = "api keys",
     security(("bearer" = [])), params(PageParameters),
-    responses((status = 200, description = "A page", body = ApiKeyList), Problems)
+    responses((status = 200, description = "A page", body = ApiKeyList), Problems),
+    extensions(("x-permission" = json!("api_keys:read")))
 )]
 async fn list(caller: Authorized<ApiKeysRead>, paging: Paging) -> Reply {
     let confines = caller.confines();
@@ -199,7 +201,8 @@ async fn find<P: Permit>(caller: &Authorized<P>, id: KeyId) -> Result<ApiKey, Re
 #[utoipa::path(
     get, path = "/api/admin/api-keys/{id}", operation_id = "get_api_key", tag = "api keys",
     security(("bearer" = [])), params(("id" = String, Path, description = "`key_…`")),
-    responses((status = 200, description = "The key", body = ApiKeyBody), Problems)
+    responses((status = 200, description = "The key", body = ApiKeyBody), Problems),
+    extensions(("x-permission" = json!("api_keys:read")))
 )]
 async fn get(caller: Authorized<ApiKeysRead>, PathId(id): PathId<kind::Key>) -> Reply {
     let key = find(&caller, id).await?;
@@ -213,7 +216,8 @@ async fn get(caller: Authorized<ApiKeysRead>, PathId(id): PathId<kind::Key>) -> 
 #[utoipa::path(
     delete, path = "/api/admin/api-keys/{id}", operation_id = "revoke_api_key", tag = "api keys",
     security(("bearer" = [])), params(("id" = String, Path, description = "`key_…`"), IfMatchParameter),
-    responses((status = 204, description = "Revoked"), Problems)
+    responses((status = 204, description = "Revoked"), Problems),
+    extensions(("x-permission" = json!("api_keys:delete")))
 )]
 async fn revoke(
     caller: Authorized<ApiKeysDelete>,
@@ -241,7 +245,8 @@ async fn revoke(
 /// What the credential of this request stands for.
 #[utoipa::path(
     get, path = "/v1/whoami", operation_id = "whoami", tag = "api keys", security(("bearer" = [])),
-    responses((status = 200, description = "The caller", body = WhoAmI), Problems)
+    responses((status = 200, description = "The caller", body = WhoAmI), Problems),
+    extensions(("x-permission" = json!("authenticated")))
 )]
 async fn whoami(context: Context) -> Reply {
     let known = &context.caller.known;

@@ -1,4 +1,8 @@
-//! Passwords: Argon2id with OWASP's parameters, on a thread that may be kept busy.
+//! Passwords: which ones may be set, and how they are kept.
+//!
+//! NIST SP 800-63B asks for length, not for kinds of characters, and for a look at what is commonly used, expected or
+//! compromised. That look is `zxcvbn`'s: its lists of common passwords and words, and what it makes of the person's own
+//! name, address and organization. What is kept is Argon2id with OWASP's parameters, made on a thread that may be kept busy.
 
 use std::num::NonZero;
 use std::sync::LazyLock;
@@ -29,7 +33,7 @@ async fn in_turn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -
     tokio::task::spawn_blocking(work).await.map_err(|_| Problem::Internal)
 }
 
-/// NIST SP 800-63B asks for length, not for kinds of characters. 1,024 bytes bound the work of hashing.
+/// 1,024 bytes bound the work of hashing.
 const SHORTEST: usize = 12;
 const LONGEST: usize = 1024;
 
@@ -46,19 +50,45 @@ fn hasher() -> Option<Argon2<'static>> {
     Some(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }
 
-/// A password that may be set.
+/// How much of a password is judged by how it could be guessed, in characters: that takes longer than in proportion.
+const JUDGED: usize = 100;
+/// "Safely unguessable: moderate protection from offline slow-hash scenario", at least 10^8 guesses.
+const LEAST_SCORE: zxcvbn::Score = zxcvbn::Score::Three;
+/// Passphrases that everybody has heard of, which a measure of words can't know, without what separates their words.
+const HEARD_OF: [&str; 2] = ["correcthorsebatterystaple", "correcthorsebattery"];
+
+/// Letters and digits alone, in lower case.
+fn bare(text: &str) -> String {
+    text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// A password that may be set by somebody of whom `known` is known: name, e-mail address, organization.
 ///
 /// # Errors
-/// A fault when it is too short, too long, or is the e-mail address.
-pub(crate) fn check(password: &str, email: &str) -> Result<(), Fault> {
+/// A fault when it is too short, too long, or one that could be guessed.
+pub(crate) fn check(password: &str, known: &[&str]) -> Result<(), Fault> {
     if password.chars().count() < SHORTEST || password.len() > LONGEST {
         return Err(Fault::new(
             "length",
             format!("must have at least {SHORTEST} characters and at most {LONGEST} bytes"),
         ));
     }
-    if password.trim().eq_ignore_ascii_case(email.trim()) {
-        return Err(Fault::new("value", "must not be the e-mail address"));
+    // A name is guessed by its parts, and with nothing between them, too.
+    let joined: Vec<String> = known.iter().map(|text| bare(text)).collect();
+    let known: Vec<&str> = known
+        .iter()
+        .flat_map(|text| std::iter::once(*text).chain(text.split(|c: char| !c.is_alphanumeric())))
+        .chain(joined.iter().map(String::as_str))
+        .filter(|text| text.chars().count() > 2)
+        .collect();
+    let judged: String = password.chars().take(JUDGED).collect();
+    let is_weak = zxcvbn::zxcvbn(&judged, &known).score() < LEAST_SCORE;
+    if is_weak || HEARD_OF.contains(&bare(&judged).as_str()) {
+        return Err(Fault::new(
+            "compromised",
+            "is among the passwords that are tried first, or too much like one, or like your name, your address or your \
+             organization's name: take several words that have nothing to do with each other",
+        ));
     }
     Ok(())
 }
@@ -106,10 +136,38 @@ mod tests {
     }
 
     #[test]
-    fn length_is_what_counts() {
-        assert!(check("aaaaaaaaaaaa", "a@b.co").is_ok());
-        assert!(check("short", "a@b.co").is_err());
-        assert!(check(&"x".repeat(1025), "a@b.co").is_err());
-        assert!(check("Somebody@example.com", "somebody@example.com").is_err());
+    fn what_could_be_guessed_is_refused_and_anything_else_is_not() {
+        let known = ["Ada Lovelace", "ada.lovelace@example.com", "Analytical Engines"];
+        let refused = |password: &str| check(password, &known).err().map(|fault| fault.code);
+        for good in [
+            "a difference engine of brass",
+            "a password for measuring with",
+            "a kettle of seven herrings",
+            "vVY8HnDcJs9qZ3rtLmXw5bKe",
+            "grüne Äpfel fliegen heimwärts",
+        ] {
+            assert_eq!(refused(good), None, "{good}");
+        }
+        for short in ["short", "elevenchars", &"x".repeat(1025)] {
+            assert_eq!(refused(short), Some("length"), "{short}");
+        }
+        for known in [
+            "aaaaaaaaaaaa",
+            "password1234",
+            "123456789012",
+            "qwertyuiop123",
+            "Ada.Lovelace@example.com",
+            "ada lovelace 1",
+            "analyticalengines1",
+            "correct horse battery staple",
+            "Correct-Horse-Battery-Staple",
+        ] {
+            assert_eq!(refused(known), Some("compromised"), "{known}");
+        }
+    }
+
+    #[test]
+    fn a_long_password_is_judged_quickly() {
+        assert!(check(&"abcabcabd ".repeat(100), &[]).is_err());
     }
 }

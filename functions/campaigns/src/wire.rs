@@ -87,7 +87,8 @@ impl From<&Campaign> for CampaignBody {
     responses(
         (status = 201, description = "Created", body = CampaignBody),
         Problems,
-    )
+    ),
+    extensions(("x-permission" = json!("campaigns:write")))
 )]
 async fn create(
     caller: InWorkspace<CampaignsWrite>,
@@ -113,7 +114,8 @@ async fn create(
     responses(
         (status = 200, description = "A page", body = CampaignList),
         Problems,
-    )
+    ),
+    extensions(("x-permission" = json!("campaigns:read")))
 )]
 async fn list(caller: InWorkspace<CampaignsRead>, paging: Paging) -> Reply {
     let confines = caller.confines();
@@ -128,7 +130,8 @@ async fn list(caller: InWorkspace<CampaignsRead>, paging: Paging) -> Reply {
     responses(
         (status = 200, description = "The campaign", body = CampaignBody),
         Problems,
-    )
+    ),
+    extensions(("x-permission" = json!("campaigns:read")))
 )]
 async fn get(caller: InWorkspace<CampaignsRead>, PathId(id): PathId<kind::Campaign>) -> Reply {
     let campaign = caller.workspace.campaign(id).await?;

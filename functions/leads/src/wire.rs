@@ -136,7 +136,8 @@ impl From<&Lead> for LeadBody {
     post, path = "/", operation_id = "create_lead", tag = "leads", security(("bearer" = [])),
     params(IdempotencyParameter, WorkspaceParameter),
     request_body = CreateLead,
-    responses((status = 201, description = "Created", body = LeadBody), Problems)
+    responses((status = 201, description = "Created", body = LeadBody), Problems),
+    extensions(("x-permission" = json!("leads:write")))
 )]
 async fn create(caller: InWorkspace<LeadsWrite>, key: IdempotencyKey, body: Json<CreateLead>) -> Reply {
     let CreateLead { email, first_name, last_name, company, title, campaign_id, custom } = body.value;
@@ -155,7 +156,8 @@ async fn create(caller: InWorkspace<LeadsWrite>, key: IdempotencyKey, body: Json
 #[utoipa::path(
     get, path = "/", operation_id = "list_leads", tag = "leads", security(("bearer" = [])),
     params(PageParameters, WorkspaceParameter),
-    responses((status = 200, description = "A page", body = LeadList), Problems)
+    responses((status = 200, description = "A page", body = LeadList), Problems),
+    extensions(("x-permission" = json!("leads:read")))
 )]
 async fn list(caller: InWorkspace<LeadsRead>, paging: Paging) -> Reply {
     let confines = caller.confines();
@@ -167,7 +169,8 @@ async fn list(caller: InWorkspace<LeadsRead>, paging: Paging) -> Reply {
 #[utoipa::path(
     get, path = "/{id}", operation_id = "get_lead", tag = "leads", security(("bearer" = [])),
     params(("id" = String, Path, description = "`lead_…`"), WorkspaceParameter),
-    responses((status = 200, description = "The lead", body = LeadBody), Problems)
+    responses((status = 200, description = "The lead", body = LeadBody), Problems),
+    extensions(("x-permission" = json!("leads:read")))
 )]
 async fn get(caller: InWorkspace<LeadsRead>, PathId(id): PathId<kind::Lead>) -> Reply {
     let lead = caller.workspace.lead(id).await?.ok_or(Refused(Problem::NotFound { what: "lead" }))?;
@@ -181,7 +184,8 @@ async fn get(caller: InWorkspace<LeadsRead>, PathId(id): PathId<kind::Lead>) -> 
     post, path = "/{id}/replies", operation_id = "create_reply", tag = "leads", security(("bearer" = [])),
     params(("id" = String, Path, description = "`lead_…`"), IdempotencyParameter, WorkspaceParameter),
     request_body = CreateReply,
-    responses((status = 201, description = "Recorded", body = ReplyBody), Problems)
+    responses((status = 201, description = "Recorded", body = ReplyBody), Problems),
+    extensions(("x-permission" = json!("leads:write")))
 )]
 async fn reply(
     caller: InWorkspace<LeadsWrite>,

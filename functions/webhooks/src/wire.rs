@@ -222,7 +222,8 @@ impl From<Attempt> for AttemptBody {
 #[utoipa::path(
     post, path = "/api/admin/webhooks", operation_id = "create_endpoint", tag = "webhooks",
     security(("bearer" = [])), params(IdempotencyParameter), request_body = CreateEndpoint,
-    responses((status = 201, description = "Created", body = CreatedEndpoint<'static>), Problems)
+    responses((status = 201, description = "Created", body = CreatedEndpoint<'static>), Problems),
+    extensions(("x-permission" = json!("webhooks:write")))
 )]
 async fn create(
     caller: Authorized<WebhooksWrite>,
@@ -263,7 +264,8 @@ async fn create(
 #[utoipa::path(
     get, path = "/api/admin/webhooks", operation_id = "list_endpoints", tag = "webhooks",
     security(("bearer" = [])), params(PageParameters),
-    responses((status = 200, description = "A page", body = EndpointList), Problems)
+    responses((status = 200, description = "A page", body = EndpointList), Problems),
+    extensions(("x-permission" = json!("webhooks:read")))
 )]
 async fn list(caller: Authorized<WebhooksRead>, paging: Paging) -> Reply {
     let confines = caller.confines();
@@ -287,7 +289,8 @@ async fn find<P: Permit>(caller: &Authorized<P>, id: EndpointId) -> Result<Endpo
 #[utoipa::path(
     get, path = "/api/admin/webhooks/{id}", operation_id = "get_endpoint", tag = "webhooks",
     security(("bearer" = [])), params(("id" = String, Path, description = "`ep_…`")),
-    responses((status = 200, description = "The endpoint", body = EndpointBody), Problems)
+    responses((status = 200, description = "The endpoint", body = EndpointBody), Problems),
+    extensions(("x-permission" = json!("webhooks:read")))
 )]
 async fn get(caller: Authorized<WebhooksRead>, PathId(id): PathId<kind::Endpoint>) -> Reply {
     let endpoint = find(&caller, id).await?;
@@ -300,7 +303,8 @@ async fn get(caller: Authorized<WebhooksRead>, PathId(id): PathId<kind::Endpoint
 #[utoipa::path(
     delete, path = "/api/admin/webhooks/{id}", operation_id = "delete_endpoint", tag = "webhooks",
     security(("bearer" = [])), params(("id" = String, Path, description = "`ep_…`"), IfMatchParameter),
-    responses((status = 204, description = "Deleted"), Problems)
+    responses((status = 204, description = "Deleted"), Problems),
+    extensions(("x-permission" = json!("webhooks:delete")))
 )]
 async fn delete(
     caller: Authorized<WebhooksDelete>,
@@ -320,7 +324,8 @@ async fn delete(
 #[utoipa::path(
     get, path = "/api/admin/webhooks/{id}/deliveries", operation_id = "list_deliveries", tag = "webhooks",
     security(("bearer" = [])), params(("id" = String, Path, description = "`ep_…`"), PageParameters),
-    responses((status = 200, description = "A page", body = DeliveryList), Problems)
+    responses((status = 200, description = "A page", body = DeliveryList), Problems),
+    extensions(("x-permission" = json!("webhooks:read")))
 )]
 async fn deliveries(
     caller: Authorized<WebhooksRead>,
@@ -365,7 +370,8 @@ async fn seen(
 #[utoipa::path(
     get, path = "/api/admin/webhooks/deliveries/{id}", operation_id = "get_delivery", tag = "webhooks",
     security(("bearer" = [])), params(("id" = String, Path, description = "`dlv_…`")),
-    responses((status = 200, description = "The delivery", body = DeliveryBody), Problems)
+    responses((status = 200, description = "The delivery", body = DeliveryBody), Problems),
+    extensions(("x-permission" = json!("webhooks:read")))
 )]
 async fn delivery(caller: Authorized<WebhooksRead>, PathId(id): PathId<kind::Delivery>) -> Reply {
     let missing = Problem::NotFound { what: "delivery" };
@@ -380,7 +386,8 @@ async fn delivery(caller: Authorized<WebhooksRead>, PathId(id): PathId<kind::Del
 #[utoipa::path(
     get, path = "/api/admin/webhooks/dead-letters", operation_id = "list_dead_letters", tag = "webhooks",
     security(("bearer" = [])), params(PageParameters),
-    responses((status = 200, description = "A page", body = DeliveryList), Problems)
+    responses((status = 200, description = "A page", body = DeliveryList), Problems),
+    extensions(("x-permission" = json!("webhooks:read")))
 )]
 async fn dead_letters(caller: Authorized<WebhooksRead>, paging: Paging) -> Reply {
     let confines = caller.confines();

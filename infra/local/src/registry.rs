@@ -75,6 +75,8 @@ impl Registry {
                     async move { sweep.run().await.map_err(store::BoxError::from) }
                 })
             })
+            .http("users", |services| async move { fn_users::router(&services).await })
+            .http("workspaces", |services| async move { fn_workspaces::router(&services).await })
             .stream("fanout", |services| async move {
                 let function = Arc::new(fn_fanout::handler(&services).await?);
                 Ok(move |event| {

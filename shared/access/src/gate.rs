@@ -156,6 +156,33 @@ impl Known {
         mode_fits && (self.grants().holds(permission) || here.is_some_and(|here| here.holds(permission)))
     }
 
+    /// The first permission that `role` gives, in `workspace` or on the whole organization, and that they do not hold
+    /// there: why they may not give it, or take it away.
+    #[must_use]
+    pub fn lacks_of_role(&self, role: Role, workspace: Option<WorkspaceId>) -> Option<Permission> {
+        let held = match workspace {
+            Some(workspace) => self.grants_in(workspace).unwrap_or_default(),
+            None => self.grants(),
+        };
+        Grants::of_role(role).iter().find(|permission| !held.holds(*permission))
+    }
+
+    /// The first permission that a member holds somewhere and they do not hold there.
+    #[must_use]
+    pub fn lacks_of_member(&self, member: &Member) -> Option<Permission> {
+        let everywhere = member.role.and_then(|role| self.lacks_of_role(role, None));
+        let mut somewhere = member.workspace_roles.iter();
+        everywhere
+            .or_else(|| somewhere.find_map(|held| self.lacks_of_role(held.role, Some(held.workspace_id))))
+    }
+
+    /// The first permission that a member holds in one workspace and they do not hold there.
+    #[must_use]
+    pub fn lacks_of_member_in(&self, member: &Member, workspace: WorkspaceId) -> Option<Permission> {
+        let mut roles = member.role.into_iter().chain(member.role_in(workspace));
+        roles.find_map(|role| self.lacks_of_role(role, Some(workspace)))
+    }
+
     /// The mode a request acts in: a key's own, live for people.
     #[must_use]
     pub fn mode(&self) -> Mode {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::Serialize;
 use store::Role;
 
 /// What a permission is about.
@@ -206,6 +207,29 @@ fn holds(role: Role, Permission(resource, action): Permission) -> bool {
     }
 }
 
+/// Every role, from the one that may most to the one that may least.
+pub const ROLES: [Role; 4] = [Role::Admin, Role::Manager, Role::Member, Role::ReadOnly];
+
+/// What a role can be held on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// The organization as a whole, with all its workspaces.
+    Organization,
+    /// One workspace.
+    Workspace,
+}
+
+/// What a role can be held on (DESIGN §4).
+#[must_use]
+pub fn held_on(role: Role) -> &'static [Level] {
+    match role {
+        Role::Admin => &[Level::Organization],
+        Role::Manager | Role::Member => &[Level::Workspace],
+        Role::ReadOnly => &[Level::Organization, Level::Workspace],
+    }
+}
+
 /// A permission as a type, so that a route's signature says what it needs.
 pub trait Permit: Send + Sync + 'static {
     /// The permission.
@@ -290,6 +314,15 @@ mod tests {
                 assert_eq!(row(role, resource), row(role, Resource::ApiKeys), "{role:?} {resource:?}");
             }
         }
+    }
+
+    #[test]
+    fn each_level_has_its_roles() {
+        let on = |level| ROLES.iter().filter(|role| held_on(**role).contains(&level)).copied().collect();
+        let (organization, workspace): (Vec<Role>, Vec<Role>) =
+            (on(Level::Organization), on(Level::Workspace));
+        assert_eq!(organization, [Role::Admin, Role::ReadOnly]);
+        assert_eq!(workspace, [Role::Manager, Role::Member, Role::ReadOnly]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use access::{Caller, CallerKind, Grants, Known, Obstacle, PersonalStanding, Turn
 use axum::extract::FromRequestParts;
 use http::header;
 use http::request::Parts;
-use ids::{SessionId, UserId, WorkspaceId};
+use ids::{SessionId, UserId, WorkspaceId, kind};
 use problem::Problem;
 use serde::Serialize;
 use store::{
@@ -17,7 +17,7 @@ use store::{
 };
 
 use crate::idempotency::{Idempotency, IdempotencyKey};
-use crate::{Committed, Edge, Refused, Reply, RequestInfo};
+use crate::{Committed, Edge, PathId, Refused, Reply, RequestInfo};
 
 /// An authenticated request: who asks, for which tenant, from where.
 #[derive(Debug, Clone)]
@@ -45,6 +45,17 @@ pub struct Authorized<P> {
 pub struct Everywhere<P> {
     /// The authenticated request.
     pub context: Context,
+    permission: PhantomData<P>,
+}
+
+/// A caller who holds the permission `P` on the organization as a whole, or the very person whom the path names. For what
+/// people may do to themselves without being permitted to do it to others.
+#[derive(Debug, Clone)]
+pub struct EverywhereOrSelf<P> {
+    /// The authenticated request.
+    pub context: Context,
+    /// The person whom the path names.
+    pub user: UserId,
     permission: PhantomData<P>,
 }
 
@@ -284,11 +295,7 @@ impl Context {
     /// # Errors
     /// The problem for whatever stood in the way.
     pub async fn commit_silently(&self, change: Change) -> Reply {
-        self.tenant().commit(change, None).await.map_err(|error| match crate::reply::of_commit(error) {
-            Err(refused) => refused,
-            // Nothing is replayed that wasn't asked to be remembered.
-            Ok(_) => Refused(Problem::Internal),
-        })?;
+        self.tenant().commit(change, None).await?;
         Ok(crate::no_content())
     }
 }
@@ -364,6 +371,32 @@ impl<P: Permit> FromRequestParts<Edge> for Everywhere<P> {
     async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Refused> {
         let context = permitted::<P>(parts, edge, Leniency::None, Known::grants).await?;
         Ok(Self { context, permission: PhantomData })
+    }
+}
+
+impl<P: Permit> FromRequestParts<Edge> for EverywhereOrSelf<P> {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Refused> {
+        let context = Context::of(parts, edge, Leniency::None).await?;
+        let user = PathId::<kind::User>::from_request_parts(parts, edge).await;
+        let oneself = match (&context.caller.known.kind, &user) {
+            (CallerKind::Person { id, .. }, Ok(PathId(user))) => id == user,
+            _ => false,
+        };
+        if !oneself && !context.caller.known.grants().holds(P::PERMISSION) {
+            return Err(context.forbid(None, P::PERMISSION.to_string()).await);
+        }
+        let PathId(user) = user?;
+        Ok(Self { context, user, permission: PhantomData })
+    }
+}
+
+impl<P> EverywhereOrSelf<P> {
+    /// Whether it is the caller whom the path names.
+    #[must_use]
+    pub fn is_self(&self) -> bool {
+        matches!(&self.context.caller.known.kind, CallerKind::Person { id, .. } if *id == self.user)
     }
 }
 

@@ -82,20 +82,6 @@ impl Edge {
     ) -> Reply {
         self.commit(None, request, change, Some(idempotency), committed).await
     }
-
-    /// Commits a sign-in or the like of a tenant's person, who has no session yet.
-    ///
-    /// # Errors
-    /// The problem for whatever stood in the way.
-    pub async fn commit_sign_in<B: Serialize>(
-        &self,
-        tenant: &Tenant,
-        request: &RequestInfo,
-        change: Change,
-        body: &B,
-    ) -> Reply {
-        self.commit(Some(tenant), request, change, None, Committed::ok(body)).await
-    }
 }
 
 /// A remembered answer, marked as such.

@@ -27,7 +27,9 @@ use runtime::{Services, StartError};
 use sealing::{MasterSecret, Purpose};
 use store::Store;
 
-pub use authority::{Authorized, Context, Everywhere, InWorkspace, Person, Reinstating, Unproven};
+pub use authority::{
+    Authorized, Context, Everywhere, EverywhereOrSelf, InWorkspace, Person, Reinstating, Unproven,
+};
 pub use body::Json;
 pub use commit::Committed;
 pub use cursor::Paging;
@@ -36,8 +38,8 @@ pub use idempotency::{Idempotency, IdempotencyKey};
 pub use openapi::{
     IdempotencyParameter, IfMatchParameter, PageParameters, ProblemBody, Problems, WorkspaceParameter,
 };
-pub use reply::{Refused, Reply, no_content, ok};
-pub use request::{PathId, RequestInfo};
+pub use reply::{Refused, Reply, answer, no_content, ok};
+pub use request::{PathId, PathIds, RequestInfo};
 pub use serve::{BODY_LIMIT, serve, serve_open};
 
 /// What every HTTP function shares: the gate, the keys for cursors, idempotency and mails, clock and ids.

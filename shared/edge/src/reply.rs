@@ -56,6 +56,17 @@ impl From<StoreError> for Refused {
     }
 }
 
+/// For changes that need no remembered answer.
+impl From<CommitError> for Refused {
+    fn from(error: CommitError) -> Self {
+        match of_commit(error) {
+            Err(refused) => refused,
+            // Nothing is replayed that wasn't asked to be remembered.
+            Ok(_) => Self(Problem::Internal),
+        }
+    }
+}
+
 impl From<sealing::SealError> for Refused {
     fn from(error: sealing::SealError) -> Self {
         tracing::error!(error = %error, "cryptography failed");
@@ -84,6 +95,7 @@ pub(crate) fn of_commit(error: CommitError) -> Result<store::Answer, Refused> {
         CommitError::Refused(Refusal::Full { what, limit }) => {
             Problem::LimitReached { limit: format!("{limit} {what}") }
         }
+        CommitError::Refused(Refusal::Archived) => Problem::WorkspaceArchived,
         CommitError::Refused(Refusal::LastAdmin) => Problem::LastAdmin,
         CommitError::Refused(Refusal::Spent) => Problem::TokenSpent,
         CommitError::Refused(Refusal::Taken) => Problem::DomainTaken,
@@ -101,6 +113,14 @@ pub fn ok<T: Serialize>(body: &T, changed_at: Option<Timestamp>) -> Reply {
         response.headers_mut().insert(header::ETAG, tag);
     }
     Ok(response)
+}
+
+/// Any status with JSON.
+///
+/// # Errors
+/// A 500 when `body` can't be written as JSON.
+pub fn answer<T: Serialize>(status: StatusCode, body: &T) -> Reply {
+    Ok(json(status, serde_json::to_vec(body).map_err(|_| Problem::Internal)?))
 }
 
 /// 204.

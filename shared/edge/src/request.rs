@@ -91,6 +91,22 @@ impl<K: Kind, S: Send + Sync> FromRequestParts<S> for PathId<K> {
     }
 }
 
+/// Two ids in the path, first to last.
+#[derive(Debug, Clone, Copy)]
+pub struct PathIds<A: Kind, B: Kind>(pub Id<A>, pub Id<B>);
+
+impl<A: Kind, B: Kind, S: Send + Sync> FromRequestParts<S> for PathIds<A, B> {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
+        let missing = |prefix| Refused(Problem::NotFound { what: what(prefix) });
+        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let Ok(Path((first, second))) = path else { return Err(missing(A::PREFIX)) };
+        let first = Id::from_str(&first).map_err(|_| missing(A::PREFIX))?;
+        Ok(Self(first, Id::from_str(&second).map_err(|_| missing(B::PREFIX))?))
+    }
+}
+
 /// The kind of thing an id prefix stands for, in words.
 fn what(prefix: &str) -> &'static str {
     match prefix {

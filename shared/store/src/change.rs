@@ -17,9 +17,9 @@ use crate::audit::AuditRecord;
 use crate::error::is_passing;
 use crate::idempotency::{Answer, Idempotent, Realm, Remembered};
 use crate::item::{self, Item, text};
-use crate::keys::Key;
+use crate::keys::{self, Key};
 use crate::tally::Tally;
-use crate::{Event, OutgoingMail, Store, StoreError, Tenant};
+use crate::{Event, OutgoingMail, Store, StoreError, Tenant, workspaces};
 
 /// How often a transaction that met another one on the same item is tried in all: a few dozen people who join one
 /// organization at the same moment all get their answer.
@@ -48,6 +48,8 @@ pub enum Refusal {
         /// How many it allows.
         limit: u64,
     },
+    /// The workspace it refers to is archived.
+    Archived,
     /// No admin would be left.
     LastAdmin,
     /// The single-use token was used or withdrawn.
@@ -58,13 +60,15 @@ pub enum Refusal {
 
 /// What it means when a step's condition fails.
 #[derive(Debug, Clone, Copy)]
-enum Meaning {
+pub(crate) enum Meaning {
     /// The idempotency key was used before.
     Repeated,
     /// Always the same.
     Fixed(Refusal),
-    /// The item as it stands tells.
+    /// The organization's item as it stands tells.
     Counts(Tally),
+    /// The workspace's item as it stands tells.
+    Unusable,
 }
 
 /// Why a change was not committed.
@@ -104,7 +108,7 @@ pub(crate) struct Step {
     pub(crate) table: Table,
     pub(crate) write: Write,
     /// What it means when the step's condition fails.
-    pub(crate) refusal: Refusal,
+    pub(crate) meaning: Meaning,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -158,9 +162,36 @@ impl Change {
         self
     }
 
-    pub(crate) fn step(mut self, table: Table, write: Write, refusal: Refusal) -> Self {
-        self.steps.push(Step { table, write, refusal });
+    pub(crate) fn step(self, table: Table, write: Write, refusal: Refusal) -> Self {
+        self.judged_step(table, write, Meaning::Fixed(refusal))
+    }
+
+    /// A step the failure of whose condition has several meanings.
+    pub(crate) fn judged_step(mut self, table: Table, write: Write, meaning: Meaning) -> Self {
+        self.steps.push(Step { table, write, meaning });
         self
+    }
+
+    /// With `given`, whoever asked for the change means it for the version that was read alone (`If-Match`): where that
+    /// was altered at the same moment, it is stale.
+    pub fn only_as_read(mut self, given: bool) -> Self {
+        for step in self.steps.iter_mut().filter(|_| given) {
+            if let Meaning::Fixed(refusal @ Refusal::Raced) = &mut step.meaning {
+                *refusal = Refusal::Stale;
+            }
+        }
+        self
+    }
+
+    /// Refused for certain, for a reason that a read has found; but not before the same request has met its remembered
+    /// answer. For the second of two equal requests, whose rule the first one broke.
+    pub fn ruled_out(self, organization: OrganizationId, rule: &'static str) -> Self {
+        let check = Expression {
+            key: item::primary(&keys::organization(organization)),
+            condition: "attribute_not_exists(pk)".to_owned(),
+            ..Expression::default()
+        };
+        self.step(Table::Core, Write::Check(check), Refusal::Rule(rule))
     }
 
     /// Puts a whole record in the place of one that is still as it was read.
@@ -297,7 +328,7 @@ impl Store {
         }
         for step in change.steps {
             steps.push((step.table, step.write));
-            meanings.push(Meaning::Fixed(step.refusal));
+            meanings.push(step.meaning);
         }
         for event in change.events {
             steps.push((Table::Activity, Write::Create(event.item()?)));
@@ -389,6 +420,7 @@ impl Store {
                     .condition_expression(e.condition)
                     .set_expression_attribute_names(names(e.names))
                     .set_expression_attribute_values(owned(e.values))
+                    .return_values_on_condition_check_failure(old)
                     .build()?,
             ),
         }
@@ -427,6 +459,9 @@ fn judge(
                 (Meaning::Fixed(refusal), _) => return Err(CommitError::Refused(*refusal)),
                 (Meaning::Counts(tally), _) => {
                     return Err(CommitError::Refused(tally.refusal(reason.item())));
+                }
+                (Meaning::Unusable, _) => {
+                    return Err(CommitError::Refused(workspaces::unusable(reason.item())));
                 }
                 (Meaning::Repeated, Some(idempotent)) => {
                     let item = reason.item().cloned().unwrap_or_default();

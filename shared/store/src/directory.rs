@@ -270,7 +270,8 @@ impl Store {
         Ok(())
     }
 
-    /// The tenant of a person whose password has just been verified, or of a session that is being refreshed.
+    /// The tenant of a person who has just proved something: with a password, a token that was mailed to them, an identity
+    /// provider's word, or a session that is being refreshed. Never an id that nothing vouches for.
     #[must_use]
     pub fn tenant_of_sign_in(&self, organization: OrganizationId) -> Tenant {
         self.tenant_of_job(organization)

@@ -8,8 +8,8 @@ use ids::{InvitationId, OrganizationId, UserId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
 use crate::change::{Expression, Table, Write};
-use crate::item::{self, primary, text};
-use crate::keys::{self, OfOrganization};
+use crate::item::{self, number, primary, text};
+use crate::keys::{self, Key, OfOrganization};
 use crate::{Change, Page, PageRequest, Refusal, Role, SingleUse, Store, StoreError, Tenant};
 
 /// What became of an invitation. One that is pending after its `expires_at` has expired.
@@ -62,13 +62,23 @@ struct Mark {
 }
 
 impl Invitation {
-    fn mark(&self) -> Mark {
-        Mark {
+    /// Whether it can still be accepted.
+    #[must_use]
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        self.status == InvitationStatus::Pending && self.expires_at > now
+    }
+
+    /// The mark under the invited address; the table drops it some time after it has lost its meaning.
+    fn mark_item(&self, operation: &'static str, key: &Key) -> Result<item::Item, StoreError> {
+        let mark = Mark {
             invitation_id: self.id,
             valid_until: self.expires_at.to_string(),
             created_at: self.created_at,
             updated_at: self.updated_at,
-        }
+        };
+        let mut item = item::write(operation, key, &mark)?;
+        item.insert("expires_at".to_owned(), number(self.expires_at.seconds()));
+        Ok(item)
     }
 
     /// The item the tenant sees. `expires_at` is a number where a table expires items, so it goes by another name.
@@ -78,7 +88,7 @@ impl Invitation {
 }
 
 impl Change {
-    /// Invites, unless the person has an open invitation to this organization.
+    /// Invites, unless the person is a member or has an open invitation to this organization.
     ///
     /// # Errors
     /// [`StoreError::Malformed`] when a record cannot be written as an item.
@@ -92,12 +102,14 @@ impl Change {
         let record = invitation.item(operation, organization)?;
         let mark_key = keys::open_invitation(&invitation.email, organization);
         let mark = Write::Put {
-            item: item::write(operation, &mark_key, &invitation.mark())?,
+            item: invitation.mark_item(operation, &mark_key)?,
             condition: "attribute_not_exists(pk) OR valid_until <= :now".to_owned(),
             values: vec![(":now", text(invitation.created_at.to_string()))],
         };
+        let open = Refusal::Rule("there is an open invitation to this address; send that one again");
         self.step(Table::Core, Write::Create(record), Refusal::Exists("invitation"))
-            .step(Table::Directory, mark, Refusal::Exists("invitation"))
+            .step(Table::Directory, mark, open)
+            .requires_no_member(organization, &invitation.email)
             .issue_single_use(token)
     }
 
@@ -114,14 +126,21 @@ impl Change {
     ) -> Result<Self, StoreError> {
         let mark_key = keys::open_invitation(&after.email, organization);
         let mark = Write::Put {
-            item: item::write(self.operation(), &mark_key, &after.mark())?,
+            item: after.mark_item(self.operation(), &mark_key)?,
             condition: "attribute_not_exists(pk) OR valid_until <= :now OR invitation_id = :id".to_owned(),
             values: vec![(":now", text(after.updated_at.to_string())), (":id", text(after.id.to_string()))],
         };
+        let newer = Refusal::Rule("there is a newer open invitation to this address");
         self.replace(Table::Core, &keys::invitation(organization, before.id), after, before.updated_at)?
-            .step(Table::Directory, mark, Refusal::Exists("invitation"))
-            .spend_single_use(&before.token_digest, after.updated_at)
+            .step(Table::Directory, mark, newer)
+            .requires_no_member(organization, &after.email)
+            .spend_token_of(before, after.updated_at)
             .issue_single_use(token)
+    }
+
+    /// Spends the token of an invitation, unless it has expired: then it is good for nothing, and may be gone.
+    fn spend_token_of(self, invitation: &Invitation, now: Timestamp) -> Self {
+        if invitation.expires_at > now { self.spend_single_use(&invitation.token_digest, now) } else { self }
     }
 
     /// Ends an invitation, accepted or withdrawn as `after` says: its token is spent, and the person may be invited again.
@@ -134,16 +153,20 @@ impl Change {
         before: &Invitation,
         after: &Invitation,
     ) -> Result<Self, StoreError> {
-        // An expired invitation's mark may be another one's by now; then it stays.
+        let key = keys::invitation(organization, before.id);
+        if before.expires_at <= after.updated_at {
+            // The mark of one that has expired means nothing, and may be another one's by now.
+            return self.replace(Table::Core, &key, after, before.updated_at);
+        }
         let unmark = Expression {
             key: primary(&keys::open_invitation(&before.email, organization)),
-            condition: "attribute_not_exists(pk) OR invitation_id = :id".to_owned(),
+            condition: "invitation_id = :id".to_owned(),
             values: vec![(":id", text(before.id.to_string()))],
             ..Expression::default()
         };
-        let change = self
-            .replace(Table::Core, &keys::invitation(organization, before.id), after, before.updated_at)?
-            .spend_single_use(&before.token_digest, after.updated_at);
+        // The token first: of two who bring the same one, the later is to hear that it was used.
+        let change = self.spend_single_use(&before.token_digest, after.updated_at);
+        let change = change.replace(Table::Core, &key, after, before.updated_at)?;
         Ok(change.step(Table::Directory, Write::Delete(unmark), Refusal::Raced))
     }
 }

@@ -76,7 +76,7 @@ pub use sso::SsoConnection;
 pub use standing::Standing;
 pub use tally::{Limits, Usage};
 pub use throttle::{Attempts, WINDOW as ATTEMPT_WINDOW};
-pub use workspaces::{Workspace, WorkspaceStatus};
+pub use workspaces::{Bound, Workspace, WorkspaceStatus};
 
 /// The time of a change of something that was last changed at `before`: now, but always later than that, so that no two
 /// versions of a thing bear the same time.

@@ -12,7 +12,7 @@ use crate::directory::IdentityMembership;
 use crate::item::{self, primary, text};
 use crate::keys::{self, OfOrganization};
 use crate::tally::Tally;
-use crate::{Change, Page, PageRequest, Refusal, Store, StoreError, Tenant};
+use crate::{Change, Page, PageRequest, Refusal, Store, StoreError, Tenant, Workspace};
 
 /// What a member may do. The matrix of permissions is the `access` crate's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -83,16 +83,32 @@ impl Member {
         self.status == MemberStatus::Active
     }
 
+    /// The membership without the roles in workspaces that are not among `workspaces`: what is left of a role when its
+    /// workspace is deleted means nothing.
+    #[must_use]
+    pub fn within(mut self, workspaces: &[Workspace]) -> Self {
+        self.workspace_roles.retain(|held| workspaces.iter().any(|it| it.id == held.workspace_id));
+        self
+    }
+
+    /// Whether any role is held anywhere.
+    #[must_use]
+    pub fn holds_a_role(&self) -> bool {
+        self.role.is_some() || !self.workspace_roles.is_empty()
+    }
+
+    fn is_admin(&self) -> bool {
+        self.is_active() && self.role == Some(Role::Admin)
+    }
+
     fn weight(&self) -> Tally {
-        let active = i64::from(self.is_active());
-        let admin = i64::from(self.is_active() && self.role == Some(Role::Admin));
-        Tally { seats: active, admins: admin, ..Tally::default() }
+        Tally { seats: i64::from(self.is_active()), admins: i64::from(self.is_admin()), ..Tally::default() }
     }
 }
 
 impl Change {
     /// Turns a membership from what it was read as into what it is to be: `None` before makes one, `None` after ends it.
-    /// Takes or frees the seat in the same transaction and keeps at least one admin.
+    /// Takes or frees the seat in the same transaction, and keeps at least one admin and the break-glass one.
     ///
     /// # Errors
     /// [`StoreError::Malformed`] when a record cannot be written as an item.
@@ -105,10 +121,14 @@ impl Change {
         let operation = self.operation();
         let (was, is) =
             (before.map(Member::weight).unwrap_or_default(), after.map(Member::weight).unwrap_or_default());
-        let change = self.tally(
-            organization,
-            Tally { seats: is.seats - was.seats, admins: is.admins - was.admins, ..Tally::default() },
-        );
+        let resigns = before.filter(|old| old.is_admin() && !after.is_some_and(Member::is_admin));
+        let tally = Tally {
+            seats: is.seats - was.seats,
+            admins: is.admins - was.admins,
+            resigns: resigns.map(|admin| admin.user_id),
+            ..Tally::default()
+        };
+        let change = self.tally(organization, tally);
         let link = |member: &Member| keys::identity_organization(&member.email, organization);
         Ok(match (before, after) {
             (None, None) => change,
@@ -145,6 +165,17 @@ impl Change {
                 )
             }
         })
+    }
+
+    /// Goes ahead only if nobody with this address is a member, active or not.
+    pub fn requires_no_member(self, organization: OrganizationId, email: &str) -> Self {
+        let check = Expression {
+            key: primary(&keys::identity_organization(email, organization)),
+            condition: "attribute_not_exists(pk)".to_owned(),
+            ..Expression::default()
+        };
+        let refusal = Refusal::Rule("somebody with this address is a member already");
+        self.step(Table::Directory, Write::Check(check), refusal)
     }
 }
 

@@ -4,7 +4,7 @@
 //! what it counts. So a limit is judged at the instant of the change: of any number of people who join for the last seat
 //! exactly one gets it, and of two admins who demote each other exactly one succeeds.
 
-use ids::OrganizationId;
+use ids::{OrganizationId, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::change::{Expression, Write};
@@ -51,6 +51,7 @@ const COUNTED: [(&str, &str, &str); 4] = [
     ("endpoints", "endpoint_count", "endpoint_limit"),
 ];
 const ADMINS: &str = "admin_count";
+const BREAK_GLASS: &str = "settings.break_glass_user_id";
 
 /// By how much a change moves each count: one up, one down, or not at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,6 +61,8 @@ pub(crate) struct Tally {
     pub(crate) workspaces: i64,
     pub(crate) api_keys: i64,
     pub(crate) endpoints: i64,
+    /// The admin who ceases to be one, who must not be the one that breaks the glass.
+    pub(crate) resigns: Option<UserId>,
 }
 
 impl Tally {
@@ -74,6 +77,7 @@ impl Tally {
             workspaces: self.workspaces + other.workspaces,
             api_keys: self.api_keys + other.api_keys,
             endpoints: self.endpoints + other.endpoints,
+            resigns: self.resigns.or(other.resigns),
         }
     }
 
@@ -114,6 +118,10 @@ impl Tally {
             conditions.push(format!("{ADMINS} > :one"));
             values.push((":one", number(1)));
         }
+        if let Some(user) = self.resigns {
+            conditions.push(format!("(attribute_not_exists({BREAK_GLASS}) OR {BREAK_GLASS} <> :resigns)"));
+            values.push((":resigns", text(user.to_string())));
+        }
         Write::Update(Expression {
             key: item::primary(&keys::organization(organization)),
             update: format!("SET {}", updates.join(", ")),
@@ -135,8 +143,20 @@ impl Tally {
                 return Refusal::Full { what, limit: u64::try_from(limit).unwrap_or(0) };
             }
         }
+        let breaks_glass =
+            break_glass(item).is_some_and(|user| self.resigns.is_some_and(|id| id.to_string() == user));
+        if breaks_glass && get_number(item, ADMINS).is_some_and(|admins| admins > 1) {
+            return Refusal::Rule(
+                "this is the organization's break-glass admin; take that out of its settings first",
+            );
+        }
         Refusal::LastAdmin
     }
+}
+
+/// The break-glass admin, by the organization's item.
+fn break_glass(organization: &Item) -> Option<&str> {
+    get_text(organization.get("settings")?.as_m().ok()?, "break_glass_user_id")
 }
 
 #[cfg(test)]
@@ -163,5 +183,13 @@ mod tests {
         assert_eq!(joins.refusal(None), Refusal::Missing("organization"));
         let leaves = Tally { seats: -1, admins: -1, ..Tally::default() };
         assert_eq!(leaves.refusal(Some(&item((1, 5), 1, "active"))), Refusal::LastAdmin);
+        let now = clock::utc(2026, 11, 22, 15, 4);
+        let (ada, bea) = (UserId::derived(now, [1; 16]), UserId::derived(now, [2; 16]));
+        let mut guarded = item((2, 5), 2, "active");
+        let settings = Item::from([("break_glass_user_id".to_owned(), text(ada.to_string()))]);
+        guarded.insert("settings".to_owned(), aws_sdk_dynamodb::types::AttributeValue::M(settings));
+        let resigns = |id| Tally { resigns: Some(id), ..leaves };
+        assert!(matches!(resigns(ada).refusal(Some(&guarded)), Refusal::Rule(_)));
+        assert_eq!(resigns(bea).refusal(Some(&guarded)), Refusal::LastAdmin);
     }
 }

@@ -2,13 +2,14 @@
 
 use clock::Timestamp;
 use ids::{OrganizationId, WorkspaceId};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::change::{Expression, Table, Write};
-use crate::item;
+use crate::change::{Expression, Meaning, Table, Write};
+use crate::item::{self, Item};
 use crate::keys::{self, OfOrganization};
 use crate::tally::Tally;
-use crate::{Change, Refusal, Store, StoreError, Tenant};
+use crate::{ApiKey, Change, Endpoint, Invitation, Page, PageRequest, Refusal, Store, StoreError, Tenant};
 
 /// Whether a workspace can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -77,15 +78,52 @@ impl Change {
 
     /// Goes ahead only if the workspace exists and can be used.
     pub fn requires_workspace(self, organization: OrganizationId, id: WorkspaceId) -> Self {
-        let check = Expression {
-            key: item::primary(&keys::workspace(organization, id)),
-            condition: "attribute_exists(pk) AND (attribute_not_exists(#status) OR #status = :active)"
-                .to_owned(),
-            names: vec![("#status", "status")],
-            values: vec![(":active", item::text("active"))],
-            ..Expression::default()
-        };
-        self.step(Table::Core, Write::Check(check), Refusal::Missing("workspace"))
+        let check = usable(organization, id);
+        self.judged_step(Table::Core, Write::Check(check), Meaning::Unusable)
+    }
+
+    /// Goes ahead only if `other`, which was read as a workspace that can be used, still is one: so that of an
+    /// organization's workspaces one always is.
+    pub fn leaves_usable(self, organization: OrganizationId, other: WorkspaceId) -> Self {
+        let check = usable(organization, other);
+        self.step(Table::Core, Write::Check(check), Refusal::Raced)
+    }
+}
+
+fn usable(organization: OrganizationId, id: WorkspaceId) -> Expression {
+    Expression {
+        key: item::primary(&keys::workspace(organization, id)),
+        condition: "attribute_exists(pk) AND (attribute_not_exists(#status) OR #status = :active)".to_owned(),
+        names: vec![("#status", "status")],
+        values: vec![(":active", item::text("active"))],
+        ..Expression::default()
+    }
+}
+
+/// Why a workspace can't be used, by its item.
+pub(crate) fn unusable(workspace: Option<&Item>) -> Refusal {
+    match workspace.and_then(|found| item::get_text(found, "status")) {
+        Some("archived") => Refusal::Archived,
+        _ => Refusal::Missing("workspace"),
+    }
+}
+
+/// What is for one workspace alone, and ends with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bound {
+    /// Keys that work.
+    pub api_keys: Vec<ApiKey>,
+    /// Endpoints.
+    pub endpoints: Vec<Endpoint>,
+    /// Invitations that were neither accepted nor withdrawn.
+    pub invitations: Vec<Invitation>,
+}
+
+impl Bound {
+    /// Whether there is nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.api_keys.is_empty() && self.endpoints.is_empty() && self.invitations.is_empty()
     }
 }
 
@@ -109,6 +147,64 @@ impl Tenant {
             .await?;
         all.retain(|workspace| workspace.status != WorkspaceStatus::Deleted);
         Ok(all)
+    }
+
+    /// A page of the workspaces, newest first, deleted ones included.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn workspace_page(
+        &self,
+        page: &PageRequest<WorkspaceId>,
+    ) -> Result<Page<Workspace>, StoreError> {
+        let page = PageRequest { limit: page.limit, after: page.after.map(|id| id.to_string()) };
+        self.store
+            .page_of_organization("workspace_page", self.organization, OfOrganization::Workspaces, &page)
+            .await
+    }
+
+    /// What is bound to a workspace.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn bound_to(&self, id: WorkspaceId) -> Result<Bound, StoreError> {
+        let (api_keys, endpoints, invitations) = tokio::try_join!(
+            self.bound(OfOrganization::ApiKeys, id, Some("active")),
+            self.bound(OfOrganization::Endpoints, id, None),
+            self.bound(OfOrganization::Invitations, id, Some("pending")),
+        )?;
+        Ok(Bound { api_keys, endpoints, invitations })
+    }
+
+    /// Everything of one kind that is for this workspace alone and, if one is named, in this state. Most of a kind may be
+    /// over and done with, so DynamoDB leaves out what is not asked for.
+    async fn bound<T: DeserializeOwned>(
+        &self,
+        kind: OfOrganization,
+        workspace: WorkspaceId,
+        status: Option<&str>,
+    ) -> Result<Vec<T>, StoreError> {
+        const OPERATION: &str = "bound_to";
+        let (pk, prefix) = keys::of_organization(self.organization, kind);
+        let mut query = self
+            .store
+            .client
+            .query()
+            .table_name(self.store.core_table())
+            .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
+            .expression_attribute_values(":pk", item::text(pk))
+            .expression_attribute_values(":prefix", item::text(prefix))
+            .expression_attribute_values(":workspace", item::text(workspace.to_string()))
+            .consistent_read(true);
+        query = match status {
+            None => query.filter_expression("workspace_id = :workspace"),
+            Some(status) => query
+                .filter_expression("workspace_id = :workspace AND #status = :status")
+                .expression_attribute_names("#status", "status")
+                .expression_attribute_values(":status", item::text(status)),
+        };
+        let items = query.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
+        item::read_all(OPERATION, items.map_err(|e| StoreError::from_sdk(OPERATION, e))?)
     }
 
     /// Whether anything was ever put into a workspace, in either mode, and is still there: campaigns or leads.

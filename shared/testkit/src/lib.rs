@@ -184,7 +184,7 @@ impl TestApp {
 }
 
 /// The password of everybody who signs up.
-pub const PASSWORD: &str = "correct horse battery staple";
+pub const PASSWORD: &str = "a kettle of seven herrings";
 
 impl Drop for TestApp {
     fn drop(&mut self) {

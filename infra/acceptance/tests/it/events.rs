@@ -35,7 +35,9 @@ async fn invoke(app: &TestApp, function: &str, payload: &str) -> (u16, String) {
         "campaigns" => fn_campaigns::router(&services).await,
         "leads" => fn_leads::router(&services).await,
         "organizations" => fn_organizations::router(&services).await,
+        "users" => fn_users::router(&services).await,
         "webhooks" => fn_webhooks::router(&services).await,
+        "workspaces" => fn_workspaces::router(&services).await,
         "docs" => fn_docs::router(&services).await,
         other => panic!("{other} takes no HTTP requests"),
     };
@@ -49,7 +51,9 @@ async fn invoke(app: &TestApp, function: &str, payload: &str) -> (u16, String) {
 #[tokio::test]
 async fn http_payloads_are_understood_by_their_functions() {
     let app = TestApp::start().await;
-    for function in ["auth", "api-keys", "campaigns", "leads", "organizations", "webhooks", "docs"] {
+    for function in
+        ["auth", "api-keys", "campaigns", "leads", "organizations", "users", "webhooks", "workspaces", "docs"]
+    {
         for (name, payload) in files(function) {
             let (status, body) = invoke(&app, function, &payload).await;
             let expected = match (function, name.as_str()) {
@@ -136,8 +140,21 @@ async fn mails_are_sent_and_a_poisonous_one_stays() {
 #[test]
 fn every_file_belongs_to_a_function_that_is_tested_here() {
     let tested = BTreeSet::from(
-        ["api-keys", "auth", "campaigns", "deliver", "docs", "fanout", "leads", "mail", "organizations", "users", "webhooks", "workspaces"]
-            .map(str::to_owned),
+        [
+            "api-keys",
+            "auth",
+            "campaigns",
+            "deliver",
+            "docs",
+            "fanout",
+            "leads",
+            "mail",
+            "organizations",
+            "users",
+            "webhooks",
+            "workspaces",
+        ]
+        .map(str::to_owned),
     );
     let folders: BTreeSet<String> = std::fs::read_dir(folder())
         .unwrap()

@@ -10,6 +10,7 @@
 mod audit;
 mod events;
 mod idempotency;
+mod invitation_acceptance;
 mod isolation;
 mod keys;
 mod layering;
@@ -19,6 +20,7 @@ mod main_job;
 mod openapi;
 mod organizations;
 mod outages;
+mod people;
 mod problems;
 mod sessions;
 mod template;

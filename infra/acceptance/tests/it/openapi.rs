@@ -13,7 +13,9 @@ fn document() -> Value {
         fn_campaigns::openapi(),
         fn_leads::openapi(),
         fn_organizations::openapi(),
+        fn_users::openapi(),
         fn_webhooks::openapi(),
+        fn_workspaces::openapi(),
         fn_docs::openapi(),
     ];
     let mut document = utoipa::openapi::OpenApiBuilder::new().build();

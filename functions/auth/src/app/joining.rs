@@ -1,0 +1,93 @@
+//! Joining an organization, whichever way somebody comes.
+
+use clock::Timestamp;
+use ids::WorkspaceId;
+use problem::Problem;
+use store::{Identity, Member, MemberStatus, Role, Workspace, WorkspaceRole, WorkspaceStatus};
+
+/// The seat that waits for somebody: a role, on the organization or in one workspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seat {
+    pub(crate) role: Role,
+    pub(crate) workspace: Option<WorkspaceId>,
+}
+
+impl Seat {
+    /// Whether it can be taken: its workspace must be there and in use.
+    ///
+    /// # Errors
+    /// 409 when it is not.
+    pub(crate) fn check(&self, workspaces: &[Workspace]) -> Result<(), Problem> {
+        let Some(id) = self.workspace else { return Ok(()) };
+        match workspaces.iter().find(|workspace| workspace.id == id).map(|workspace| workspace.status) {
+            Some(WorkspaceStatus::Active) => Ok(()),
+            Some(WorkspaceStatus::Archived) => Err(Problem::WorkspaceArchived),
+            Some(WorkspaceStatus::Deleted) | None => {
+                Err(Problem::Conflict { detail: "The workspace that the seat is in was deleted.".to_owned() })
+            }
+        }
+    }
+
+    /// The membership of who takes it.
+    pub(crate) fn taken_by(&self, identity: &Identity, now: Timestamp) -> Member {
+        let (role, workspace_roles) = match self.workspace {
+            None => (Some(self.role), Vec::new()),
+            Some(workspace_id) => (None, vec![WorkspaceRole { workspace_id, role: self.role }]),
+        };
+        Member {
+            user_id: identity.user_id,
+            email: identity.email.clone(),
+            name: identity.name.clone(),
+            role,
+            workspace_roles,
+            status: MemberStatus::Active,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+}
+
+/// An identity that somebody made before its address was proved to be anybody's, made over to who has proved it now.
+///
+/// Whoever made it may know its password and hold its second factor and sessions. None of them survives.
+pub(crate) fn made_over(
+    before: &Identity,
+    name: String,
+    password_hash: Option<String>,
+    now: Timestamp,
+) -> Identity {
+    Identity {
+        name,
+        password_hash,
+        email_verified: true,
+        second_factor: None,
+        epoch: before.epoch + 1,
+        updated_at: store::touched(before.updated_at, now),
+        ..before.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ids::Ids;
+
+    #[test]
+    fn a_seat_is_on_the_organization_or_in_a_workspace_that_is_in_use() {
+        let (clock, _) = clock::Clock::manual(clock::utc(2026, 11, 22, 15, 0));
+        let (ids, now) = (Ids::new(clock.clone()), clock.now());
+        let mut workspace = Workspace {
+            id: ids.next(),
+            name: "Sales".to_owned(),
+            status: WorkspaceStatus::Active,
+            created_at: now,
+            updated_at: now,
+        };
+        let seat = Seat { role: Role::Manager, workspace: Some(workspace.id) };
+        assert_eq!(seat.check(std::slice::from_ref(&workspace)), Ok(()));
+        assert!(matches!(seat.check(&[]), Err(Problem::Conflict { .. })));
+        workspace.status = WorkspaceStatus::Archived;
+        assert_eq!(seat.check(&[workspace]), Err(Problem::WorkspaceArchived));
+        assert_eq!(Seat { role: Role::Admin, workspace: None }.check(&[]), Ok(()));
+    }
+}

@@ -1,0 +1,149 @@
+//! Sessions: begun by a proof, refreshed, ended.
+
+use access::policy;
+use access::session::{REQUESTS_PER_HOUR, RefreshToken, SESSION_LIFE};
+use clock::Timestamp;
+use ids::{OrganizationId, SessionId};
+use store::{
+    AuditRecord, Change, Member, Organization, Role, Session, SessionCredential, StoreError, Workspace,
+};
+
+/// What somebody has proved, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Proof {
+    /// The methods (RFC 8176).
+    pub(crate) amr: Vec<String>,
+    /// When they did; a session that follows from another one keeps that one's.
+    pub(crate) authenticated_at: Timestamp,
+    /// Which of the person's sessions held at that moment.
+    pub(crate) epoch: u64,
+}
+
+impl Proof {
+    /// By these methods, just now.
+    pub(crate) fn by(amr: &[&str], epoch: u64, now: Timestamp) -> Self {
+        let amr = amr.iter().map(|method| (*method).to_owned()).collect();
+        Self { amr, authenticated_at: now, epoch }
+    }
+}
+
+/// A session of `member`, to be refreshed with `refresh`. However it is passed on, it ends [`SESSION_LIFE`] after the
+/// person signed in.
+pub(crate) fn session(
+    member: &Member,
+    proof: Proof,
+    organization: OrganizationId,
+    refresh: &RefreshToken,
+    now: Timestamp,
+) -> Session {
+    Session {
+        ends_at: proof.authenticated_at + SESSION_LIFE,
+        credential: SessionCredential {
+            session_id: refresh.session(),
+            organization_id: organization,
+            user_id: member.user_id,
+            email: member.email.clone(),
+            epoch: proof.epoch,
+            authenticated_at: proof.authenticated_at,
+            amr: proof.amr,
+        },
+        refresh_digest: refresh.digest(),
+        created_at: now,
+        updated_at: now,
+        status: "active".to_owned(),
+    }
+}
+
+/// Adds a session to `change`.
+///
+/// # Errors
+/// [`StoreError::Malformed`] when it cannot be written as an item.
+pub(crate) fn begin(change: Change, session: &Session) -> Result<Change, StoreError> {
+    change.begin_session(session, REQUESTS_PER_HOUR)
+}
+
+/// Whether a session gets past single sign-on only because it is the break-glass admin's.
+pub(crate) fn breaks_glass(organization: &Organization, session: &SessionCredential) -> bool {
+    let proved = session.amr.iter().any(|method| method == policy::SINGLE_SIGN_ON);
+    organization.settings.require_sso && !proved && policy::breaks_glass(organization, session)
+}
+
+/// The roles a person holds in each of `workspaces` that they may enter.
+pub(crate) fn entered<'a>(member: &Member, workspaces: &'a [Workspace]) -> Vec<(&'a Workspace, Role)> {
+    workspaces
+        .iter()
+        .filter_map(|workspace| {
+            let here = member.workspace_roles.iter().find(|held| held.workspace_id == workspace.id);
+            // Of two roles the one that may more; the enum is in that order.
+            let role = member.role.into_iter().chain(here.map(|held| held.role)).min()?;
+            Some((workspace, role))
+        })
+        .collect()
+}
+
+/// Where a refresh stands.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Refresh {
+    /// The token is the valid one.
+    Valid,
+    /// It was used before: somebody has a copy. The session ends.
+    Reused,
+    /// The session is over.
+    Over,
+}
+
+/// Judges a refresh token by its session.
+pub(crate) fn judge_refresh(session: &Session, token: &RefreshToken, now: Timestamp) -> Refresh {
+    if session.status != "active" || session.ends_at <= now {
+        Refresh::Over
+    } else if session.refresh_digest == token.digest() {
+        Refresh::Valid
+    } else {
+        Refresh::Reused
+    }
+}
+
+/// The change that replaces a session's refresh token, on `record`.
+pub(crate) fn rotate(
+    id: SessionId,
+    old: &RefreshToken,
+    new: &RefreshToken,
+    record: AuditRecord,
+    now: Timestamp,
+) -> Change {
+    Change::audited(record).rotate_refresh_token(id, &old.digest(), &new.digest(), now)
+}
+
+/// The change that ends a session, on `record`.
+pub(crate) fn end(id: SessionId, mut record: AuditRecord, now: Timestamp) -> Change {
+    record.sensitive = true;
+    Change::audited(record).end_session(id, now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::sign_up::SignUp;
+    use access::session::Tokens;
+    use ids::Ids;
+    use std::time::Duration;
+
+    #[test]
+    fn a_used_refresh_token_is_told_from_one_whose_session_is_over() {
+        let (clock, _) = clock::Clock::manual(clock::utc(2026, 11, 22, 15, 0));
+        let (ids, now) = (Ids::new(clock.clone()), clock.now());
+        let sign_up =
+            SignUp::check("Acme", "Ada", "ada@example.com", "a difference engine of brass").unwrap();
+        let founding = sign_up.found("hash".to_owned(), &ids, now);
+        let tokens = Tokens::new(&sealing::MasterSecret::new("s".repeat(64))).unwrap();
+        let first = tokens.refresh_token(ids.next()).unwrap();
+        let proof = Proof::by(&[policy::PASSWORD], 0, now);
+        let mut session = session(&founding.admin, proof, founding.organization.id, &first, now);
+        assert_eq!(judge_refresh(&session, &first, now), Refresh::Valid);
+        session.refresh_digest = tokens.refresh_token(first.session()).unwrap().digest();
+        assert_eq!(judge_refresh(&session, &first, now), Refresh::Reused);
+        assert_eq!(judge_refresh(&session, &first, now + SESSION_LIFE), Refresh::Over);
+        session.status = "ended".to_owned();
+        assert_eq!(judge_refresh(&session, &first, now + Duration::from_secs(1)), Refresh::Over);
+    }
+}

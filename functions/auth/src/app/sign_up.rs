@@ -1,0 +1,123 @@
+//! Signing up: an organization, its first workspace and its first admin.
+
+use access::session::REQUESTS_PER_HOUR;
+use clock::Timestamp;
+use ids::{Ids, UserId};
+use input::{Faults, Text};
+use problem::Problem;
+use store::{
+    AuditRecord, Change, Identity, Member, MemberStatus, Organization, Role, Session, StoreError, Workspace,
+    WorkspaceStatus,
+};
+
+use crate::password;
+
+/// A sign-up, checked.
+#[derive(Debug)]
+pub(crate) struct SignUp {
+    organization_name: String,
+    name: String,
+    pub(crate) email: String,
+}
+
+impl SignUp {
+    /// Checks what was sent.
+    ///
+    /// # Errors
+    /// 422 with every fault.
+    pub(crate) fn check(
+        organization_name: &str,
+        name: &str,
+        email: &str,
+        secret: &str,
+    ) -> Result<Self, Problem> {
+        let mut faults = Faults::default();
+        let (known_name, known_organization) = (name, organization_name);
+        let organization_name = faults.take("/organization_name", Text::up_to(100).check(organization_name));
+        let name = faults.take("/name", Text::up_to(100).check(name));
+        let address = faults.take("/email", input::email(email));
+        faults.take("/password", password::check(secret, &[known_name, email, known_organization]));
+        let checked = organization_name.zip(name).zip(address);
+        faults.finish(checked.map(|((organization_name, name), email)| Self {
+            organization_name,
+            name,
+            email,
+        }))
+    }
+}
+
+/// Everything a sign-up makes.
+#[derive(Debug)]
+pub(crate) struct Founding {
+    pub(crate) organization: Organization,
+    pub(crate) workspace: Workspace,
+    pub(crate) admin: Member,
+    pub(crate) identity: Identity,
+}
+
+impl SignUp {
+    /// The organization on its first plan, its first workspace, and its first admin.
+    pub(crate) fn found(self, password_hash: String, ids: &Ids, now: Timestamp) -> Founding {
+        let user_id: UserId = ids.next();
+        Founding {
+            organization: Organization::founded(ids.next(), self.organization_name, now),
+            workspace: Workspace {
+                id: ids.next(),
+                name: "Default".to_owned(),
+                status: WorkspaceStatus::Active,
+                created_at: now,
+                updated_at: now,
+            },
+            admin: Member {
+                user_id,
+                email: self.email.clone(),
+                name: self.name.clone(),
+                role: Some(Role::Admin),
+                workspace_roles: Vec::new(),
+                status: MemberStatus::Active,
+                created_at: now,
+                updated_at: now,
+            },
+            identity: Identity {
+                user_id,
+                email: self.email,
+                name: self.name,
+                password_hash: Some(password_hash),
+                email_verified: false,
+                second_factor: None,
+                epoch: 0,
+                created_at: now,
+                updated_at: now,
+            },
+        }
+    }
+}
+
+impl Founding {
+    /// The change that makes it all, on `record`, and begins the admin's session.
+    ///
+    /// # Errors
+    /// [`StoreError::Malformed`] when a record cannot be written as an item.
+    pub(crate) fn change(&self, session: &Session, mut record: AuditRecord) -> Result<Change, StoreError> {
+        record.compliance_relevant = true;
+        record.pii_accessed = true;
+        Change::audited(record)
+            .create_identity(&self.identity)?
+            .found_organization(&self.organization, &self.workspace, &self.admin)?
+            .begin_session(session, REQUESTS_PER_HOUR)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_of_a_sign_up_is_told_at_once() {
+        let Err(Problem::Invalid { errors }) = SignUp::check("", " ", "nobody", "short") else {
+            panic!("accepted")
+        };
+        let pointers: Vec<_> = errors.iter().map(|error| error.pointer.as_str()).collect();
+        assert_eq!(pointers, ["/organization_name", "/name", "/email", "/password"]);
+    }
+}

@@ -1,0 +1,147 @@
+//! From a proof to a session: the one way in, whatever was proved.
+
+use axum::http::StatusCode;
+use edge::{Edge, Refused, Reply, RequestInfo};
+use futures::stream::{self, StreamExt as _};
+use ids::{OrganizationId, UserId};
+use mailing::Letter;
+use store::{Change, Identity, Member, Organization, OrganizationStatus, Role, Session, Tenant, Workspace};
+
+use crate::app;
+use crate::app::session::Proof;
+use crate::app::sign_in::{FAMILIAR, familiarity};
+use crate::wire::answer::{Me, SignedIn, Tokens};
+use crate::wire::{mail, record};
+
+/// How many organizations are looked at side by side.
+const AT_ONCE: usize = 8;
+/// Admins who are told that the glass was broken.
+const MOST_TOLD: usize = 20;
+
+/// An organization that somebody is an active member of.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) tenant: Tenant,
+    pub(crate) organization: Organization,
+    pub(crate) member: Member,
+    pub(crate) workspaces: Vec<Workspace>,
+}
+
+impl Place {
+    /// The organization, if `user` is an active member of it.
+    pub(crate) async fn of(
+        edge: &Edge,
+        organization: OrganizationId,
+        user: UserId,
+    ) -> Result<Option<Self>, Refused> {
+        let tenant = edge.unscoped_store().tenant_of_sign_in(organization);
+        let (overview, member) = tokio::try_join!(tenant.overview(), tenant.member(user))?;
+        let (Some(organization), Some(member)) = (overview.organization, member) else { return Ok(None) };
+        let place = Self { tenant, organization, member, workspaces: overview.workspaces };
+        Ok(place.member.is_active().then_some(place))
+    }
+
+    /// The first of `candidates` that lives and where `user` is an active member.
+    pub(crate) async fn first_of(
+        edge: &Edge,
+        candidates: Vec<OrganizationId>,
+        user: UserId,
+    ) -> Result<Option<Self>, Refused> {
+        let places = stream::iter(candidates).map(|organization| Self::of(edge, organization, user));
+        let mut places = std::pin::pin!(places.buffered(AT_ONCE));
+        while let Some(place) = places.next().await {
+            if let Some(place) = place?
+                && place.organization.status == OrganizationStatus::Active
+            {
+                return Ok(Some(place));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(crate) fn me(&self) -> Me {
+        Me::of(&self.member, &self.organization, &self.workspaces)
+    }
+}
+
+/// A session that is about to begin, and the tokens for it.
+pub(crate) struct Entry {
+    pub(crate) session: Session,
+    pub(crate) tokens: Tokens,
+}
+
+impl Entry {
+    pub(crate) fn new(
+        edge: &Edge,
+        request: &RequestInfo,
+        organization: OrganizationId,
+        member: &Member,
+        proof: Proof,
+    ) -> Result<Self, Refused> {
+        let refresh = edge.tokens().refresh_token(edge.ids().next())?;
+        let session = app::session::session(member, proof, organization, &refresh, request.now);
+        let tokens = Tokens::of(edge, &session.credential, &refresh, request)?;
+        Ok(Self { session, tokens })
+    }
+}
+
+/// Remembers with `change` that the person came from where this request comes from.
+pub(crate) fn remembering_place(
+    change: Change,
+    edge: &Edge,
+    request: &RequestInfo,
+    identity: &Identity,
+) -> Change {
+    let digest = edge.fingerprint(&familiarity(&identity.email, request.ip));
+    change.signed_in_from(&identity.email, &digest, request.now, request.now + FAMILIAR)
+}
+
+/// Begins a session for what was proved: 200 with its tokens. When that breaks the glass it is on record as such, and the
+/// admins are told. `also` adds to the change: what the proof itself uses up.
+pub(crate) async fn enter(
+    edge: &Edge,
+    request: &RequestInfo,
+    identity: &Identity,
+    place: &Place,
+    proof: Proof,
+) -> Reply {
+    let (change, reply) = entering(edge, request, identity, place, proof).await?;
+    place.tenant.commit(change, None).await?;
+    Ok(reply)
+}
+
+/// The change that begins a session, and the answer once it is committed.
+pub(crate) async fn entering(
+    edge: &Edge,
+    request: &RequestInfo,
+    identity: &Identity,
+    place: &Place,
+    proof: Proof,
+) -> Result<(Change, axum::response::Response), Refused> {
+    let organization = &place.organization;
+    let Entry { session, tokens } = Entry::new(edge, request, organization.id, &place.member, proof)?;
+    let breaks_glass = app::session::breaks_glass(organization, &session.credential);
+    let action = if breaks_glass { "session.break_glass" } else { "session.create" };
+    let actor = app::person(identity.user_id, &identity.email);
+    let about = ("session", session.credential.session_id.to_string());
+    let mut record = record(edge, request, action, organization.id, actor, about);
+    record.sensitive = breaks_glass;
+    let mut change = app::session::begin(Change::audited(record), &session)?;
+    change = remembering_place(change, edge, request, identity);
+    if breaks_glass {
+        let members = place.tenant.all_members().await?;
+        let admins = members.iter().filter(|it| it.is_active() && it.role == Some(Role::Admin));
+        for admin in admins.take(MOST_TOLD) {
+            let letter = Letter::BreakGlassUsed {
+                to: admin.email.clone(),
+                organization_name: organization.name.clone(),
+                by: identity.name.clone(),
+                at: request.now,
+            };
+            change = change.mailing(mail(edge, organization.id, letter, request.now)?);
+        }
+    }
+    let me = place.me();
+    let reply = edge::answer(StatusCode::OK, &SignedIn { tokens, me: &me })?;
+    Ok((change, reply))
+}

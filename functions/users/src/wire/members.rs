@@ -1,0 +1,271 @@
+//! Members on the wire.
+
+use access::permission::{UsersDelete, UsersRead, UsersWrite};
+use clock::Timestamp;
+use edge::{
+    Authorized, Committed, Context, Everywhere, EverywhereOrSelf, IdempotencyKey, IdempotencyParameter,
+    IfMatch, IfMatchParameter, Json, PageParameters, Paging, PathId, Problems, Refused, Reply,
+};
+use ids::{UserId, WorkspaceId, kind};
+use problem::Problem;
+use serde::{Deserialize, Deserializer, Serialize};
+use store::{Member, MemberStatus, Role, Workspace, WorkspaceRole};
+use utoipa::ToSchema;
+
+use crate::app::members::{self as app, Draft};
+
+/// A role in one workspace.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = WorkspaceRole)]
+struct WorkspaceRoleBody {
+    #[schema(value_type = String, example = "ws_01kaq8zr3y7e2r4m8n5p6q7s8t")]
+    workspace_id: WorkspaceId,
+    /// `manager`, `member` or `read_only`.
+    #[schema(value_type = String, example = "manager")]
+    role: Role,
+}
+
+/// What is to be changed; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"role": "read_only"}))]
+pub(super) struct ChangeUser {
+    /// The name in this organization: 1 to 100 characters.
+    #[serde(default)]
+    name: Option<String>,
+    /// `admin` or `read_only` on the organization; null takes the role away.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, example = "read_only")]
+    role: Option<Option<Role>>,
+    /// Every role in a workspace, in the place of those there are.
+    #[serde(default)]
+    workspace_roles: Option<Vec<WorkspaceRoleBody>>,
+}
+
+/// Tells null from nothing.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(from).map(Some)
+}
+
+/// A member of the organization.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = User)]
+pub(super) struct UserBody {
+    #[schema(value_type = String, example = "usr_01kaq8zr3y7e2r4m8n5p6q7s8t")]
+    id: UserId,
+    email: String,
+    name: String,
+    /// The role on the organization as a whole, if any: `admin` or `read_only`.
+    #[schema(value_type = Option<String>, example = "admin")]
+    role: Option<Role>,
+    /// The roles in single workspaces, as far as the caller reaches those.
+    workspace_roles: Vec<WorkspaceRoleBody>,
+    /// `active`, which takes a seat, or `deactivated`.
+    #[schema(value_type = String, example = "active")]
+    status: MemberStatus,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+}
+
+/// A page of members.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct UserList {
+    data: Vec<UserBody>,
+    /// Give it as `cursor` to get the next page; null on the last one.
+    next_cursor: Option<String>,
+}
+
+impl From<&Member> for UserBody {
+    fn from(member: &Member) -> Self {
+        let held = member.workspace_roles.iter();
+        Self {
+            id: member.user_id,
+            email: member.email.clone(),
+            name: member.name.clone(),
+            role: member.role,
+            workspace_roles: held
+                .map(|held| WorkspaceRoleBody { workspace_id: held.workspace_id, role: held.role })
+                .collect(),
+            status: member.status,
+            created_at: member.created_at,
+            updated_at: member.updated_at,
+        }
+    }
+}
+
+impl From<WorkspaceRoleBody> for WorkspaceRole {
+    fn from(body: WorkspaceRoleBody) -> Self {
+        Self { workspace_id: body.workspace_id, role: body.role }
+    }
+}
+
+const MISSING: Refused = Refused(Problem::NotFound { what: "user" });
+
+/// The member as the caller sees them: whoever reaches certain workspaces only sees those who have a role on the
+/// organization or in one of these, and of their roles only these.
+fn seen(caller: &Authorized<UsersRead>, member: Member, workspaces: &[Workspace]) -> Option<Member> {
+    let mut member = member.within(workspaces);
+    if caller.reaches_everywhere() {
+        return Some(member);
+    }
+    let mode = caller.context.caller.known.mode();
+    member.workspace_roles.retain(|held| caller.reaches(Some(held.workspace_id), mode));
+    member.holds_a_role().then_some(member)
+}
+
+/// List users
+///
+/// The members of the organization, newest first, deactivated ones included. A caller who reaches certain workspaces only
+/// sees those who share one of them.
+#[utoipa::path(
+    get, path = "/api/admin/users", operation_id = "list_users", tag = "users", security(("bearer" = [])),
+    params(PageParameters),
+    responses((status = 200, description = "A page", body = UserList), Problems),
+    extensions(("x-permission" = json!("users:read")))
+)]
+pub(super) async fn list(caller: Authorized<UsersRead>, paging: Paging) -> Reply {
+    let confines = caller.confines();
+    let (tenant, page) = (caller.context.tenant(), paging.page(&confines)?);
+    let (page, workspaces) = tokio::try_join!(tenant.members(&page), tenant.workspaces())?;
+    paging.show(
+        &confines,
+        &page,
+        |last| last.user_id.to_string(),
+        |member| seen(&caller, member.clone(), &workspaces).as_ref().map(UserBody::from),
+    )
+}
+
+/// Get a user
+#[utoipa::path(
+    get, path = "/api/admin/users/{id}", operation_id = "get_user", tag = "users", security(("bearer" = [])),
+    params(("id" = String, Path, description = "`usr_…`")),
+    responses((status = 200, description = "The user", body = UserBody), Problems),
+    extensions(("x-permission" = json!("users:read")))
+)]
+pub(super) async fn get(caller: Authorized<UsersRead>, PathId(id): PathId<kind::User>) -> Reply {
+    let tenant = caller.context.tenant();
+    let (member, workspaces) = tokio::try_join!(tenant.member(id), tenant.workspaces())?;
+    let member = member.and_then(|member| seen(&caller, member, &workspaces)).ok_or(MISSING)?;
+    edge::ok(&UserBody::from(&member), Some(member.updated_at))
+}
+
+/// A member as they stand, and the organization's workspaces.
+async fn find(context: &Context, id: UserId) -> Result<(Member, Vec<Workspace>), Refused> {
+    let tenant = context.tenant();
+    let (member, workspaces) = tokio::try_join!(tenant.member(id), tenant.workspaces())?;
+    Ok((member.ok_or(MISSING)?.within(&workspaces), workspaces))
+}
+
+/// Refuses to touch a member who holds, or would hold, more than the caller.
+async fn outranks(context: &Context, member: &Member) -> Result<(), Refused> {
+    match context.caller.known.lacks_of_member(member) {
+        None => Ok(()),
+        Some(permission) => Err(context.refuse_grant(permission).await),
+    }
+}
+
+/// Change a user
+///
+/// Their roles, and their name in this organization. It counts from their next request on. Nobody gives or takes away
+/// what they do not hold themselves, everybody keeps a role somewhere, and an organization keeps an admin.
+#[utoipa::path(
+    patch, path = "/api/admin/users/{id}", operation_id = "change_user", tag = "users",
+    security(("bearer" = [])), params(("id" = String, Path, description = "`usr_…`"), IfMatchParameter),
+    request_body = ChangeUser,
+    responses((status = 200, description = "Changed", body = UserBody), Problems),
+    extensions(("x-permission" = json!("users:write")))
+)]
+pub(super) async fn change(
+    caller: Everywhere<UsersWrite>,
+    PathId(id): PathId<kind::User>,
+    if_match: IfMatch,
+    body: Json<ChangeUser>,
+) -> Reply {
+    let context = &caller.context;
+    let (before, workspaces) = find(context, id).await?;
+    outranks(context, &before).await?;
+    if_match.check(before.updated_at)?;
+    let ChangeUser { name, role, workspace_roles } = body.value;
+    let workspace_roles = workspace_roles.map(|roles| roles.into_iter().map(WorkspaceRole::from).collect());
+    let draft = Draft { name, role, workspace_roles };
+    let after = draft.apply(&before, &workspaces, context.request.now)?;
+    outranks(context, &after).await?;
+    let record = context.record("user.update", "user", &id.to_string());
+    let change = app::alter(&before, &after, context.tenant().organization_id(), record)?;
+    context.commit_silently(change.only_as_read(if_match.is_given())).await?;
+    edge::ok(&UserBody::from(&after), Some(after.updated_at))
+}
+
+/// Remove a user
+///
+/// Ends the membership and frees the seat; their sessions in this organization are over with their next request. What
+/// they made stays, API keys included. Everybody may remove themselves, but for the last admin.
+#[utoipa::path(
+    delete, path = "/api/admin/users/{id}", operation_id = "remove_user", tag = "users",
+    security(("bearer" = [])), params(("id" = String, Path, description = "`usr_…`"), IfMatchParameter),
+    responses((status = 204, description = "Removed"), Problems),
+    extensions(("x-permission" = json!("users:delete")))
+)]
+pub(super) async fn remove(caller: EverywhereOrSelf<UsersDelete>, if_match: IfMatch) -> Reply {
+    let context = &caller.context;
+    let member = context.tenant().member(caller.user).await?.ok_or(MISSING)?;
+    if !caller.is_self() {
+        outranks(context, &member).await?;
+    }
+    if_match.check(member.updated_at)?;
+    let record = context.record("user.remove", "user", &caller.user.to_string());
+    let change = app::remove(&member, context.tenant().organization_id(), record)?;
+    context.commit_silently(change.only_as_read(if_match.is_given())).await
+}
+
+/// Deactivate a user
+///
+/// They keep their roles and lose their access, from their next request on; their seat is free.
+#[utoipa::path(
+    post, path = "/api/admin/users/{id}/deactivate", operation_id = "deactivate_user", tag = "users",
+    security(("bearer" = [])), params(("id" = String, Path, description = "`usr_…`"), IdempotencyParameter),
+    responses((status = 200, description = "Deactivated", body = UserBody), Problems),
+    extensions(("x-permission" = json!("users:write")))
+)]
+pub(super) async fn deactivate(
+    caller: Everywhere<UsersWrite>,
+    PathId(id): PathId<kind::User>,
+    key: IdempotencyKey,
+) -> Reply {
+    set_status(&caller.context, id, MemberStatus::Deactivated, "user.deactivate", &key).await
+}
+
+/// Reactivate a user
+///
+/// With the roles they had. Takes a seat, if the plan has one left.
+#[utoipa::path(
+    post, path = "/api/admin/users/{id}/reactivate", operation_id = "reactivate_user", tag = "users",
+    security(("bearer" = [])), params(("id" = String, Path, description = "`usr_…`"), IdempotencyParameter),
+    responses((status = 200, description = "Active again", body = UserBody), Problems),
+    extensions(("x-permission" = json!("users:write")))
+)]
+pub(super) async fn reactivate(
+    caller: Everywhere<UsersWrite>,
+    PathId(id): PathId<kind::User>,
+    key: IdempotencyKey,
+) -> Reply {
+    set_status(&caller.context, id, MemberStatus::Active, "user.reactivate", &key).await
+}
+
+async fn set_status(
+    context: &Context,
+    id: UserId,
+    status: MemberStatus,
+    action: &'static str,
+    key: &IdempotencyKey,
+) -> Reply {
+    let (before, _) = find(context, id).await?;
+    outranks(context, &before).await?;
+    let after = app::with_status(&before, status, context.request.now);
+    let record = context.record(action, "user", &id.to_string());
+    let change = app::set_status(&before, &after, context.tenant().organization_id(), record)?;
+    context.commit(change, None, key, &[], Committed::ok(&UserBody::from(&after))).await
+}
