@@ -22,5 +22,7 @@ mod organizations;
 mod outages;
 mod people;
 mod problems;
+mod roles;
 mod sessions;
 mod template;
+mod walls;
