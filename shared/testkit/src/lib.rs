@@ -149,6 +149,19 @@ impl TestApp {
         Actor::new(self.router.clone(), answer.text("/access_token").into()).about(answer.json)
     }
 
+    /// Invites somebody new to what `request` names, and accepts for them: the newcomer, in a session.
+    pub async fn invite_and_join(&self, admin: &Actor, request: serde_json::Value) -> Actor {
+        let number = self.people.fetch_add(1, Ordering::Relaxed);
+        let mut body = json!({"email": format!("person{number}@example.com")});
+        body.as_object_mut().unwrap().extend(request.as_object().unwrap().clone());
+        let invitation = admin.post("/api/admin/invitations", body).await.expect(201);
+        let token = self.token_mailed_to(&invitation.text("/email")).await;
+        let body = json!({"token": token, "name": "Grace", "password": PASSWORD});
+        let answer = self.stranger().post("/api/auth/invitations/accept", body).await;
+        assert!(answer.status.is_success(), "{}: {}", answer.request, answer.body);
+        Actor::new(self.router.clone(), answer.text("/access_token").into()).about(answer.json)
+    }
+
     /// Moves the organization of `admin` to another plan.
     pub async fn upgrade(&self, admin: &Actor, plan: &str) {
         let _ = admin.patch("/api/admin/organization", json!({"plan": plan})).await.expect(200);
