@@ -76,6 +76,11 @@ impl Call {
         Self { method: Method::POST, body: body.into(), ..Self::get(path) }
     }
 
+    /// Changes `path` by the JSON text `body`.
+    pub(crate) fn patch(path: impl Into<String>, body: impl Into<Bytes>) -> Self {
+        Self { method: Method::PATCH, body: body.into(), ..Self::get(path) }
+    }
+
     /// With a session token or an API key.
     pub(crate) fn by(self, token: &Token) -> Self {
         Self { token: Some(token.0.clone()), ..self }

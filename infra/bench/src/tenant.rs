@@ -46,6 +46,9 @@ impl Tenant {
         });
         let sign_up = Call::post("/api/auth/signup", sign_up.to_string());
         let founder = token(&mut past, sign_up, "access_token").await?;
+        // The first plan has room for ten endpoints.
+        let upgrade = json!({"plan": "business"}).to_string();
+        past.must(Call::patch("/api/admin/organization", upgrade).by(&founder)).await?;
         let mut made = Vec::new();
         for _ in 0..keys {
             made.push(

@@ -66,8 +66,16 @@ impl Registry {
             .http("campaigns", |services| async move { fn_campaigns::router(&services).await })
             .http("docs", |services| async move { fn_docs::router(&services).await })
             .http("leads", |services| async move { fn_leads::router(&services).await })
-            .http("users", |services| async move { fn_users::router(&services).await })
+            .http("organizations", |services| async move { fn_organizations::router(&services).await })
             .http("webhooks", |services| async move { fn_webhooks::router(&services).await })
+            .schedule("sweep", |services| async move {
+                let sweep = Arc::new(fn_sweep::handler(&services).await?);
+                Ok(move |_| {
+                    let sweep = Arc::clone(&sweep);
+                    async move { sweep.run().await.map_err(store::BoxError::from) }
+                })
+            })
+            .http("users", |services| async move { fn_users::router(&services).await })
             .http("workspaces", |services| async move { fn_workspaces::router(&services).await })
             .stream("fanout", |services| async move {
                 let function = Arc::new(fn_fanout::handler(&services).await?);

@@ -76,8 +76,14 @@ pub fn breaks_glass(organization: &Organization, session: &SessionCredential) ->
 #[must_use]
 pub fn admits_domain(organization: &Organization, email: &str) -> bool {
     let allowed = &organization.settings.allowed_domains;
+    allowed.is_empty() || is_of_domain(allowed, email)
+}
+
+/// Whether an e-mail address is of one of `domains`, itself and not something below it.
+#[must_use]
+pub fn is_of_domain(domains: &[String], email: &str) -> bool {
     let domain = email.rsplit_once('@').map_or("", |(_, domain)| domain);
-    allowed.is_empty() || allowed.iter().any(|it| it == domain)
+    domains.iter().any(|it| it == domain)
 }
 
 /// Whether an address is in one of the networks, or none is named. An IPv4 address in IPv6 clothing counts as what it is.

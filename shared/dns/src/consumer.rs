@@ -13,7 +13,8 @@ const BRANDS: &str = "
 const DOMAINS: &str = "
     10minutemail.com 126.com 139.com 163.com 188.com 189.cn 21cn.com
     aim.com alice.it aliyun.com arcor.de att.net
-    bellsouth.net bigpond.com bigpond.net.au bk.ru blueyonder.co.uk bluewin.ch bol.com.br btinternet.com btopenworld.com
+    bellsouth.net bigpond.com bigpond.net.au bk.ru blueyonder.co.uk bluewin.ch bol.com.br btinternet.com
+    btopenworld.com
     centrum.cz charter.net comcast.net cox.net
     daum.net docomo.ne.jp duck.com
     earthlink.net eclipso.de email.com email.cz email.de ezweb.ne.jp
@@ -24,9 +25,10 @@ const DOMAINS: &str = "
     juno.com
     kakao.com kpnmail.nl
     laposte.net libero.it list.ru live.at live.be live.ca live.cl live.cn live.co.uk live.co.za live.com live.com.ar
-    live.com.au live.com.mx live.com.pt live.de live.dk live.fr live.ie live.in live.it live.jp live.nl live.no live.ru
-    live.se lycos.com
-    mac.com mail.bg mail.com mail.de mail.ee mail.ru mail.ua mailbox.org mailfence.com me.com meta.ua msn.com mynet.com
+    live.com.au live.com.mx live.com.pt live.de live.dk live.fr live.ie live.in live.it live.jp live.nl live.no
+    live.ru live.se lycos.com
+    mac.com mail.bg mail.com mail.de mail.ee mail.ru mail.ua mailbox.org mailfence.com me.com meta.ua msn.com
+    mynet.com
     nate.com naver.com netscape.net netzero.net neuf.fr nifty.com ntlworld.com
     o2.pl o2online.de onet.pl online.de op.pl optonline.net optusnet.com.au orange.fr
     pm.me post.cz posteo.de posteo.net proton.me

@@ -25,6 +25,20 @@ pub struct ProblemBody {
     permission: Option<String>,
     /// Each fault, on 422.
     errors: Option<Vec<ProblemField>>,
+    /// What to free, on 409 `plan_too_small`.
+    excess: Option<Vec<ProblemExcess>>,
+}
+
+/// More of something than a plan allows.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "the schema of what the `problem` crate writes")]
+pub(crate) struct ProblemExcess {
+    /// `seats`, `workspaces`, `api_keys` or `endpoints`.
+    resource: String,
+    /// How many are in use.
+    used: u64,
+    /// How many the plan allows.
+    limit: u64,
 }
 
 /// One fault in a request.

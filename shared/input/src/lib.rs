@@ -1,6 +1,10 @@
 //! From what was sent to what cannot be wrong: small checks that collect every fault before answering.
 
+mod patch;
+
 use problem::{FieldError, Problem};
+
+pub use patch::Patch;
 
 /// One fault, not yet placed.
 #[derive(Debug, Clone, PartialEq, Eq)]

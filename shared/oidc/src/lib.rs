@@ -22,10 +22,12 @@
 //! # -> Result<(), Box<dyn std::error::Error>> {
 //! # let policy = egress::Policy { allow_loopback: false };
 //! # let redirect_uri = "https://app.example.com/api/auth/sso/callback";
-//! let issuer = oidc::Issuer::parse("https://login.example.com", policy)?; let provider =
-//! party.discover(&issuer).await?; let (state, nonce) = (oidc::random_token()?, oidc::random_token()?); // both kept,
-//! with the verifier, for the answer let verifier = oidc::Verifier::random()?; let url =
-//! provider.authorization_url(&oidc::Authorization {
+//! let issuer = oidc::Issuer::parse("https://login.example.com", policy)?;
+//! let provider = party.discover(&issuer).await?;
+//! // Kept, with the verifier, until the browser comes back:
+//! let (state, nonce) = (oidc::random_token()?, oidc::random_token()?);
+//! let verifier = oidc::Verifier::random()?;
+//! let url = provider.authorization_url(&oidc::Authorization {
 //!     client_id: client.id(),
 //!     redirect_uri,
 //!     state: &state,

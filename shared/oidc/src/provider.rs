@@ -362,3 +362,39 @@ impl fmt::Debug for Provider {
         f.debug_tuple("Provider").field(&self.issuer).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use egress::Policy;
+
+    #[test]
+    fn a_process_remembers_the_latest_providers_and_no_more() {
+        let policy = Policy { allow_loopback: false };
+        let (clock, _) = Clock::manual(Timestamp::EPOCH);
+        let party = RelyingParty::new(Sender::new(policy).unwrap(), clock);
+        let issuer = |number: i64| Issuer::parse(&format!("https://a.example/{number}"), policy).unwrap();
+        for number in 0..300 {
+            let issuer = issuer(number);
+            let body = serde_json::json!({
+                "issuer": issuer.as_str(),
+                "authorization_endpoint": "https://a.example/authorize",
+                "token_endpoint": "https://a.example/token",
+                "jwks_uri": "https://a.example/keys",
+            });
+            let document = Document { status: 200, body: body.to_string().into() };
+            party.remember(Provider {
+                metadata: Arc::new(Metadata::read(&document, &issuer, policy).unwrap()),
+                issuer,
+                discovered_at: Timestamp::from_seconds(number),
+                keys: Arc::default(),
+                asking: party.asking.clone(),
+            });
+        }
+        assert_eq!(party.providers.lock().unwrap().len(), MOST_PROVIDERS);
+        let now = Timestamp::from_seconds(300);
+        assert!(party.remembered(&issuer(43), now).is_none());
+        assert!(party.remembered(&issuer(44), now).is_some());
+        assert!(party.remembered(&issuer(44), now + METADATA_LIFE).is_none());
+    }
+}

@@ -112,6 +112,18 @@ impl Change {
         change.replace(Table::Core, &key, after, before.updated_at)
     }
 
+    /// Goes ahead only while the domain is verified as the organization's own.
+    pub fn requires_domain(self, organization: OrganizationId, domain: &str) -> Self {
+        let check = Expression {
+            key: primary(&keys::domain_claim(organization, domain)),
+            condition: "#status IN (:verified, :failing)".to_owned(),
+            names: vec![("#status", "status")],
+            values: vec![(":verified", text("verified")), (":failing", text("failing"))],
+            ..Expression::default()
+        };
+        self.step(Table::Core, Write::Check(check), Refusal::Raced)
+    }
+
     /// Gives a claim up.
     pub fn drop_domain(self, organization: OrganizationId, claim: &DomainClaim) -> Self {
         let delete = Expression {

@@ -1,8 +1,10 @@
 //! What time alone must bring about: a list of tasks by the instant they are due, for the sweep.
 //!
 //! A task is put on the list in the transaction that makes it necessary and taken off in the one that carries it out, so
-//! none is forgotten and none is done twice to effect. The list is spread over a few partitions; the sweep reads the front
+//! none is forgotten. A task may come up twice, or after what made it necessary is gone: whoever carries it out looks first. The list is spread over a few partitions; the sweep reads the front
 //! of each.
+
+use std::collections::BTreeMap;
 
 use clock::Timestamp;
 use futures::future::try_join_all;
@@ -35,6 +37,13 @@ pub enum Task {
     EraseOrganization {
         /// The organization.
         organization_id: OrganizationId,
+        /// Its name, for the receipt.
+        organization_name: String,
+        /// Who gets the receipt: its admins' addresses at the time of the deletion, since nothing tells them afterwards.
+        receipt_to: Vec<String>,
+        /// How many of each kind were erased so far.
+        #[serde(default)]
+        erased: BTreeMap<String, u64>,
     },
 }
 
@@ -56,8 +65,17 @@ impl Task {
             Self::EraseWorkspace { organization_id, workspace_id } => {
                 format!("{organization_id}#workspace#{workspace_id}")
             }
-            Self::EraseOrganization { organization_id } => format!("{organization_id}#organization"),
+            Self::EraseOrganization { organization_id, .. } => format!("{organization_id}#organization"),
         }
+    }
+}
+
+impl Due {
+    fn item(&self, operation: &'static str) -> Result<item::Item, StoreError> {
+        let mut item = item::write(operation, &keys::due(self.due_at, &self.task.name()), self)?;
+        item.insert("created_at".to_owned(), text(self.due_at.to_string()));
+        item.insert("updated_at".to_owned(), text(self.due_at.to_string()));
+        Ok(item)
     }
 }
 
@@ -67,25 +85,53 @@ impl Change {
     /// # Errors
     /// [`StoreError::Malformed`] when it cannot be written as an item.
     pub fn schedule(self, due: &Due) -> Result<Self, StoreError> {
-        let mut item = item::write(self.operation(), &keys::due(due.due_at, &due.task.name()), due)?;
-        item.insert("created_at".to_owned(), text(due.due_at.to_string()));
-        item.insert("updated_at".to_owned(), text(due.due_at.to_string()));
-        let put = Write::Put { item, condition: "attribute_not_exists(pk)".to_owned(), values: Vec::new() };
+        let put =
+            Write::Put { item: due.item(self.operation())?, condition: String::new(), values: Vec::new() };
         Ok(self.step(Table::Directory, put, Refusal::Exists("task")))
     }
 
-    /// Takes a task off the list. It must be on it: of two sweeps that carry it out one is refused.
+    /// Takes a task off the list, if it is on it.
     pub fn unschedule(self, due: &Due) -> Self {
-        let delete = Expression {
-            key: primary(&keys::due(due.due_at, &due.task.name())),
-            condition: "attribute_exists(pk)".to_owned(),
-            ..Expression::default()
-        };
+        let delete =
+            Expression { key: primary(&keys::due(due.due_at, &due.task.name())), ..Expression::default() };
         self.step(Table::Directory, Write::Delete(delete), Refusal::Raced)
     }
 }
 
 impl Store {
+    /// Moves a task that could not be carried out to a later instant, out of the way of the others. Interrupted half-way,
+    /// it leaves the task on the list twice, which does no harm.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be moved; it is then still on the list.
+    pub async fn postpone(&self, due: &Due, until: Timestamp) -> Result<(), StoreError> {
+        self.keep_task(&Due { due_at: until, ..due.clone() }).await?;
+        self.drop_task(due).await
+    }
+
+    /// Writes down how far a task has come that takes several calls.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be written.
+    pub async fn keep_task(&self, due: &Due) -> Result<(), StoreError> {
+        const OPERATION: &str = "keep_task";
+        let put = self.client.put_item().table_name(self.directory_table());
+        let put = put.set_item(Some(due.item(OPERATION)?));
+        put.send().await.map_err(|e| StoreError::from_sdk(OPERATION, e))?;
+        Ok(())
+    }
+
+    /// Takes a task off the list that turned out to be needless.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be taken off.
+    pub async fn drop_task(&self, due: &Due) -> Result<(), StoreError> {
+        let key = primary(&keys::due(due.due_at, &due.task.name()));
+        let delete = self.client.delete_item().table_name(self.directory_table()).set_key(Some(key));
+        delete.send().await.map_err(|e| StoreError::from_sdk("drop_task", e))?;
+        Ok(())
+    }
+
     /// The tasks that are due, at most `limit` of each part of the list, the longest overdue first.
     ///
     /// # Errors

@@ -258,6 +258,11 @@ pub(crate) fn reply(scope: &WorkspaceScope, lead: LeadId, id: ReplyId) -> Key {
     Key::new(format!("{}#REPLY#{lead}", scope_prefix(scope)), id.to_string())
 }
 
+/// The partition of a lead's replies; `lead` is its id.
+pub(crate) fn replies(scope: &WorkspaceScope, lead: &str) -> String {
+    format!("{}#REPLY#{lead}", scope_prefix(scope))
+}
+
 // ── activity ────────────────────────────────────────────────────────────────────────────────────
 
 /// How the sort key of an event begins. The stream filter in `template.yaml` selects by it, and by the next.
@@ -294,6 +299,16 @@ pub(crate) fn parse_mail(pk: &str, sk: &str) -> Option<(OrganizationId, MailId)>
 pub(crate) fn delivery(organization: OrganizationId, id: DeliveryId) -> Key {
     let shard = shard(id.as_bytes(), ACTIVITY_SHARDS);
     Key::new(format!("ORG#{organization}#DLV#{}#{shard}", id.time().day()), format!("DLV#{id}"))
+}
+
+/// Every partition in which events and deliveries of a day can be.
+pub(crate) fn activity_of_day(organization: OrganizationId, day: Timestamp) -> Vec<String> {
+    let day = day.day();
+    let of = |what: &'static str| {
+        let day = day.clone();
+        (0..ACTIVITY_SHARDS).map(move |shard| format!("ORG#{organization}#{what}#{day}#{shard}"))
+    };
+    of("EVT").chain(of("DLV")).collect()
 }
 
 pub(crate) fn attempt(organization: OrganizationId, delivery_id: DeliveryId, number: u32) -> Key {
@@ -435,11 +450,22 @@ mod tests {
     }
 
     #[test]
+    fn the_partitions_of_a_day_are_those_that_ids_of_the_day_fall_in() {
+        let day = clock::utc(2026, 11, 22, 15, 4);
+        let all = activity_of_day(id(1), day);
+        for seed in 0..20 {
+            assert!(all.contains(&event(id(1), id(seed)).pk) && all.contains(&delivery(id(1), id(seed)).pk));
+        }
+    }
+
+    #[test]
     fn leads_spread_over_all_shards_and_are_listed_from_all() {
         let scope = scope();
         let (clock, hand) = clock::Clock::manual(clock::utc(2026, 1, 1, 0, 0));
         let ids = ids::Ids::new(clock);
         let shards: Vec<_> = lead_shards(&scope).collect();
+        let reply = reply(&scope, id(8), id(9));
+        assert_eq!(reply.pk, replies(&scope, &id::<ids::kind::Lead>(8).to_string()));
         let mut seen = std::collections::BTreeSet::new();
         for _ in 0..200 {
             hand.advance(Duration::from_millis(1));

@@ -227,6 +227,17 @@ impl Change {
         Ok(self.step(Table::Core, Write::Update(write), Refusal::Raced))
     }
 
+    /// Goes ahead only while the organization's profile, plan, settings and status are as they were read.
+    pub fn while_unchanged(self, organization: &Organization) -> Self {
+        let check = Expression {
+            key: primary(&keys::organization(organization.id)),
+            condition: "updated_at = :read".to_owned(),
+            values: vec![(":read", text(organization.updated_at.to_string()))],
+            ..Expression::default()
+        };
+        self.step(Table::Core, Write::Check(check), Refusal::Raced)
+    }
+
     /// Lists `origin` as one that the organization's pages come from, for the answer to a browser's preflight.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ pub struct SsoConnection {
     pub issuer: String,
     /// Our id there.
     pub client_id: String,
-    /// Our secret there, sealed and bound to the organization.
+    /// Our secret there, as [`sealing`'s](SsoConnection::secret_context) envelope in standard base64.
     pub sealed_client_secret: String,
     /// The role of those who join by signing on.
     pub default_role: Role,
@@ -26,6 +26,14 @@ pub struct SsoConnection {
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
+}
+
+impl SsoConnection {
+    /// What a sealed client secret is bound to: it opens for this tenant only.
+    #[must_use]
+    pub fn secret_context(organization: OrganizationId) -> Vec<u8> {
+        organization.to_string().into_bytes()
+    }
 }
 
 impl Change {
@@ -47,6 +55,16 @@ impl Change {
                 Ok(self.step(Table::Core, Write::Create(item), Refusal::Raced))
             }
         }
+    }
+
+    /// Goes ahead only while there is a connection.
+    pub fn requires_sso(self, organization: OrganizationId) -> Self {
+        let check = Expression {
+            key: primary(&keys::sso(organization)),
+            condition: "attribute_exists(pk)".to_owned(),
+            ..Expression::default()
+        };
+        self.step(Table::Core, Write::Check(check), Refusal::Raced)
     }
 
     /// Removes the connection.

@@ -167,6 +167,13 @@ impl TestApp {
         let _ = admin.patch("/api/admin/organization", json!({"plan": plan})).await.expect(200);
     }
 
+    /// Signs somebody in again, with the address they signed in with before and the password of everybody.
+    pub async fn sign_in_again(&self, person: &Actor) -> Actor {
+        let body = json!({"email": person.text("/user/email"), "password": PASSWORD});
+        let answer = self.stranger().post("/api/auth/login", body).await.expect(200);
+        Actor::new(self.router.clone(), answer.text("/access_token").into()).about(answer.json)
+    }
+
     /// An API key made by `admin` with what `request` adds to its name, as an actor of its own.
     pub async fn key(&self, admin: &Actor, request: serde_json::Value) -> Actor {
         let mut body = json!({"name": "test"});

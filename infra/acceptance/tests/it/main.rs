@@ -19,6 +19,7 @@ mod limits;
 mod mails;
 mod main_job;
 mod openapi;
+mod organizations;
 mod outages;
 mod people;
 mod problems;

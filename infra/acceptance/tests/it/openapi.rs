@@ -12,6 +12,7 @@ fn document() -> Value {
         fn_api_keys::openapi(),
         fn_campaigns::openapi(),
         fn_leads::openapi(),
+        fn_organizations::openapi(),
         fn_users::openapi(),
         fn_webhooks::openapi(),
         fn_workspaces::openapi(),

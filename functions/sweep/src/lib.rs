@@ -1,0 +1,172 @@
+//! The sweep: what time alone must bring about.
+//!
+//! Called at a fixed rate, it takes the tasks that are due from the list (`store::Due`) and carries them out, the longest
+//! overdue first, until none is left or its own time is. A task may come up twice or after what made it necessary is gone,
+//! so each looks first. One that fails is put off by [`PUT_OFF`], so that it can't hold up the others, and the whole call
+//! counts as failed, which raises an alarm. It is called by nobody but the clock and takes no input.
+
+mod erase;
+
+use std::time::{Duration, Instant};
+
+use clock::Clock;
+use dns::Resolver;
+use ids::{Ids, OrganizationId};
+use mailing::MailSeal;
+use runtime::{Services, StartError};
+use sealing::MasterSecret;
+use store::{Actor, AuditRecord, CommitError, Due, Store, StoreError, Task};
+
+/// How long one call goes on taking up tasks. The template gives it a minute in all.
+const BUDGET: Duration = Duration::from_secs(40);
+/// How many tasks are taken from each part of the list at a time.
+const AT_A_TIME: u32 = 10;
+/// How long a task that failed is put off.
+const PUT_OFF: Duration = Duration::from_secs(15 * 60);
+
+/// Carries out what is due.
+#[derive(Debug, Clone)]
+pub struct Sweep {
+    store: Store,
+    resolver: Resolver,
+    mail_seal: MailSeal,
+    clock: Clock,
+    ids: Ids,
+}
+
+/// Why the sweep did not get through.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    /// The list of tasks can't be read or kept.
+    #[error("the list of tasks cannot be read or kept")]
+    List(#[source] StoreError),
+    /// Some tasks failed; each is in the log, and put off.
+    #[error("{0} tasks failed and are put off")]
+    Tasks(usize),
+}
+
+/// Why a task was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TaskError {
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    /// The change was refused.
+    #[error("the change was refused")]
+    Commit(#[from] CommitError),
+}
+
+/// What became of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It is done and off the list.
+    Done,
+    /// There is more of it than one call can do; it stays on the list.
+    Unfinished,
+}
+
+/// Builds the sweep from the tables, `SESSION_SECRET_ID` and `DNS_RESOLVER`, and opens the connections.
+///
+/// # Errors
+/// [`StartError`] when a variable or the secret is missing.
+pub async fn handler(services: &Services) -> Result<Sweep, StartError> {
+    let store = Store::from_environment(&services.environment, services.aws.dynamodb.clone())?;
+    let (secret, ()) = tokio::join!(services.secret("SESSION_SECRET_ID"), store.warm_up());
+    let mail_seal = MailSeal::new(&MasterSecret::new(secret?))
+        .map_err(|source| StartError::Client { what: "mail key", source: Box::new(source) })?;
+    let resolver = Resolver::new(services.environment.optional("DNS_RESOLVER"))
+        .map_err(|source| StartError::Client { what: "DNS resolver", source: Box::new(source) })?;
+    Ok(Sweep { store, resolver, mail_seal, clock: services.clock.clone(), ids: services.ids.clone() })
+}
+
+impl Sweep {
+    /// Carries out what is due.
+    ///
+    /// # Errors
+    /// [`SweepError`]; what was not done comes up again.
+    pub async fn run(&self) -> Result<(), SweepError> {
+        let started = Instant::now();
+        let (mut done, mut failed) = (0_usize, 0_usize);
+        while started.elapsed() < BUDGET {
+            let due = self.store.due(self.clock.now(), AT_A_TIME).await.map_err(SweepError::List)?;
+            if due.is_empty() {
+                break;
+            }
+            let mut unfinished = false;
+            for due in due {
+                match self.carry_out(&due, BUDGET.saturating_sub(started.elapsed())).await {
+                    Ok(Outcome::Done) => done += 1,
+                    Ok(Outcome::Unfinished) => unfinished = true,
+                    Err(error) => {
+                        failed += 1;
+                        tracing::error!(error = %error, cause = cause(&error), "a task is put off");
+                        let until = self.clock.now() + PUT_OFF;
+                        self.store.postpone(&due, until).await.map_err(SweepError::List)?;
+                    }
+                }
+            }
+            if unfinished {
+                break;
+            }
+        }
+        tracing::info!(done, failed, "swept");
+        if failed == 0 { Ok(()) } else { Err(SweepError::Tasks(failed)) }
+    }
+
+    async fn carry_out(&self, due: &Due, budget: Duration) -> Result<Outcome, TaskError> {
+        match &due.task {
+            Task::CheckDomain { organization_id, domain } => {
+                let _ = (&self.resolver, organization_id, domain);
+                self.store.drop_task(due).await.map_err(TaskError::Store).map(|()| Outcome::Done)
+            }
+            Task::EraseWorkspace { organization_id, workspace_id } => {
+                self.erase_workspace(due, *organization_id, *workspace_id, budget).await
+            }
+            Task::EraseOrganization { organization_id, .. } => {
+                self.erase_organization(due, *organization_id, budget).await
+            }
+        }
+    }
+
+    /// The audit record of something the sweep does.
+    fn record(
+        &self,
+        organization: OrganizationId,
+        action: &'static str,
+        resource: (&str, String),
+    ) -> AuditRecord {
+        let id = self.ids.next();
+        AuditRecord {
+            id,
+            action,
+            actor: Actor { r#type: "system".to_owned(), id: "sweep".to_owned(), email: None },
+            resource_type: resource.0.to_owned(),
+            resource_id: Some(resource.1),
+            organization_id: organization,
+            workspace_id: None,
+            ip_address: String::new(),
+            user_agent: None,
+            request_id: self.ids.next::<ids::kind::Request>().to_string(),
+            timestamp: self.clock.now(),
+            success: true,
+            error_code: None,
+            changes: Vec::new(),
+            pii_accessed: false,
+            sensitive: true,
+            compliance_relevant: true,
+        }
+    }
+}
+
+fn cause(error: &dyn std::error::Error) -> String {
+    let mut chain = String::new();
+    let mut next = error.source();
+    while let Some(error) = next {
+        if !chain.is_empty() {
+            chain.push_str(": ");
+        }
+        chain.push_str(&error.to_string());
+        next = error.source();
+    }
+    chain
+}
