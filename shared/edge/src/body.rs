@@ -68,11 +68,20 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
             // What is not JSON at all is that first, whichever of its fields was looked at before.
             serde_json::from_slice::<IgnoredAny>(bytes).map_err(|error| describe("", &error))?;
             Err(match read {
+                Err((pointer, error)) if is_object && is_ill_typed(&error) => {
+                    Problem::invalid(pointer, "type", "is not of the type this field needs")
+                }
                 Err((pointer, error)) if is_object => describe(&pointer, &error),
                 _ => Problem::invalid("", "type", "must be an object"),
             })
         }
     }
+}
+
+/// Whether what is valid JSON met a type that it can't be. serde_json calls that an error of data, but for an enumeration
+/// that is not a text an error of syntax.
+fn is_ill_typed(error: &serde_json::Error) -> bool {
+    error.is_syntax() && !error.to_string().starts_with("recursion limit exceeded")
 }
 
 /// The RFC 6901 pointer for a path into the body.
@@ -161,6 +170,15 @@ mod tests {
         count: Option<u8>,
         #[serde(default)]
         inner: Option<Inner>,
+        #[serde(default)]
+        shade: Option<Shade>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Shade {
+        Light,
+        Dark,
     }
 
     #[derive(Debug, Deserialize)]
@@ -189,6 +207,11 @@ mod tests {
         assert_eq!(fault(r#"{"name":"x","count":300}"#).2, "must be a whole number, zero or more");
         assert_eq!(fault(r#"{"name":"x","inner":{"list":[1,"secret"]}}"#).0, "/inner/list/1");
         assert_eq!(fault(r#"{"name":"x","inner":{"a/b":1}}"#).0, "/inner/a~1b");
+        assert_eq!(fault(r#"{"name":"x","shade":"red"}"#).2, "must be `light` or `dark`");
+        for shade in ["5", "true", "[]"] {
+            let (pointer, code, _) = fault(&format!(r#"{{"name":"x","shade":{shade}}}"#));
+            assert_eq!((pointer.as_str(), code), ("/shade", "type"));
+        }
         assert_eq!(fault("[]").1, "type");
         assert_eq!(fault(r#"["x",1,null]"#).1, "type");
         assert!(!fault(r#"{"name":"x","count":"sk_live_secret"}"#).2.contains("secret"));

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::change::{Expression, Table, Write};
 use crate::item::{self, number, primary, text};
 use crate::keys::{self, Key, OfOrganization};
+use crate::single_use::REMEMBERED;
 use crate::{Change, Page, PageRequest, Refusal, Role, SingleUse, Store, StoreError, Tenant};
 
 /// What became of an invitation. One that is pending after its `expires_at` has expired.
@@ -88,7 +89,7 @@ impl Invitation {
 }
 
 impl Change {
-    /// Invites, unless the person is a member or has an open invitation to this organization.
+    /// Invites, unless the person has an open invitation to this organization.
     ///
     /// # Errors
     /// [`StoreError::Malformed`] when a record cannot be written as an item.
@@ -109,7 +110,6 @@ impl Change {
         let open = Refusal::Rule("there is an open invitation to this address; send that one again");
         self.step(Table::Core, Write::Create(record), Refusal::Exists("invitation"))
             .step(Table::Directory, mark, open)
-            .requires_no_member(organization, &invitation.email)
             .issue_single_use(token)
     }
 
@@ -133,14 +133,17 @@ impl Change {
         let newer = Refusal::Rule("there is a newer open invitation to this address");
         self.replace(Table::Core, &keys::invitation(organization, before.id), after, before.updated_at)?
             .step(Table::Directory, mark, newer)
-            .requires_no_member(organization, &after.email)
             .spend_token_of(before, after.updated_at)
             .issue_single_use(token)
     }
 
-    /// Spends the token of an invitation, unless it has expired: then it is good for nothing, and may be gone.
+    /// Spends the token of an invitation, unless it expired so long ago that it may be forgotten.
     fn spend_token_of(self, invitation: &Invitation, now: Timestamp) -> Self {
-        if invitation.expires_at > now { self.spend_single_use(&invitation.token_digest, now) } else { self }
+        if invitation.expires_at + REMEMBERED > now {
+            self.spend_single_use(&invitation.token_digest, now)
+        } else {
+            self
+        }
     }
 
     /// Ends an invitation, accepted or withdrawn as `after` says: its token is spent, and the person may be invited again.
@@ -153,10 +156,16 @@ impl Change {
         before: &Invitation,
         after: &Invitation,
     ) -> Result<Self, StoreError> {
-        let key = keys::invitation(organization, before.id);
+        // The token first: of two who bring the same one, the later is to hear that it was used.
+        let change = self.spend_token_of(before, after.updated_at).replace(
+            Table::Core,
+            &keys::invitation(organization, before.id),
+            after,
+            before.updated_at,
+        )?;
         if before.expires_at <= after.updated_at {
             // The mark of one that has expired means nothing, and may be another one's by now.
-            return self.replace(Table::Core, &key, after, before.updated_at);
+            return Ok(change);
         }
         let unmark = Expression {
             key: primary(&keys::open_invitation(&before.email, organization)),
@@ -164,9 +173,6 @@ impl Change {
             values: vec![(":id", text(before.id.to_string()))],
             ..Expression::default()
         };
-        // The token first: of two who bring the same one, the later is to hear that it was used.
-        let change = self.spend_single_use(&before.token_digest, after.updated_at);
-        let change = change.replace(Table::Core, &key, after, before.updated_at)?;
         Ok(change.step(Table::Directory, Write::Delete(unmark), Refusal::Raced))
     }
 }

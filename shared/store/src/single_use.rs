@@ -15,7 +15,7 @@ use crate::item::{self, number, primary, text};
 use crate::{Change, Refusal, Store, StoreError, keys};
 
 /// How long after its end a token's item is kept.
-const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+pub(crate) const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// What a token is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -185,7 +185,7 @@ pub(crate) fn letter(
     }
 }
 
-/// The change that invites. A workspace it is for must be usable.
+/// The change that invites who is not a member. A workspace it is for must be usable.
 ///
 /// # Errors
 /// [`StoreError::Malformed`] when it cannot be written as an item.
@@ -200,7 +200,7 @@ pub(crate) fn invite(
     record.changes.push(changed("status", None, Some(invitation.status)));
     let token = single_use(invitation, organization);
     let change = Change::audited(record).invite(organization, invitation, &token)?.mailing(mail);
-    Ok(where_usable(change, invitation, organization))
+    Ok(where_there_is_a_seat(change, invitation, organization))
 }
 
 /// The invitation with a new token and a new end.
@@ -232,7 +232,7 @@ pub(crate) fn renew(
     record.changes.push(changed("expires_at", Some(before.expires_at), Some(after.expires_at)));
     let token = single_use(after, organization);
     let change = Change::audited(record).renew_invitation(organization, before, after, &token)?.mailing(mail);
-    Ok(where_usable(change, after, organization))
+    Ok(where_there_is_a_seat(change, after, organization))
 }
 
 fn over(invitation: &Invitation) -> Option<&'static str> {
@@ -278,7 +278,9 @@ fn about(invitation: &Invitation, mut record: AuditRecord) -> AuditRecord {
     record
 }
 
-fn where_usable(change: Change, invitation: &Invitation, organization: OrganizationId) -> Change {
+/// Only for who is not a member, and in a workspace that can be used.
+fn where_there_is_a_seat(change: Change, invitation: &Invitation, organization: OrganizationId) -> Change {
+    let change = change.requires_no_member(organization, &invitation.email);
     match invitation.workspace_id {
         Some(workspace) => change.requires_workspace(organization, workspace),
         None => change,

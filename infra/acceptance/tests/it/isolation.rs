@@ -18,6 +18,9 @@ async fn everything_in_another_organization_is_not_found() {
     let delivery = deliveries.text("/data/0/id");
     let key_id = key.text("/id");
     let workspace = acme.text("/workspaces/0/id");
+    let user = acme.text("/user/id");
+    let offer = json!({"email": "grace@example.com", "role": "admin"});
+    let invitation = acme.post("/api/admin/invitations", offer).await.expect(201).text("/id");
 
     let other = app.sign_up("Initech").await;
     let other_key = app.key(&other, json!({})).await;
@@ -31,6 +34,9 @@ async fn everything_in_another_organization_is_not_found() {
             format!("/api/admin/webhooks/{endpoint}"),
             format!("/api/admin/webhooks/{endpoint}/deliveries"),
             format!("/api/admin/webhooks/deliveries/{delivery}"),
+            format!("/api/admin/workspaces/{workspace}"),
+            format!("/api/admin/workspaces/{workspace}/members"),
+            format!("/api/admin/users/{user}"),
         ];
         for path in reads {
             let _ = foreign.get(&path).await.expect_problem(404, "not_found");
@@ -39,6 +45,39 @@ async fn everything_in_another_organization_is_not_found() {
             foreign.delete(&format!("/api/admin/api-keys/{key_id}")).await.expect_problem(404, "not_found");
         let _ =
             foreign.delete(&format!("/api/admin/webhooks/{endpoint}")).await.expect_problem(404, "not_found");
+        for path in [
+            format!("/api/admin/workspaces/{workspace}"),
+            format!("/api/admin/workspaces/{workspace}/members/{user}"),
+            format!("/api/admin/users/{user}"),
+            format!("/api/admin/invitations/{invitation}"),
+        ] {
+            let _ = foreign.delete(&path).await.expect_problem(404, "not_found");
+        }
+        for (path, body) in [
+            (format!("/api/admin/workspaces/{workspace}"), json!({"name": "x"})),
+            (format!("/api/admin/users/{user}"), json!({"role": "read_only"})),
+        ] {
+            let _ = foreign.patch(&path, body).await.expect_problem(404, "not_found");
+        }
+        let own = other.text("/workspaces/0/id");
+        for path in [
+            format!("/api/admin/workspaces/{workspace}/members/{user}"),
+            format!("/api/admin/workspaces/{own}/members/{user}"),
+        ] {
+            let _ = foreign.put(&path, json!({"role": "manager"})).await.expect_problem(404, "not_found");
+        }
+        for path in [
+            format!("/api/admin/users/{user}/deactivate"),
+            format!("/api/admin/users/{user}/reactivate"),
+            format!("/api/admin/invitations/{invitation}/resend"),
+        ] {
+            let _ = foreign.post(&path, json!({})).await.expect_problem(404, "not_found");
+        }
+        let into = json!({"email": "x@example.com", "role": "member", "workspace_id": workspace});
+        let _ = foreign.post("/api/admin/invitations", into).await.expect_problem(404, "not_found");
+        let granted = json!({"workspace_roles": [{"workspace_id": workspace, "role": "manager"}]});
+        let other_user = format!("/api/admin/users/{}", other.text("/user/id"));
+        let _ = foreign.patch(&other_user, granted).await.expect_problem(404, "not_found");
         let reply = json!({"message": "x"});
         for prefix in ["/v1", "/api"] {
             let path = format!("{prefix}/leads/{lead}/replies");
@@ -66,9 +105,12 @@ async fn everything_in_another_organization_is_not_found() {
             "/api/admin/api-keys",
             "/api/admin/webhooks",
             "/api/admin/webhooks/dead-letters",
+            "/api/admin/workspaces",
+            "/api/admin/users",
+            "/api/admin/invitations",
         ] {
             let list = foreign.get(path).await.expect(200);
-            for id in [&campaign, &lead, &key_id, &endpoint, &delivery] {
+            for id in [&campaign, &lead, &key_id, &endpoint, &delivery, &workspace, &user, &invitation] {
                 assert!(!list.body.contains(id.as_str()), "{path} shows {id}");
             }
         }

@@ -93,31 +93,36 @@ async fn every_operation_but_the_open_ones_refuses_a_stranger() {
         if open.contains(operation.as_str()) {
             continue;
         }
-        let path = path.replace("{id}", "x");
+        let path = path.replace("{id}", "x").replace("{user_id}", "x");
         let answer = app.stranger().raw(method.parse().unwrap(), &path, "{}").await;
         let answer = answer.expect_problem(401, "unauthenticated");
         assert_eq!(answer.header("www-authenticate"), Some("Bearer"), "{operation}");
     }
 }
 
-/// The under-privileged get 403 that names the permission; nothing else about the request matters yet.
+/// The under-privileged get 403 that names the permission, the one that the document names; nothing else about the request
+/// matters yet.
 #[tokio::test]
-async fn every_operation_refuses_a_key_without_its_permission() {
+async fn every_operation_refuses_a_key_without_the_permission_it_documents() {
     let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
     let weak = app.key(&admin, json!({"scopes": ["analytics:read"]})).await;
     let document = document();
-    // These ask for no permission: a caller may always know who it is; the others are for people.
-    let exempt = BTreeSet::from(["GET /v1/whoami"]);
+    // These ask for no permission: a caller may always know who it is, and what it could be permitted.
+    let any_caller = BTreeSet::from(["GET /v1/whoami", "GET /api/admin/roles"]);
     for operation in operations(&document) {
         let (method, path) = operation.split_once(' ').unwrap();
         let described = &document["paths"][path][method.to_lowercase()];
-        if described.get("security").is_none() || exempt.contains(operation.as_str()) {
+        let documented = described["x-permission"].as_str();
+        assert_eq!(documented.is_none(), described.get("security").is_none(), "{operation}");
+        let Some(documented) = documented else { continue };
+        assert_eq!(documented == "authenticated", any_caller.contains(operation.as_str()), "{operation}");
+        if documented == "authenticated" {
             continue;
         }
-        let path = path.replace("{id}", "x");
+        let path = path.replace("{id}", "x").replace("{user_id}", "x");
         let answer = weak.raw(method.parse().unwrap(), &path, "{}").await.expect_problem(403, "forbidden");
-        assert!(!answer.text("/permission").is_empty(), "{operation}");
+        assert_eq!(answer.text("/permission"), documented, "{operation}");
     }
 }
 

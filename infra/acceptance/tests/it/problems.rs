@@ -11,6 +11,8 @@ const POSTS: &[&str] = &[
     "/api/auth/refresh",
     "/api/admin/api-keys",
     "/api/admin/webhooks",
+    "/api/admin/workspaces",
+    "/api/admin/invitations",
     "/v1/campaigns",
     "/v1/leads",
 ];
