@@ -15,6 +15,7 @@
 )]
 
 mod actor;
+mod authenticator;
 mod receiver;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ use clock::{Clock, ManualClock, Timestamp};
 use serde_json::json;
 
 pub use actor::{Actor, Response};
+pub use authenticator::Authenticator;
 pub use receiver::{Receiver, Webhook};
 pub use standins::{Algorithm, DnsServer, IdentityProvider, Person, Quirk};
 

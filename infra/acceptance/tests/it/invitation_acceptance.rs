@@ -50,7 +50,7 @@ async fn a_token_is_ours_in_time_and_good_once() {
     for forged in ["", "nonsense", "pt_x", &forged] {
         let _ = accept(&app, forged, newcomer()).await.expect_problem(422, "token_invalid");
     }
-    let (token, invitation) = invite_to(&app, acme, GRACE, Role::ReadOnly, None).await;
+    let (token, _) = invite_to(&app, acme, GRACE, Role::ReadOnly, None).await;
     app.advance(Duration::from_secs(7 * 24 * 3600));
     let _ = accept(&app, &token, newcomer()).await.expect_problem(410, "token_expired");
     // Withdrawn.

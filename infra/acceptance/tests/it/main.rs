@@ -24,6 +24,7 @@ mod organizations;
 mod outages;
 mod passwords;
 mod people;
+mod policies;
 mod problems;
 mod roles;
 mod sessions;

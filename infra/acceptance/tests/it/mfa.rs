@@ -2,38 +2,12 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::hmac;
-use clock::Timestamp;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use store::ATTEMPT_WINDOW;
-use testkit::{Actor, PASSWORD, Response, TestApp};
+use testkit::{Actor, Authenticator, PASSWORD, Response, TestApp};
 
 use crate::people::{alter, organization, records, sign_in, signed_in};
-
-/// An authenticator app.
-struct Authenticator(Vec<u8>);
-
-impl Authenticator {
-    fn new(base32: &str) -> Self {
-        let values = base32.bytes().map(|c| match c {
-            b'A'..=b'Z' => c - b'A',
-            _ => c - b'2' + 26,
-        });
-        let bits: Vec<u8> = values.flat_map(|value| (0..5).rev().map(move |bit| value >> bit & 1)).collect();
-        Self(bits.chunks_exact(8).map(|byte| byte.iter().fold(0, |sum, bit| sum << 1 | bit)).collect())
-    }
-
-    fn code(&self, at: Timestamp) -> String {
-        let step = u64::try_from(at.seconds() / 30).unwrap();
-        let tag =
-            hmac::sign(&hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &self.0), &step.to_be_bytes());
-        let tag = tag.as_ref();
-        let offset = usize::from(tag[19] & 15);
-        let number = u32::from_be_bytes(tag[offset..offset + 4].try_into().unwrap()) & 0x7fff_ffff;
-        format!("{:06}", number % 1_000_000)
-    }
-}
 
 async fn enrolled(person: &Actor) -> Authenticator {
     let enrolled = person.raw(http::Method::POST, "/api/auth/mfa/enroll", "").await.expect(200);
