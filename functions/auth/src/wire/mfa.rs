@@ -160,7 +160,7 @@ async fn commit(tenant: &Tenant, change: Change) -> Result<(), Refused> {
 /// Enroll a second factor
 ///
 /// Gives a secret for an authenticator app (TOTP, RFC 6238). It does nothing until it is activated; enrolled again before
-/// that, the new secret takes the place of the old one. An `Idempotency-Key` has no effect on the routes of second factors.
+/// that, the new secret takes the place of the old one. Who has a password must have signed in with it. An `Idempotency-Key` has no effect on the routes of second factors.
 #[utoipa::path(
     post, path = "/api/auth/mfa/enroll", operation_id = "enroll_second_factor", tag = "auth",
     security(("bearer" = [])),
@@ -173,6 +173,12 @@ pub(crate) async fn enroll(Unproven(person): Unproven, Extension(auth): Extensio
     let Account { identity, .. } = account_of(&person).await?;
     if identity.second_factor.as_ref().is_some_and(|factor| factor.active) {
         factor(&identity, false)?;
+    }
+    // An identity is the same in every organization, and one organization's provider can sign anybody of its domain in: it
+    // could lock them out of the others.
+    let proved = &person.standing()?.session.amr;
+    if identity.password_hash.is_some() && !proved.iter().any(|method| method == policy::PASSWORD) {
+        return Err(context.refuse(None, Problem::SignInElsewhere).await);
     }
     let secret = Secret::generate()?;
     let sealed = auth.second_factors().seal(identity.user_id.to_string().as_bytes(), secret.as_bytes())?;
