@@ -78,8 +78,8 @@ codes! {
         "The organization admits people from certain e-mail domains only.";
     NoOrganization "no_organization" 403 "You belong to no organization"
         "Ask for an invitation, or sign up an organization of your own.";
-    SignInElsewhere "sign_in_elsewhere" 403 "This session is worth nothing there"
-        "It began at an organization's identity provider, which vouches for you in that organization alone. Sign in to the other one with your password, or at its own identity provider.";
+    SignInElsewhere "sign_in_elsewhere" 403 "An identity provider's word is not enough for this"
+        "It began at an organization's identity provider, which vouches for you in that organization alone. For another one sign in with your password or at its own provider; for what concerns you everywhere, with your password.";
     Deactivated "deactivated" 403 "Your access was taken away"
         "An admin has deactivated you in this organization, and can give your access back.";
     OrganizationDeleted "organization_deleted" 403 "The organization is being deleted"
@@ -151,7 +151,8 @@ impl Code {
 pub struct FieldError {
     /// RFC 6901 pointer into the body, or `header:<name>`, `query:<name>`, `path:<name>`.
     pub pointer: String,
-    /// A stable name for the fault: `required`, `unknown_field`, `type`, `format`, `length`, `range`, `value`.
+    /// A stable name for the fault: `required`, `unknown_field`, `type`, `format`, `length`, `range`, `value`,
+    /// `compromised`.
     pub code: &'static str,
     /// What is expected, for a person. Never repeats the value that was sent.
     pub message: String,

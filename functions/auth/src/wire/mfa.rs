@@ -3,8 +3,8 @@
 use access::policy;
 use axum::Extension;
 use axum::extract::{FromRequestParts, State};
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, header};
 use edge::{Edge, Json, Problems, Refused, Reply, RequestInfo, Unproven};
 use mailing::Letter;
 use problem::Problem;
@@ -107,7 +107,9 @@ impl FromRequestParts<Edge> for Optionally {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Refused> {
-        if !parts.headers.contains_key(header::AUTHORIZATION) {
+        // A key has no session that could prove anything.
+        let is_key = |value: &HeaderValue| value.to_str().is_ok_and(|text| text.contains(" sk_"));
+        if parts.headers.get(header::AUTHORIZATION).is_none_or(is_key) {
             return Ok(Self(None));
         }
         Unproven::from_request_parts(parts, edge).await.map(|person| Self(Some(person)))
@@ -160,7 +162,7 @@ async fn commit(tenant: &Tenant, change: Change) -> Result<(), Refused> {
 /// Enroll a second factor
 ///
 /// Gives a secret for an authenticator app (TOTP, RFC 6238). It does nothing until it is activated; enrolled again before
-/// that, the new secret takes the place of the old one. An `Idempotency-Key` has no effect on the routes of second factors.
+/// that, the new secret takes the place of the old one. Who has a password must have signed in with it. An `Idempotency-Key` has no effect on the routes of second factors.
 #[utoipa::path(
     post, path = "/api/auth/mfa/enroll", operation_id = "enroll_second_factor", tag = "auth",
     security(("bearer" = [])),
@@ -173,6 +175,12 @@ pub(crate) async fn enroll(Unproven(person): Unproven, Extension(auth): Extensio
     let Account { identity, .. } = account_of(&person).await?;
     if identity.second_factor.as_ref().is_some_and(|factor| factor.active) {
         factor(&identity, false)?;
+    }
+    // An identity is the same in every organization, and one organization's provider can sign anybody of its domain in: it
+    // could lock them out of the others.
+    let proved = &person.standing()?.session.amr;
+    if identity.password_hash.is_some() && !proved.iter().any(|method| method == policy::PASSWORD) {
+        return Err(context.refuse(None, Problem::SignInElsewhere).await);
     }
     let secret = Secret::generate()?;
     let sealed = auth.second_factors().seal(identity.user_id.to_string().as_bytes(), secret.as_bytes())?;

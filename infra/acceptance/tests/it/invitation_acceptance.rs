@@ -50,7 +50,7 @@ async fn a_token_is_ours_in_time_and_good_once() {
     for forged in ["", "nonsense", "pt_x", &forged] {
         let _ = accept(&app, forged, newcomer()).await.expect_problem(422, "token_invalid");
     }
-    let (token, _) = invite_to(&app, acme, GRACE, Role::ReadOnly, None).await;
+    let token = invite(&app, acme, GRACE, Role::ReadOnly).await;
     app.advance(Duration::from_secs(7 * 24 * 3600));
     let _ = accept(&app, &token, newcomer()).await.expect_problem(410, "token_expired");
     // Withdrawn.
@@ -99,7 +99,8 @@ async fn somebody_known_joins_and_is_signed_in_with_their_password_only() {
     let mut after = before.clone();
     after.status = MemberStatus::Deactivated;
     after.updated_at = store::touched(before.updated_at, app.now());
-    let change = Change::audited(record(&app, fourth)).membership(fourth, Some(&before), Some(&after)).unwrap();
+    let change =
+        Change::audited(record(&app, fourth)).membership(fourth, Some(&before), Some(&after)).unwrap();
     tenant.commit(change, None).await.unwrap();
     let _ = accept(&app, &again, json!({})).await.expect_problem(409, "conflict");
 }
