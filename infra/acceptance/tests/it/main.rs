@@ -26,6 +26,6 @@ mod problems;
 mod roles;
 mod sessions;
 mod template;
-mod walls;
 mod users;
+mod walls;
 mod workspaces;

@@ -82,6 +82,7 @@ async fn every_operation_but_the_open_ones_refuses_a_stranger() {
         "POST /api/auth/signup",
         "POST /api/auth/login",
         "POST /api/auth/refresh",
+        "POST /api/auth/invitations/accept",
         "GET /health",
         "GET /openapi.json",
         "GET /docs/errors",

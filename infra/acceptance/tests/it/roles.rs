@@ -54,13 +54,17 @@ fn code(answer: &testkit::Response) -> &str {
 
 /// Whether the answer is that to somebody who may: whatever it says, it does not turn them away.
 fn lets_in(answer: &testkit::Response) -> bool {
-    !matches!(code(answer), "unauthenticated" | "forbidden" | "mfa_required" | "sso_required" | "session_expired")
+    !matches!(
+        code(answer),
+        "unauthenticated" | "forbidden" | "mfa_required" | "sso_required" | "session_expired"
+    )
 }
 
 /// Asserts that an operation answers `actor`, in `role`, as the table says.
 async fn check(operation: &Operation, role: &str, is_person: bool, actor: &Actor) {
     let answer = actor.raw(operation.method.clone(), &operation.path, "{}").await;
-    let named = format!("{} {} as {role}, person: {is_person}: {}", operation.method, operation.path, answer.body);
+    let named =
+        format!("{} {} as {role}, person: {is_person}: {}", operation.method, operation.path, answer.body);
     let (may, missing) = match operation.needs.as_deref() {
         None | Some("authenticated") => (true, ""),
         Some("signed-in") => (is_person, "signed-in"),

@@ -61,8 +61,7 @@ impl World {
                     path: Some(format!("/api/admin/workspaces/{id}")),
                 });
                 for role in ["manager", "member"] {
-                    let actor =
-                        app.invite_and_join(&admin, json!({"role": role, "workspace_id": id})).await;
+                    let actor = app.invite_and_join(&admin, json!({"role": role, "workspace_id": id})).await;
                     callers.push(Caller { actor, organization, workspace: Some(index) });
                 }
                 let key = app.key(&admin, json!({"workspace_id": id, "rate_limit_per_hour": 100_000})).await;
@@ -117,7 +116,8 @@ impl World {
             2 => post(&actor, "/v1/leads", json!({"email": "x@example.com", "campaign_id": thing.id})).await,
             3 => post(&actor, &format!("/v1/leads/{}/replies", thing.id), json!({"message": "hi"})).await,
             4 => {
-                let endpoint = json!({"url": "https://example.com/", "events": ["*"], "workspace_id": workspace});
+                let endpoint =
+                    json!({"url": "https://example.com/", "events": ["*"], "workspace_id": workspace});
                 made = Some("/api/admin/webhooks");
                 post(&actor, "/api/admin/webhooks", endpoint).await
             }
