@@ -2,9 +2,12 @@
 
 pub(crate) mod invitation;
 pub(crate) mod joining;
+pub(crate) mod mfa;
+pub(crate) mod password;
 pub(crate) mod session;
 pub(crate) mod sign_in;
 pub(crate) mod sign_up;
+pub(crate) mod sso;
 
 use ids::UserId;
 use store::Actor;

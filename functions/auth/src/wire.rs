@@ -1,20 +1,27 @@
 //! Identity on the wire.
 
+mod address;
 mod answer;
 mod attempts;
 mod entrance;
 mod invitation;
+mod joining;
+mod mfa;
+mod password;
+mod profile;
 mod session;
 mod sign_in;
 mod sign_up;
+mod sso;
+mod switch;
 mod token;
 
 use clock::Timestamp;
-use edge::{Edge, Refused, RequestInfo};
+use edge::{Edge, Person, Refused, RequestInfo};
 use ids::OrganizationId;
 use mailing::Letter;
 use problem::Problem;
-use store::{Actor, AuditRecord, Identity, IdentityMembership, OutgoingMail, StoreError};
+use store::{Account, Actor, AuditRecord, Identity, IdentityMembership, OutgoingMail, StoreError};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -26,8 +33,28 @@ pub(crate) fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(sign_in::sign_in))
         .routes(routes!(session::refresh))
         .routes(routes!(session::sign_out))
-        .routes(routes!(session::me))
+        .routes(routes!(profile::me, profile::change))
+        .routes(routes!(switch::switch))
+        .routes(routes!(address::confirm))
+        .routes(routes!(address::resend))
+        .routes(routes!(password::forgot))
+        .routes(routes!(password::reset))
+        .routes(routes!(password::change))
+        .routes(routes!(mfa::enroll))
+        .routes(routes!(mfa::activate))
+        .routes(routes!(mfa::verify))
+        .routes(routes!(mfa::renew))
+        .routes(routes!(mfa::remove))
+        .routes(routes!(sso::start))
+        .routes(routes!(sso::callback))
         .routes(routes!(invitation::accept))
+}
+
+/// The account of who is signed in.
+async fn account_of(person: &Person) -> Result<Account, Refused> {
+    let email = &person.standing()?.session.email;
+    let found = person.context.edge().unscoped_store().account(email).await?;
+    found.filter(|account| account.identity.user_id == person.id).ok_or(Refused(Problem::SessionExpired))
 }
 
 /// A record of success about `(resource_type, resource_id)`.

@@ -33,15 +33,6 @@ pub trait ResetIssuer: Send + Sync {
     fn issue(&self, asked: Forgotten) -> BoxFuture<'_, Result<Option<Letter>, BoxError>>;
 }
 
-/// Stands where the issuer goes: resets can't be issued, and requests for one stay on the queue.
-pub(crate) struct Unissued;
-
-impl ResetIssuer for Unissued {
-    fn issue(&self, _: Forgotten) -> BoxFuture<'_, Result<Option<Letter>, BoxError>> {
-        Box::pin(std::future::ready(Err("nothing issues password resets".into())))
-    }
-}
-
 /// The letter that answers a forgotten password, if any does.
 pub(crate) async fn letter(resets: &dyn ResetIssuer, asked: Forgotten) -> Result<Option<Letter>, BoxError> {
     let request_id = asked.request_id.clone();

@@ -14,6 +14,7 @@
 
 mod forgotten;
 mod mailer;
+mod resets;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -25,7 +26,9 @@ use futures::future::join_all;
 use mailing::{MailJob, MailQueue, MailSeal};
 use runtime::{Services, StartError};
 use sealing::MasterSecret;
-use store::{BoxError, StoreError};
+use store::{BoxError, Store, StoreError};
+
+use crate::resets::Resets;
 
 pub use forgotten::{Forgotten, ResetIssuer};
 pub use mailer::{Mailer, MailerError};
@@ -52,13 +55,14 @@ impl std::fmt::Debug for Courier {
     }
 }
 
-/// Builds the function from `MAIL_QUEUE_URL`, `MAIL_FROM`, `PUBLIC_URL` and `SESSION_SECRET_ID`.
+/// Builds the function from `MAIL_QUEUE_URL`, `MAIL_FROM`, `PUBLIC_URL`, `SESSION_SECRET_ID` and `DIRECTORY_TABLE`.
 ///
 /// # Errors
 /// [`StartError`] when a variable or the secret is missing.
 pub async fn handler(services: &Services) -> Result<Courier, StartError> {
-    let resets = Box::new(forgotten::Unissued);
-    handler_with(services, resets).await
+    let store = Store::from_environment(&services.environment, services.aws.dynamodb.clone())?;
+    let resets = Resets::new(store, services.clock.clone());
+    handler_with(services, Box::new(resets)).await
 }
 
 /// The same with another issuer of password resets.

@@ -48,6 +48,7 @@ mod issuer;
 mod keys;
 mod metadata;
 mod provider;
+mod seal;
 mod token;
 
 pub use callback::{Callback, Code};
@@ -55,4 +56,5 @@ pub use client::{Client, Tokens, Verifier, random_token};
 pub use error::{OidcError, Part};
 pub use issuer::{Issuer, IssuerFault};
 pub use provider::{Authorization, Provider, RelyingParty};
+pub use seal::ClientSeal;
 pub use token::Claims;

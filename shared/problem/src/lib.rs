@@ -78,6 +78,10 @@ codes! {
         "The organization admits people from certain e-mail domains only.";
     NoOrganization "no_organization" 403 "You belong to no organization"
         "Ask for an invitation, or sign up an organization of your own.";
+    SignInElsewhere "sign_in_elsewhere" 403 "This session is worth nothing there"
+        "It began at an organization's identity provider, which vouches for you in that organization alone. Sign in to the other one with your password, or at its own identity provider.";
+    Deactivated "deactivated" 403 "Your access was taken away"
+        "An admin has deactivated you in this organization, and can give your access back.";
     OrganizationDeleted "organization_deleted" 403 "The organization is being deleted"
         "It was deleted and will be erased. Until then `POST /api/admin/organization/restore` brings it back.";
     NotFound "not_found" 404 "There is no such thing"
@@ -211,6 +215,10 @@ pub enum Problem {
     DomainNotAllowed,
     /// The person is no active member of any organization.
     NoOrganization,
+    /// The session was begun by an identity provider and is worth nothing in another organization.
+    SignInElsewhere,
+    /// The person was deactivated.
+    Deactivated,
     /// The organization is deleted and waits to be erased.
     OrganizationDeleted,
     /// No admin would be left.
@@ -319,6 +327,8 @@ impl Problem {
             Self::SsoRequired => Code::SsoRequired,
             Self::DomainNotAllowed => Code::DomainNotAllowed,
             Self::NoOrganization => Code::NoOrganization,
+            Self::SignInElsewhere => Code::SignInElsewhere,
+            Self::Deactivated => Code::Deactivated,
             Self::OrganizationDeleted => Code::OrganizationDeleted,
             Self::LastAdmin => Code::LastAdmin,
             Self::PlanTooSmall { .. } => Code::PlanTooSmall,
@@ -381,6 +391,8 @@ impl Problem {
             | Self::SsoRequired
             | Self::DomainNotAllowed
             | Self::NoOrganization
+            | Self::SignInElsewhere
+            | Self::Deactivated
             | Self::OrganizationDeleted
             | Self::LastAdmin
             | Self::DomainTaken

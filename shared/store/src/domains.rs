@@ -112,6 +112,17 @@ impl Change {
         change.replace(Table::Core, &key, after, before.updated_at)
     }
 
+    /// Goes ahead only if a claim is still as it was read.
+    pub fn requires_claim(self, organization: OrganizationId, claim: &DomainClaim) -> Self {
+        let check = Expression {
+            key: primary(&keys::domain_claim(organization, &claim.domain)),
+            condition: "updated_at = :read".to_owned(),
+            values: vec![(":read", text(claim.updated_at.to_string()))],
+            ..Expression::default()
+        };
+        self.step(Table::Core, Write::Check(check), Refusal::Raced)
+    }
+
     /// Goes ahead only while the domain is verified as the organization's own.
     pub fn requires_domain(self, organization: OrganizationId, domain: &str) -> Self {
         let check = Expression {

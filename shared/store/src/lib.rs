@@ -139,7 +139,7 @@ impl Store {
             activity: table("ACTIVITY_TABLE"),
             audit: table("AUDIT_TABLE"),
         };
-        if tables.core.is_none() && tables.activity.is_none() {
+        if tables.core.is_none() && tables.activity.is_none() && tables.directory.is_none() {
             return Err(StartError::Missing { name: "CORE_TABLE" });
         }
         Ok(Self { client, tables: Arc::new(tables) })

@@ -6,6 +6,9 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::AttributeValue;
 use clock::Timestamp;
 use ids::{InvitationId, OrganizationId, UserId};
 use serde::{Deserialize, Serialize};
@@ -78,18 +81,21 @@ impl Change {
 
     /// Uses or withdraws a token that is good.
     pub fn spend_single_use(self, digest: &str, now: Timestamp) -> Self {
-        let spend = Expression {
-            key: primary(&keys::single_use(digest)),
-            update: "SET spent = :yes, updated_at = :now".to_owned(),
-            condition: "spent = :no".to_owned(),
-            values: vec![
-                (":yes", aws_sdk_dynamodb::types::AttributeValue::Bool(true)),
-                (":no", aws_sdk_dynamodb::types::AttributeValue::Bool(false)),
-                (":now", text(now.to_string())),
-            ],
-            ..Expression::default()
-        };
-        self.step(Table::Directory, Write::Update(spend), Refusal::Spent)
+        self.step(Table::Directory, Write::Update(spending(digest, now)), Refusal::Spent)
+    }
+}
+
+fn spending(digest: &str, now: Timestamp) -> Expression {
+    Expression {
+        key: primary(&keys::single_use(digest)),
+        update: "SET spent = :yes, updated_at = :now".to_owned(),
+        condition: "spent = :no".to_owned(),
+        values: vec![
+            (":yes", AttributeValue::Bool(true)),
+            (":no", AttributeValue::Bool(false)),
+            (":now", text(now.to_string())),
+        ],
+        ..Expression::default()
     }
 }
 
@@ -106,6 +112,33 @@ impl Store {
     /// [`StoreError`] when it cannot be read.
     pub async fn single_use(&self, digest: &str) -> Result<Option<SingleUse>, StoreError> {
         self.get(Self::directory_table, "single_use", &keys::single_use(digest)).await
+    }
+
+    /// Uses a token that belongs to no change: whether it was good until now. Of any number who try, one uses it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be written.
+    pub async fn take_single_use(&self, digest: &str, now: Timestamp) -> Result<bool, StoreError> {
+        const OPERATION: &str = "take_single_use";
+        let Expression { key, update, condition, values, .. } = spending(digest, now);
+        let values = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let taking = self
+            .client
+            .update_item()
+            .table_name(self.directory_table())
+            .set_key(Some(key))
+            .update_expression(update)
+            .condition_expression(condition)
+            .set_expression_attribute_values(Some(values));
+        match taking.send().await {
+            Ok(_) => Ok(true),
+            Err(SdkError::ServiceError(context))
+                if matches!(context.err(), UpdateItemError::ConditionalCheckFailedException(_)) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(StoreError::from_sdk(OPERATION, error)),
+        }
     }
 
     /// Makes a token good that belongs to no change: a password reset, a sign-on that begins.

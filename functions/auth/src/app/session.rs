@@ -27,6 +27,16 @@ impl Proof {
     }
 }
 
+/// What a session has proved is worth in another organization: the password and the person's own second factor, nothing
+/// that an identity provider said of them. `None` when that is nothing.
+pub(crate) fn elsewhere(session: &SessionCredential) -> Option<Proof> {
+    let carried = [policy::PASSWORD, policy::ONE_TIME_CODE];
+    let amr: Vec<String> =
+        session.amr.iter().filter(|method| carried.contains(&method.as_str())).cloned().collect();
+    let proof = Proof { authenticated_at: session.authenticated_at, epoch: session.epoch, amr };
+    Some(proof).filter(|proof| proof.amr.iter().any(|method| method == policy::PASSWORD))
+}
+
 /// A session of `member`, to be refreshed with `refresh`. However it is passed on, it ends [`SESSION_LIFE`] after the
 /// person signed in.
 pub(crate) fn session(

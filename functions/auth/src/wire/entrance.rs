@@ -96,8 +96,16 @@ pub(crate) fn remembering_place(
     change.signed_in_from(&identity.email, &digest, request.now, request.now + FAMILIAR)
 }
 
-/// Begins a session for what was proved: 200 with its tokens. When that breaks the glass it is on record as such, and the
-/// admins are told. `also` adds to the change: what the proof itself uses up.
+/// Whether somebody comes to where they belong already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// They do.
+    Entering,
+    /// They join with this.
+    Joining,
+}
+
+/// Begins a session for what was proved: 200 with its tokens.
 pub(crate) async fn enter(
     edge: &Edge,
     request: &RequestInfo,
@@ -105,23 +113,29 @@ pub(crate) async fn enter(
     place: &Place,
     proof: Proof,
 ) -> Reply {
-    let (change, reply) = entering(edge, request, identity, place, proof).await?;
+    let (change, reply) = entering(edge, request, identity, place, proof, Way::Entering).await?;
     place.tenant.commit(change, None).await?;
     Ok(reply)
 }
 
-/// The change that begins a session, and the answer once it is committed.
+/// The change that begins a session, and the answer once it is committed. When it breaks the glass it is on record as such,
+/// and the admins are told. Joining itself, and what the proof uses up, are left to be added.
 pub(crate) async fn entering(
     edge: &Edge,
     request: &RequestInfo,
     identity: &Identity,
     place: &Place,
     proof: Proof,
+    way: Way,
 ) -> Result<(Change, axum::response::Response), Refused> {
     let organization = &place.organization;
     let Entry { session, tokens } = Entry::new(edge, request, organization.id, &place.member, proof)?;
     let breaks_glass = app::session::breaks_glass(organization, &session.credential);
-    let action = if breaks_glass { "session.break_glass" } else { "session.create" };
+    let action = match way {
+        Way::Joining => "member.join",
+        Way::Entering if breaks_glass => "session.break_glass",
+        Way::Entering => "session.create",
+    };
     let actor = app::person(identity.user_id, &identity.email);
     let about = ("session", session.credential.session_id.to_string());
     let mut record = record(edge, request, action, organization.id, actor, about);

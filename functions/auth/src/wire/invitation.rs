@@ -45,7 +45,7 @@ pub(crate) enum Joined<'a> {
     /// And are asked for your second factor.
     HalfWay(MfaRequired),
     /// And sign in as usual.
-    Joined(&'a Me),
+    AsUsual(&'a Me),
 }
 
 /// Accept an invitation
@@ -132,7 +132,7 @@ pub(crate) async fn accept(
             change = remembering_place(change, &edge, &request, &identity);
             Joined::SignedIn(SignedIn { tokens: entry.tokens, me: &me })
         }
-        None => Joined::Joined(&me),
+        None => Joined::AsUsual(&me),
     };
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     let reply = edge::answer(status, &answer)?;

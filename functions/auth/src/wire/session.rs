@@ -2,7 +2,7 @@
 
 use access::policy::{self, Obstacle};
 use axum::extract::State;
-use edge::{Edge, Json, Person, Problems, Refused, Reply, RequestInfo, Unproven};
+use edge::{Edge, Json, Problems, Refused, Reply, RequestInfo, Unproven};
 use problem::Problem;
 use serde::Deserialize;
 use store::CommitError;
@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::app;
 use crate::app::session::Refresh;
-use crate::wire::answer::{Me, Tokens};
+use crate::wire::answer::Tokens;
 use crate::wire::record;
 
 /// A refresh token.
@@ -87,16 +87,4 @@ pub(crate) async fn sign_out(Unproven(person): Unproven) -> Reply {
     let record = person.context.record("session.end", "session", &person.session.to_string());
     let change = app::session::end(person.session, record, person.context.request.now);
     person.context.commit_silently(change).await
-}
-
-/// Who am I
-#[utoipa::path(
-    get, path = "/api/auth/me", operation_id = "me", tag = "auth", security(("bearer" = [])),
-    responses((status = 200, description = "The signed-in person", body = Me), Problems),
-    extensions(("x-permission" = json!("signed-in")))
-)]
-pub(crate) async fn me(person: Person) -> Reply {
-    let standing = person.standing()?;
-    let workspaces = person.context.tenant().workspaces().await?;
-    edge::ok(&Me::of(&standing.member, &standing.organization, &workspaces), None)
 }

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use crate::app::session::Proof;
 use crate::app::sign_up::SignUp;
+use crate::wire::address::asking_to_confirm;
 use crate::wire::answer::{Me, SignedIn};
 use crate::wire::entrance::Entry;
 use crate::wire::record;
@@ -33,7 +34,7 @@ pub(crate) struct SignUpRequest {
 
 /// Sign up
 ///
-/// Makes an organization, its first workspace and its first admin, and signs the admin in. Repeated with the same
+/// Makes an organization, its first workspace and its first admin, and signs the admin in. A mail asks to confirm the address. Repeated with the same
 /// `Idempotency-Key` the answer holds no tokens: sign in instead.
 #[utoipa::path(
     post, path = "/api/auth/signup", operation_id = "sign_up", tag = "auth",
@@ -55,8 +56,10 @@ pub(crate) async fn sign_up(
     let Entry { session, tokens } = Entry::new(&edge, &request, organization, &founding.admin, proof)?;
     let actor = app::person(founding.admin.user_id, &founding.admin.email);
     let about = ("organization", organization.to_string());
+    let admin = (founding.admin.user_id, founding.admin.name.as_str(), founding.admin.email.as_str());
     let change = founding
         .change(&session, record(&edge, &request, "organization.create", organization, actor, about))?;
+    let change = asking_to_confirm(change, &edge, organization, admin, request.now)?;
     let me = Me::of(&founding.admin, &founding.organization, std::slice::from_ref(&founding.workspace));
     let signed_in = SignedIn { tokens, me: &me };
     let committed = Committed { status: StatusCode::CREATED, body: &signed_in, replayed: &me };

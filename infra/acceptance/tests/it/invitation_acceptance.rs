@@ -9,7 +9,7 @@ use store::{Change, InvitationStatus, MemberStatus, Role, WorkspaceStatus};
 use testkit::{PASSWORD, TestApp};
 
 use crate::people::{
-    accept, alter, invite, invite_to, newcomer, organization, record, records, sign_in, signed_in, store,
+    accept, add, alter, invite, invite_to, newcomer, organization, record, records, sign_in, signed_in, store,
 };
 
 const GRACE: &str = "grace@example.com";
@@ -54,6 +54,7 @@ async fn a_token_is_ours_in_time_and_good_once() {
     app.advance(Duration::from_secs(7 * 24 * 3600));
     let _ = accept(&app, &token, newcomer()).await.expect_problem(410, "token_expired");
     // Withdrawn.
+    let (token, invitation) = invite_to(&app, acme, GRACE, Role::ReadOnly, None).await;
     let mut revoked = invitation.clone();
     revoked.status = InvitationStatus::Revoked;
     revoked.updated_at = app.now();
@@ -86,16 +87,20 @@ async fn somebody_known_joins_and_is_signed_in_with_their_password_only() {
     let joined = accept(&app, &token, json!({"password": PASSWORD})).await.expect(200);
     let me = signed_in(&app, &joined).get("/api/auth/me").await.expect(200);
     assert_eq!((me.text("/organization/id"), me.text("/user/id")), (third.to_string(), id));
-    // Who belongs already does not join once more, nor does who was deactivated.
-    let again = invite(&app, third, GRACE, Role::Admin).await;
+    // Who has come to belong in another way does not join once more, nor does who was deactivated since.
+    let fourth = organization(&app.sign_up("Globex").await);
+    let again = invite(&app, fourth, GRACE, Role::Admin).await;
+    let grace = store(&app).account(GRACE).await.unwrap().unwrap().identity;
+    add(&app, fourth, &grace, Role::ReadOnly).await;
     let _ = accept(&app, &again, json!({})).await.expect_problem(409, "conflict");
-    let tenant = store(&app).tenant_of_job(third);
-    let user = joined.text("/user/id").parse().unwrap();
+    let tenant = store(&app).tenant_of_job(fourth);
+    let user = grace.user_id;
     let before = tenant.member(user).await.unwrap().unwrap();
     let mut after = before.clone();
     after.status = MemberStatus::Deactivated;
     after.updated_at = store::touched(before.updated_at, app.now());
-    let change = Change::audited(record(&app, third)).membership(third, Some(&before), Some(&after)).unwrap();
+    let change =
+        Change::audited(record(&app, fourth)).membership(fourth, Some(&before), Some(&after)).unwrap();
     tenant.commit(change, None).await.unwrap();
     let _ = accept(&app, &again, json!({})).await.expect_problem(409, "conflict");
 }

@@ -149,3 +149,82 @@ pub(crate) async fn known(app: &TestApp, email: &str) -> store::Identity {
     store(app).tenant_of_job(nowhere).commit(change, None).await.unwrap();
     identity
 }
+
+/// Makes a domain the organization's own, and lets its people join as `auto_join` says.
+pub(crate) async fn own_domain(
+    app: &TestApp,
+    organization: OrganizationId,
+    domain: &str,
+    auto_join: Option<store::AutoJoin>,
+) {
+    let claimed = store::DomainClaim {
+        domain: domain.to_owned(),
+        status: store::DomainStatus::Pending,
+        challenge: "test".to_owned(),
+        auto_join,
+        verified_at: None,
+        checked_at: None,
+        failing_since: None,
+        next_check_at: None,
+        created_at: app.now(),
+        updated_at: app.now(),
+    };
+    let mut verified = claimed.clone();
+    verified.status = store::DomainStatus::Verified;
+    verified.updated_at = store::touched(claimed.updated_at, app.now());
+    let tenant = store(app).tenant_of_job(organization);
+    let change = Change::audited(record(app, organization)).claim_domain(organization, &claimed).unwrap();
+    tenant.commit(change, None).await.unwrap();
+    let change =
+        Change::audited(record(app, organization)).change_domain(organization, &claimed, &verified).unwrap();
+    tenant.commit(change, None).await.unwrap();
+}
+
+/// Adds somebody to an organization.
+pub(crate) async fn add(app: &TestApp, organization: OrganizationId, identity: &store::Identity, role: Role) {
+    let member = store::Member {
+        user_id: identity.user_id,
+        email: identity.email.clone(),
+        name: identity.name.clone(),
+        role: Some(role),
+        workspace_roles: Vec::new(),
+        status: store::MemberStatus::Active,
+        created_at: app.now(),
+        updated_at: app.now(),
+    };
+    let change =
+        Change::audited(record(app, organization)).membership(organization, None, Some(&member)).unwrap();
+    store(app).tenant_of_job(organization).commit(change, None).await.unwrap();
+}
+
+/// A session of somebody in an organization, as a password begins it.
+pub(crate) async fn session(
+    app: &TestApp,
+    organization: OrganizationId,
+    identity: &store::Identity,
+) -> Actor {
+    let services = app.platform().services_for("auth").unwrap();
+    let master = sealing::MasterSecret::new(services.secret("SESSION_SECRET_ID").await.unwrap());
+    let tokens = access::session::Tokens::new(&master).unwrap();
+    let (now, refresh) = (app.now(), tokens.refresh_token(ids(app).next()).unwrap());
+    let session = store::Session {
+        credential: store::SessionCredential {
+            session_id: refresh.session(),
+            organization_id: organization,
+            user_id: identity.user_id,
+            email: identity.email.clone(),
+            epoch: identity.epoch,
+            authenticated_at: now,
+            amr: vec!["pwd".to_owned()],
+        },
+        refresh_digest: refresh.digest(),
+        created_at: now,
+        updated_at: now,
+        ends_at: now + Duration::from_secs(3600),
+        status: "active".to_owned(),
+    };
+    let change = Change::audited(record(app, organization)).begin_session(&session, 5000).unwrap();
+    store(app).tenant_of_job(organization).commit(change, None).await.unwrap();
+    let bearer = access::session::Bearer { session: refresh.session(), organization, user: identity.user_id };
+    app.stranger().with_token(&tokens.access_token(bearer, now).unwrap())
+}

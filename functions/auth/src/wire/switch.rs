@@ -1,0 +1,89 @@
+//! `POST /api/auth/switch`.
+
+use edge::{Edge, Json, Problems, Refused, Reply, RequestInfo, Unproven};
+use ids::OrganizationId;
+use problem::Problem;
+use serde::Deserialize;
+use store::{Change, Member, SessionCredential};
+use utoipa::ToSchema;
+
+use crate::app;
+use crate::app::session::{Proof, elsewhere};
+use crate::wire::answer::{Me, SignedIn};
+use crate::wire::entrance::{Entry, Place};
+use crate::wire::joining::{Open, open_to};
+use crate::wire::{account_of, record};
+
+/// Where to.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SwitchRequest {
+    #[schema(value_type = String)]
+    organization_id: OrganizationId,
+}
+
+/// Switch to another organization
+///
+/// Ends this session and begins one in another organization of the same person, from the same sign-in on. What an
+/// identity provider has vouched for is worth nothing elsewhere: without a password this session can't be taken along, and
+/// with one its `sso` and `mfa` stay behind. An organization that owns the domain of your confirmed address and lets its
+/// people in is joined by this: see `joinable` in `GET /api/auth/me`. An `Idempotency-Key` has no effect.
+#[utoipa::path(
+    post, path = "/api/auth/switch", operation_id = "switch_organization", tag = "auth",
+    security(("bearer" = [])), request_body = SwitchRequest,
+    responses((status = 200, description = "Switched", body = SignedIn<'static>), Problems),
+    extensions(("x-permission" = json!("signed-in")))
+)]
+pub(crate) async fn switch(Unproven(person): Unproven, body: Json<SwitchRequest>) -> Reply {
+    let context = &person.context;
+    let (edge, request) = (context.edge(), &context.request);
+    let from = &person.standing()?.session;
+    let Some(proof) = elsewhere(from) else {
+        return Err(context.refuse(None, Problem::SignInElsewhere).await);
+    };
+    let there = body.value.organization_id;
+    let missing = || Refused(Problem::NotFound { what: "organization" });
+    if let Some(place) = Place::of(edge, there, person.id).await? {
+        let about = ("session", from.session_id.to_string());
+        let actor = app::person(person.id, &from.email);
+        let record = record(edge, request, "session.switch", there, actor, about);
+        let me = place.me();
+        let (change, reply) =
+            following(edge, request, from, (there, &place.member), proof, Change::audited(record), &me)?;
+        place.tenant.commit(change, None).await?;
+        return Ok(reply);
+    }
+    let account = account_of(&person).await?;
+    let belongs = account.memberships.iter().any(|it| it.organization_id == there);
+    let open = if belongs { None } else { open_to(edge, &account.identity).await? };
+    let Some(open) = open.filter(|open| open.organization.id == there) else { return Err(missing()) };
+    let Open { tenant, organization, workspaces, claim, seat } = open;
+    let member = seat.taken_by(&account.identity, request.now);
+    let actor = app::person(person.id, &from.email);
+    let mut record = record(edge, request, "member.join", there, actor, ("user", person.id.to_string()));
+    record.sensitive = true;
+    let mut change =
+        Change::audited(record).membership(there, None, Some(&member))?.requires_claim(there, &claim);
+    if let Some(workspace) = seat.workspace {
+        change = change.requires_workspace(there, workspace);
+    }
+    let me = Me::of(&member, &organization, &workspaces);
+    let (change, reply) = following(edge, request, from, (there, &member), proof, change, &me)?;
+    tenant.commit(change, None).await?;
+    Ok(reply)
+}
+
+/// Ends a session with `change` and begins the one that follows from it.
+fn following(
+    edge: &Edge,
+    request: &RequestInfo,
+    from: &SessionCredential,
+    (there, member): (OrganizationId, &Member),
+    proof: Proof,
+    change: Change,
+    me: &Me,
+) -> Result<(Change, axum::response::Response), Refused> {
+    let Entry { session, tokens } = Entry::new(edge, request, there, member, proof)?;
+    let change = app::session::begin(change.end_session(from.session_id, request.now), &session)?;
+    Ok((change, edge::ok(&SignedIn { tokens, me }, None)?))
+}

@@ -1,0 +1,199 @@
+//! Second factors: enrolled, activated, asked for, used once, taken off.
+
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use clock::Timestamp;
+use futures::future::join_all;
+use serde_json::{Value, json};
+use store::ATTEMPT_WINDOW;
+use testkit::{Actor, PASSWORD, Response, TestApp};
+
+use crate::people::{alter, organization, records, sign_in, signed_in};
+
+/// An authenticator app.
+struct Authenticator(Vec<u8>);
+
+impl Authenticator {
+    fn new(base32: &str) -> Self {
+        let values = base32.bytes().map(|c| match c {
+            b'A'..=b'Z' => c - b'A',
+            _ => c - b'2' + 26,
+        });
+        let bits: Vec<u8> = values.flat_map(|value| (0..5).rev().map(move |bit| value >> bit & 1)).collect();
+        Self(bits.chunks_exact(8).map(|byte| byte.iter().fold(0, |sum, bit| sum << 1 | bit)).collect())
+    }
+
+    fn code(&self, at: Timestamp) -> String {
+        let step = u64::try_from(at.seconds() / 30).unwrap();
+        let tag =
+            hmac::sign(&hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &self.0), &step.to_be_bytes());
+        let tag = tag.as_ref();
+        let offset = usize::from(tag[19] & 15);
+        let number = u32::from_be_bytes(tag[offset..offset + 4].try_into().unwrap()) & 0x7fff_ffff;
+        format!("{:06}", number % 1_000_000)
+    }
+}
+
+async fn enrolled(person: &Actor) -> Authenticator {
+    let enrolled = person.raw(http::Method::POST, "/api/auth/mfa/enroll", "").await.expect(200);
+    assert!(enrolled.text("/otpauth_url").contains(&enrolled.text("/secret")));
+    Authenticator::new(&enrolled.text("/secret"))
+}
+
+/// Enrolls and activates: the authenticator and the recovery codes.
+async fn activated(app: &TestApp, person: &Actor) -> (Authenticator, Vec<String>) {
+    let authenticator = enrolled(person).await;
+    let code = json!({"code": authenticator.code(app.now())});
+    let answer = person.post("/api/auth/mfa/activate", code).await.expect(200);
+    let codes = answer.json["recovery_codes"].as_array().unwrap();
+    assert_eq!(codes.len(), 10);
+    app.advance(Duration::from_secs(30));
+    (authenticator, codes.iter().map(|code| code.as_str().unwrap().to_owned()).collect())
+}
+
+async fn verify(app: &TestApp, body: Value) -> Response {
+    app.stranger().post("/api/auth/mfa/verify", body).await
+}
+
+/// The token of a sign-in that asks for the second factor.
+async fn half_way(app: &TestApp, email: &str) -> String {
+    let answer = sign_in(app, email, PASSWORD).await.expect(200);
+    assert_eq!(answer.json["mfa_required"], true);
+    assert!(answer.json.get("access_token").is_none());
+    answer.text("/mfa_token")
+}
+
+#[tokio::test]
+async fn once_active_a_sign_in_asks_for_a_code_that_is_good_once() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let (email, acme) = (admin.text("/user/email"), organization(&admin));
+    let _ = enrolled(&admin).await;
+    // Not yet active: nothing is asked for, and enrolling again replaces it.
+    let _ = sign_in(&app, &email, PASSWORD).await.expect(200).text("/access_token");
+    let (authenticator, _) = activated(&app, &admin).await;
+    assert_eq!(admin.get("/api/auth/me").await.expect(200).json["session"]["amr"], json!(["pwd", "otp"]));
+    assert_eq!(admin.get("/api/auth/me").await.expect(200).json["mfa_enabled"], true);
+    let again = admin.raw(http::Method::POST, "/api/auth/mfa/enroll", "").await;
+    let _ = again.expect_problem(409, "conflict");
+    let token = half_way(&app, &email).await;
+    for wrong in [json!({"code": "000000"}), json!({"recovery_code": "0000-0000-0000-0000"})] {
+        let mut body = wrong;
+        body["mfa_token"] = json!(token);
+        let _ = verify(&app, body).await.expect_problem(401, "invalid_code");
+    }
+    let code = authenticator.code(app.now());
+    let body = json!({"mfa_token": token, "code": code});
+    let answer = verify(&app, body.clone()).await.expect(200);
+    let me = signed_in(&app, &answer).get("/api/auth/me").await.expect(200);
+    assert_eq!(me.json["session"]["amr"], json!(["pwd", "otp"]));
+    // The same code again, with the same token and with another one.
+    let _ = verify(&app, body).await.expect_problem(401, "invalid_code");
+    let other = json!({"mfa_token": half_way(&app, &email).await, "code": code});
+    let _ = verify(&app, other).await.expect_problem(401, "invalid_code");
+    // Nor one that is older than the last that was accepted.
+    let older = authenticator.code(app.now() - Duration::from_secs(30));
+    let older = json!({"mfa_token": half_way(&app, &email).await, "code": older});
+    let _ = verify(&app, older).await.expect_problem(401, "invalid_code");
+    app.drain().await;
+    assert!(app.mails_to(&email).iter().any(|mail| mail.subject.contains("second factor")));
+    let actions: Vec<_> = records(&app, acme).await.into_iter().map(|it| it["action"].clone()).collect();
+    for (action, count) in [("mfa.enroll", 2), ("mfa.activate", 1)] {
+        assert_eq!(actions.iter().filter(|it| *it == action).count(), count, "{action}");
+    }
+}
+
+#[tokio::test]
+async fn of_ten_who_bring_one_code_at_once_one_gets_in() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let email = admin.text("/user/email");
+    let (authenticator, recovery) = activated(&app, &admin).await;
+    for answer in
+        [json!({"code": authenticator.code(app.now())}), json!({"recovery_code": recovery[0].to_uppercase()})]
+    {
+        app.advance(ATTEMPT_WINDOW);
+        let mut body = answer;
+        if body.get("code").is_some() {
+            body["code"] = json!(authenticator.code(app.now()));
+        }
+        body["mfa_token"] = json!(half_way(&app, &email).await);
+        let answers = join_all((0..10).map(|_| verify(&app, body.clone()))).await;
+        let (won, lost): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
+        assert_eq!(won.len(), 1);
+        for refused in lost {
+            let _ = refused.expect_problem(401, "invalid_code");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_half_way_token_lasts_five_minutes_and_not_past_a_new_password() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let email = admin.text("/user/email");
+    let (authenticator, recovery) = activated(&app, &admin).await;
+    let token = half_way(&app, &email).await;
+    app.advance(Duration::from_secs(300));
+    let late = json!({"mfa_token": token, "code": authenticator.code(app.now())});
+    let _ = verify(&app, late).await.expect_problem(401, "session_expired");
+    let token = half_way(&app, &email).await;
+    let change = json!({"current_password": PASSWORD, "new_password": "an orchard under four moons"});
+    let _ = admin.post("/api/auth/password/change", change).await.expect(200);
+    let stale = json!({"mfa_token": token, "recovery_code": recovery[0]});
+    let _ = verify(&app, stale).await.expect_problem(401, "session_expired");
+    let _ = verify(&app, json!({"code": "000000"})).await.expect_problem(422, "invalid");
+    let _ = verify(&app, json!({"mfa_token": "mt_x"})).await.expect_problem(422, "invalid");
+}
+
+#[tokio::test]
+async fn ten_wrong_codes_and_no_more_are_heard_for_a_while() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let email = admin.text("/user/email");
+    let (authenticator, _) = activated(&app, &admin).await;
+    app.advance(ATTEMPT_WINDOW);
+    let token = half_way(&app, &email).await;
+    for _ in 0..10 {
+        let wrong = json!({"mfa_token": token, "code": "000000"});
+        let _ = verify(&app, wrong).await.expect_problem(401, "invalid_code");
+    }
+    let right = json!({"mfa_token": token, "code": authenticator.code(app.now())});
+    let _ = verify(&app, right).await.expect_problem(429, "sign_in_throttled");
+    app.advance(ATTEMPT_WINDOW);
+    let token = half_way(&app, &email).await;
+    let right = json!({"mfa_token": token, "code": authenticator.code(app.now())});
+    let _ = verify(&app, right).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_session_proves_more_where_the_organization_asks_for_it() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let (email, acme) = (admin.text("/user/email"), organization(&admin));
+    let second = signed_in(&app, &sign_in(&app, &email, PASSWORD).await.expect(200));
+    alter(&app, acme, |it| it.settings.require_mfa = true).await;
+    let _ = admin.get("/api/auth/me").await.expect_problem(403, "mfa_required");
+    // What leads to the proof is open.
+    let (authenticator, recovery) = activated(&app, &admin).await;
+    let _ = admin.get("/api/auth/me").await.expect(200);
+    // The other session has not proved it, whatever its person has configured.
+    let _ = second.get("/api/auth/me").await.expect_problem(403, "mfa_required");
+    let code = json!({"code": authenticator.code(app.now())});
+    let proved = second.post("/api/auth/mfa/verify", code).await.expect(200);
+    assert_eq!(proved.json, json!({"amr": ["pwd", "otp"]}));
+    let _ = second.get("/api/auth/me").await.expect(200);
+    // It can't be taken off meanwhile.
+    let refused = admin.delete_with("/api/auth/mfa", json!({"recovery_code": recovery[0]})).await;
+    let _ = refused.expect_problem(409, "conflict");
+    alter(&app, acme, |it| it.settings.require_mfa = false).await;
+    app.advance(Duration::from_secs(30));
+    let code = json!({"code": authenticator.code(app.now())});
+    let renewed = admin.post("/api/auth/mfa/recovery-codes", code).await.expect(200);
+    let void = admin.delete_with("/api/auth/mfa", json!({"recovery_code": recovery[0]})).await;
+    let _ = void.expect_problem(401, "invalid_code");
+    let good = json!({"recovery_code": renewed.text("/recovery_codes/9")});
+    let _ = admin.delete_with("/api/auth/mfa", good).await.expect(204);
+    let _ = sign_in(&app, &email, PASSWORD).await.expect(200).text("/access_token");
+}

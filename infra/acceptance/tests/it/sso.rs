@@ -1,0 +1,262 @@
+//! Single sign-on through an organization's own identity provider.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use oidc::ClientSeal;
+use sealing::MasterSecret;
+use serde_json::json;
+use standins::{IdentityProvider, Person, Quirk};
+use store::{Change, MemberStatus, Role, SsoConnection};
+use testkit::{Actor, PASSWORD, Response, TestApp};
+
+use crate::people::{
+    add, alter, known, organization, own_domain, record, records, sign_in, signed_in, store,
+};
+
+const GRACE: &str = "grace@acme.example.com";
+
+struct World {
+    app: TestApp,
+    idp: IdentityProvider,
+    admin: Actor,
+    acme: ids::OrganizationId,
+}
+
+impl World {
+    /// An organization that owns `acme.example.com` and signs its people in at a provider.
+    async fn new() -> Self {
+        let app = TestApp::start().await;
+        let idp = IdentityProvider::start(app.platform().clock().clone()).await;
+        let admin = app.sign_up("Acme").await;
+        let acme = organization(&admin);
+        own_domain(&app, acme, "acme.example.com", None).await;
+        connect(&app, &idp, acme).await;
+        Self { app, idp, admin, acme }
+    }
+
+    /// Sets out: the provider's address and the browser's cookie.
+    async fn start(&self, named: &str) -> (String, String) {
+        let answer =
+            self.app.stranger().get(&format!("/api/auth/sso/{named}/start?login_hint={GRACE}")).await;
+        let answer = answer.expect(302);
+        let cookie = answer.header("set-cookie").unwrap().to_owned();
+        assert!(cookie.contains("HttpOnly; SameSite=Lax"), "{cookie}");
+        let url = answer.header("location").unwrap().to_owned();
+        assert!(url.contains("login_hint="), "{url}");
+        (url, cookie.split(';').next().unwrap().to_owned())
+    }
+
+    async fn back(&self, url: &str, cookie: &str) -> Response {
+        let (_, query) = url.split_once("/api/auth/sso/callback?").unwrap();
+        let browser = self.app.stranger().with("cookie", cookie);
+        browser.get(&format!("/api/auth/sso/callback?{query}")).await
+    }
+
+    /// The whole way.
+    async fn sign_on(&self, person: &Person) -> Response {
+        let (url, cookie) = self.start(&self.acme.to_string()).await;
+        self.back(&self.idp.authorize(&url, person), &cookie).await
+    }
+
+    async fn seats(&self) -> u64 {
+        let tenant = store(&self.app).tenant_of_job(self.acme);
+        tenant.organization().await.unwrap().unwrap().usage.seat_count
+    }
+}
+
+async fn connect(app: &TestApp, idp: &IdentityProvider, organization: ids::OrganizationId) {
+    let services = app.platform().services_for("auth").unwrap();
+    let master = MasterSecret::new(services.secret("SESSION_SECRET_ID").await.unwrap());
+    let secret = IdentityProvider::CLIENT_SECRET.to_owned().into();
+    let connection = SsoConnection {
+        issuer: idp.issuer().to_owned(),
+        client_id: IdentityProvider::CLIENT_ID.to_owned(),
+        sealed_client_secret: ClientSeal::new(&master).unwrap().seal(organization, &secret).unwrap(),
+        default_role: Role::ReadOnly,
+        default_workspace_id: None,
+        created_at: app.now(),
+        updated_at: app.now(),
+    };
+    let change = Change::audited(record(app, organization)).set_sso(organization, None, &connection).unwrap();
+    store(app).tenant_of_job(organization).commit(change, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_signs_on_joins_once_and_has_proved_as_much_as_the_provider_says() {
+    let world = World::new().await;
+    let World { app, acme, .. } = &world;
+    let first = world.sign_on(&Person::new(GRACE)).await.expect(200);
+    assert_eq!(
+        (first.text("/user/name"), first.text("/workspaces/0/role")),
+        ("Grace Hopper".into(), "read_only".into())
+    );
+    let me = signed_in(app, &first).get("/api/auth/me").await.expect(200);
+    assert_eq!(me.json["session"]["amr"], json!(["sso"]));
+    assert_eq!((me.json["email_verified"].clone(), world.seats().await), (json!(true), 2));
+    let several = Person { amr: vec!["pwd".to_owned(), "otp".to_owned()], ..Person::new(GRACE) };
+    let second = world.sign_on(&several).await.expect(200);
+    assert_eq!((second.text("/user/id"), world.seats().await), (first.text("/user/id"), 2));
+    let me = signed_in(app, &second).get("/api/auth/me").await.expect(200);
+    assert_eq!(me.json["session"]["amr"], json!(["sso", "mfa"]));
+    // By domain as well as by id; there is no password.
+    let (url, cookie) = world.start("acme.example.com").await;
+    let _ = world.back(&world.idp.authorize(&url, &Person::new(GRACE)), &cookie).await.expect(200);
+    let _ = sign_in(app, GRACE, PASSWORD).await.expect_problem(401, "invalid_credentials");
+    let actions: Vec<_> = records(app, *acme).await.into_iter().map(|it| it["action"].clone()).collect();
+    assert_eq!(actions.iter().filter(|it| **it == "member.join").count(), 1);
+    for nowhere in ["org_nobody", "initech.example.com", "not-a-domain"] {
+        let answer = app.stranger().get(&format!("/api/auth/sso/{nowhere}/start")).await;
+        let _ = answer.expect_problem(404, "not_found");
+    }
+}
+
+#[tokio::test]
+async fn a_sign_on_comes_back_once_in_time_and_to_the_browser_that_set_out() {
+    let world = World::new().await;
+    let (url, cookie) = world.start("acme.example.com").await;
+    let back = world.idp.authorize(&url, &Person::new(GRACE));
+    for other in ["artisan-sign-on=", &format!("artisan-sign-on={}", "A".repeat(43)), "x=y"] {
+        let _ = world.back(&back, other).await.expect_problem(401, "sso_failed");
+    }
+    let _ =
+        world.back("http://x/api/auth/sso/callback?code=x", &cookie).await.expect_problem(401, "sso_failed");
+    let invented = "http://x/api/auth/sso/callback?code=x&state=AAAA";
+    let _ = world.back(invented, &cookie).await.expect_problem(401, "sso_failed");
+    let answers = join_all((0..5).map(|_| world.back(&back, &cookie))).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
+    let _ = world.back(&back, &cookie).await.expect_problem(410, "token_spent");
+    let (url, cookie) = world.start("acme.example.com").await;
+    world.app.advance(Duration::from_secs(600));
+    let late = world.idp.authorize(&url, &Person::new(GRACE));
+    let _ = world.back(&late, &cookie).await.expect_problem(410, "token_expired");
+}
+
+#[tokio::test]
+async fn a_provider_that_does_not_keep_to_the_protocol_is_not_believed() {
+    let world = World::new().await;
+    for quirk in [
+        Quirk::OtherIssuer,
+        Quirk::OtherIssuerInRedirect,
+        Quirk::OtherAudience,
+        Quirk::Expired,
+        Quirk::NotYetValid,
+        Quirk::OtherNonce,
+        Quirk::NoNonce,
+        Quirk::TamperedSignature,
+        Quirk::TamperedClaims,
+        Quirk::AlgNone,
+        Quirk::Hs256WithPublicKey,
+        Quirk::UnpublishedKey,
+        Quirk::TokenError { error: "invalid_client", description: "<b>secret words</b>".to_owned() },
+    ] {
+        world.app.advance(Duration::from_secs(3600));
+        world.idp.behave();
+        world.idp.add(quirk.clone());
+        let answer = world.sign_on(&Person::new(GRACE)).await;
+        let answer = answer.expect_problem(401, "sso_failed");
+        assert!(!answer.body.contains("secret words"), "{quirk:?}");
+    }
+    world.idp.behave();
+    let (url, cookie) = world.start("acme.example.com").await;
+    let refused = world.idp.refuse(&url, "access_denied", "no");
+    let refused = world.back(&refused, &cookie).await.expect_problem(401, "sso_failed");
+    assert!(refused.text("/detail").contains("turned you back"));
+    assert_eq!(world.seats().await, 1, "nobody joined");
+    // Keys may change at any time.
+    world.app.advance(Duration::from_secs(3600));
+    let _ = world.sign_on(&Person::new(GRACE)).await.expect(200);
+    world.app.advance(Duration::from_secs(120));
+    world.idp.rotate_keys();
+    let _ = world.sign_on(&Person::new(GRACE)).await.expect(200);
+    // Down while the browser is away, and before it sets out.
+    let (url, cookie) = world.start("acme.example.com").await;
+    let back = world.idp.authorize(&url, &Person::new(GRACE));
+    world.idp.add(Quirk::Down);
+    let _ = world.back(&back, &cookie).await.expect_problem(503, "unavailable");
+    world.app.advance(Duration::from_secs(3600));
+    let _ = world
+        .app
+        .stranger()
+        .get("/api/auth/sso/acme.example.com/start")
+        .await
+        .expect_problem(503, "unavailable");
+}
+
+#[tokio::test]
+async fn a_provider_speaks_for_its_own_organizations_people_only() {
+    let world = World::new().await;
+    let stranger = world.app.sign_up("Initech").await;
+    for address in ["ceo@initech.example.com", &stranger.text("/user/email"), "x@sub.acme.example.com"] {
+        let refused = world.sign_on(&Person::new(address)).await;
+        let _ = refused.expect_problem(403, "domain_not_allowed");
+    }
+    let unproved = Person { email_verified: Some(false), ..Person::new(GRACE) };
+    let _ = world.sign_on(&unproved).await.expect_problem(401, "sso_failed");
+    let nameless = Person { email: None, ..Person::new(GRACE) };
+    let _ = world.sign_on(&nameless).await.expect_problem(401, "sso_failed");
+    assert_eq!(world.seats().await, 1);
+    let _ = stranger.get("/api/auth/me").await.expect(200);
+    // What it vouches for is worth nothing in another organization of the same person.
+    let initech = organization(&stranger);
+    let grace = known(&world.app, GRACE).await;
+    add(&world.app, initech, &grace, Role::Admin).await;
+    let session = signed_in(&world.app, &world.sign_on(&Person::new(GRACE)).await.expect(200));
+    let switch = json!({"organization_id": initech.to_string()});
+    let _ = session.post("/api/auth/switch", switch).await.expect_problem(403, "sign_in_elsewhere");
+}
+
+#[tokio::test]
+async fn who_was_deactivated_or_finds_no_seat_stays_out() {
+    let world = World::new().await;
+    let World { app, acme, .. } = &world;
+    alter(app, *acme, |it| it.limits.seat_limit = 1).await;
+    let _ = world.sign_on(&Person::new(GRACE)).await.expect_problem(409, "limit_reached");
+    alter(app, *acme, |it| it.limits.seat_limit = 2).await;
+    let user = world.sign_on(&Person::new(GRACE)).await.expect(200).text("/user/id").parse().unwrap();
+    let tenant = store(app).tenant_of_job(*acme);
+    let before = tenant.member(user).await.unwrap().unwrap();
+    let mut after = before.clone();
+    after.status = MemberStatus::Deactivated;
+    after.updated_at = store::touched(before.updated_at, app.now());
+    let change = Change::audited(record(app, *acme)).membership(*acme, Some(&before), Some(&after)).unwrap();
+    tenant.commit(change, None).await.unwrap();
+    let _ = world.sign_on(&Person::new(GRACE)).await.expect_problem(403, "deactivated");
+}
+
+/// Somebody signs up with an address of the organization's before its owner signs on.
+#[tokio::test]
+async fn an_account_made_before_its_address_was_proved_is_made_over() {
+    let world = World::new().await;
+    let body = json!({"organization_name": "Trap", "name": "Mallory", "email": GRACE, "password": PASSWORD});
+    let hijacker = world.app.stranger().post("/api/auth/signup", body).await.expect(201);
+    let answer = world.sign_on(&Person::new(GRACE)).await.expect(200);
+    assert_eq!(answer.text("/user/id"), hijacker.text("/user/id"));
+    let hijacker = signed_in(&world.app, &hijacker);
+    let _ = hijacker.get("/api/auth/me").await.expect_problem(401, "session_expired");
+    let _ = sign_in(&world.app, GRACE, PASSWORD).await.expect_problem(401, "invalid_credentials");
+    let _ = signed_in(&world.app, &answer).get("/api/auth/me").await.expect(200);
+}
+
+#[tokio::test]
+async fn where_single_sign_on_is_required_only_the_break_glass_admin_has_a_password() {
+    let world = World::new().await;
+    let World { app, admin, acme, .. } = &world;
+    let email = admin.text("/user/email");
+    alter(app, *acme, |it| it.settings.require_sso = true).await;
+    let _ = admin.get("/api/auth/me").await.expect_problem(403, "sso_required");
+    let session = signed_in(app, &sign_in(app, &email, PASSWORD).await.expect(200));
+    let _ = session.get("/api/auth/me").await.expect_problem(403, "sso_required");
+    let _ = session.raw(http::Method::POST, "/api/auth/logout", "").await.expect(204);
+    let user = admin.text("/user/id").parse().unwrap();
+    alter(app, *acme, |it| it.settings.break_glass_user_id = Some(user)).await;
+    app.drain().await;
+    let session = signed_in(app, &sign_in(app, &email, PASSWORD).await.expect(200));
+    let _ = session.get("/api/auth/me").await.expect(200);
+    let all = records(app, *acme).await;
+    let broken: Vec<_> = all.iter().filter(|it| it["action"] == "session.break_glass").collect();
+    assert_eq!(broken.len(), 1);
+    assert_eq!((&broken[0]["sensitive"], &broken[0]["compliance_relevant"]), (&json!(true), &json!(true)));
+    app.drain().await;
+    assert!(app.mails_to(&email)[0].text.contains("break"), "{:?}", app.mails_to(&email)[0]);
+}
