@@ -3,7 +3,7 @@
 use access::permission::{Level, held_on};
 use clock::Timestamp;
 use ids::{Ids, OrganizationId, WorkspaceId};
-use input::{Fault, Faults, Text};
+use input::{Fault, Faults, Patch, Text};
 use problem::Problem;
 use serde::Serialize;
 use serde_json::Value;
@@ -33,8 +33,8 @@ pub(crate) fn open(name: &str, ids: &Ids, now: Timestamp) -> Result<Workspace, P
 /// What was sent for a change of a workspace, before it is checked.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Draft {
-    pub(crate) name: Option<String>,
-    pub(crate) status: Option<WorkspaceStatus>,
+    pub(crate) name: Patch<String>,
+    pub(crate) status: Patch<WorkspaceStatus>,
 }
 
 impl Draft {
@@ -44,14 +44,16 @@ impl Draft {
     /// 422 with every fault.
     pub(crate) fn apply(self, to: &Workspace, now: Timestamp) -> Result<Workspace, Problem> {
         let mut faults = Faults::default();
-        let name = faults.take_optional("/name", self.name, |name| NAME.check(&name));
-        if self.status == Some(WorkspaceStatus::Deleted) {
+        let name = self.name.kept("/name", &mut faults);
+        let name = faults.take_optional("/name", name, |name| NAME.check(&name));
+        let status = self.status.kept("/status", &mut faults);
+        if status == Some(WorkspaceStatus::Deleted) {
             faults.note("/status", Fault::new("value", "must be active or archived"));
         }
         faults.finish(Some(Workspace {
             id: to.id,
             name: name.unwrap_or_else(|| to.name.clone()),
-            status: self.status.unwrap_or(to.status),
+            status: status.unwrap_or(to.status),
             created_at: to.created_at,
             updated_at: touched(to.updated_at, now),
         }))
@@ -357,11 +359,11 @@ mod tests {
     #[test]
     fn a_change_keeps_what_is_not_named_and_is_later_than_what_it_changes() {
         let before = workspace(1, WorkspaceStatus::Active);
-        let named = Draft { name: Some(" Support ".to_owned()), status: None };
+        let named = Draft { name: Patch::Value(" Support ".to_owned()), status: Patch::Absent };
         let after = named.apply(&before, now()).unwrap();
         assert_eq!((after.name.as_str(), after.status), ("Support", before.status));
         assert!(after.updated_at > before.updated_at);
-        let bad = Draft { name: Some(String::new()), status: Some(WorkspaceStatus::Deleted) };
+        let bad = Draft { name: Patch::Value(String::new()), status: Patch::Value(WorkspaceStatus::Deleted) };
         let Err(Problem::Invalid { errors }) = bad.apply(&before, now()) else { panic!("accepted") };
         assert_eq!(errors.iter().map(|e| e.pointer.as_str()).collect::<Vec<_>>(), ["/name", "/status"]);
     }

@@ -7,6 +7,7 @@ use edge::{
     IfMatchParameter, Json, PageParameters, Paging, PathId, PathIds, Problems, Refused, Reply,
 };
 use ids::{UserId, WorkspaceId, kind};
+use input::Patch;
 use problem::Problem;
 use serde::{Deserialize, Serialize};
 use store::{Bound, Change, CommitError, Member, MemberStatus, Role, Workspace, WorkspaceStatus};
@@ -40,11 +41,12 @@ struct CreateWorkspace {
 struct ChangeWorkspace {
     /// 1 to 100 characters.
     #[serde(default)]
-    name: Option<String>,
+    #[schema(value_type = Option<String>)]
+    name: Patch<String>,
     /// `active` or `archived`. Nothing in an archived workspace can be used.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "archived")]
-    status: Option<WorkspaceStatus>,
+    status: Patch<WorkspaceStatus>,
 }
 
 /// A workspace.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Deserializer};
 
+use crate::{Fault, Faults};
+
 /// What a PATCH says about one field. Absent, null and a value are three things; a field of this type needs
 /// `#[serde(default)]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,6 +30,18 @@ impl<T> Patch<T> {
             Self::Absent => Patch::Absent,
             Self::Null => Patch::Null,
             Self::Value(value) => Patch::Value(turn(value)),
+        }
+    }
+
+    /// The value, where one is given, of a field that can't be removed: null is a fault at `pointer`.
+    pub fn kept(self, pointer: &str, faults: &mut Faults) -> Option<T> {
+        match self {
+            Self::Absent => None,
+            Self::Value(value) => Some(value),
+            Self::Null => {
+                faults.note(pointer, Fault::new("required", "can be changed, but not removed"));
+                None
+            }
         }
     }
 
@@ -68,6 +82,11 @@ mod tests {
         assert_eq!(read(r#"{"field":5}"#).unwrap(), Patch::Value(5));
         assert!(read(r#"{"field":"x"}"#).is_err());
         let onto = |patch: Patch<u8>| patch.onto(1, 0);
+        let mut faults = Faults::default();
+        assert_eq!(Patch::Value(5).kept("/field", &mut faults), Some(5));
+        assert_eq!(Patch::<u8>::Absent.kept("/field", &mut faults), None);
+        assert_eq!(Patch::<u8>::Null.kept("/field", &mut faults), None);
+        assert!(faults.finish(Some(())).is_err());
         assert_eq!([onto(Patch::Absent), onto(Patch::Null), onto(Patch::Value(5))], [1, 0, 5]);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use access::permission::Level;
 use clock::Timestamp;
 use ids::OrganizationId;
-use input::{Fault, Faults, Text};
+use input::{Fault, Faults, Patch, Text};
 use problem::Problem;
 use store::{
     AuditRecord, Change, Member, MemberStatus, Role, StoreError, Workspace, WorkspaceRole, WorkspaceStatus,
@@ -20,11 +20,11 @@ const MOST_ROLES: usize = 1000;
 /// What was sent for a change of a member, before it is checked. What is absent stays.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Draft {
-    pub(crate) name: Option<String>,
-    /// The role on the organization; `Some(None)` takes it away.
-    pub(crate) role: Option<Option<Role>>,
+    pub(crate) name: Patch<String>,
+    /// The role on the organization.
+    pub(crate) role: Patch<Role>,
     /// All roles in workspaces, in the place of those there are.
-    pub(crate) workspace_roles: Option<Vec<WorkspaceRole>>,
+    pub(crate) workspace_roles: Patch<Vec<WorkspaceRole>>,
 }
 
 impl Draft {
@@ -40,19 +40,21 @@ impl Draft {
         now: Timestamp,
     ) -> Result<Member, Problem> {
         let mut faults = Faults::default();
-        let name = faults.take_optional("/name", self.name, |name| Text::up_to(100).check(&name));
+        let name = self.name.kept("/name", &mut faults);
+        let name = faults.take_optional("/name", name, |name| Text::up_to(100).check(&name));
         let role = match self.role {
-            None => to.role,
-            Some(None) => None,
-            Some(Some(role)) => faults.take("/role", role_on(Level::Organization, role)),
+            Patch::Absent => to.role,
+            Patch::Null => None,
+            Patch::Value(role) => faults.take("/role", role_on(Level::Organization, role)),
         };
-        if let Some(roles) = &self.workspace_roles {
+        let workspace_roles = self.workspace_roles.kept("/workspace_roles", &mut faults);
+        if let Some(roles) = &workspace_roles {
             check(roles, &mut faults);
         }
         let after = Member {
             name: name.unwrap_or_else(|| to.name.clone()),
             role,
-            workspace_roles: self.workspace_roles.unwrap_or_else(|| to.workspace_roles.clone()),
+            workspace_roles: workspace_roles.unwrap_or_else(|| to.workspace_roles.clone()),
             updated_at: touched(to.updated_at, now),
             ..to.clone()
         };
@@ -216,18 +218,18 @@ mod tests {
         let after = applied(Draft::default(), &before).unwrap();
         assert_eq!((after.role, &after.workspace_roles), (before.role, &before.workspace_roles));
         assert!(after.updated_at > before.updated_at);
-        let after = applied(Draft { role: Some(None), ..Draft::default() }, &before).unwrap();
+        let after = applied(Draft { role: Patch::Null, ..Draft::default() }, &before).unwrap();
         assert_eq!((after.role, after.workspace_roles), (None, before.workspace_roles));
     }
 
     #[test]
     fn a_role_is_left_somewhere() {
         let before = member(Some(Role::ReadOnly), Vec::new());
-        let none = Draft { role: Some(None), ..Draft::default() };
+        let none = Draft { role: Patch::Null, ..Draft::default() };
         assert!(matches!(applied(none, &before), Err(Problem::Invalid { .. })));
         let moved = Draft {
-            role: Some(None),
-            workspace_roles: Some(vec![held(1, Role::Member)]),
+            role: Patch::Null,
+            workspace_roles: Patch::Value(vec![held(1, Role::Member)]),
             ..Draft::default()
         };
         assert_eq!(applied(moved, &before).unwrap().role_in(id(1)), Some(Role::Member));
@@ -237,9 +239,9 @@ mod tests {
     fn each_level_takes_its_own_roles_and_each_workspace_one() {
         let before = member(Some(Role::Admin), Vec::new());
         let draft = Draft {
-            name: Some(" ".to_owned()),
-            role: Some(Some(Role::Manager)),
-            workspace_roles: Some(vec![held(1, Role::Admin), held(1, Role::Member)]),
+            name: Patch::Value(" ".to_owned()),
+            role: Patch::Value(Role::Manager),
+            workspace_roles: Patch::Value(vec![held(1, Role::Admin), held(1, Role::Member)]),
         };
         let Err(Problem::Invalid { errors }) = applied(draft, &before) else { panic!("accepted") };
         let pointers: Vec<_> = errors.iter().map(|error| error.pointer.as_str()).collect();
@@ -251,7 +253,7 @@ mod tests {
 
     #[test]
     fn roles_are_given_in_workspaces_that_can_be_used() {
-        let roles = |roles| Draft { workspace_roles: Some(roles), ..Draft::default() };
+        let roles = |roles| Draft { workspace_roles: Patch::Value(roles), ..Draft::default() };
         let before = member(Some(Role::Admin), vec![held(2, Role::Member)]);
         assert!(applied(roles(vec![held(1, Role::Member), held(2, Role::Member)]), &before).is_ok());
         let promoted = applied(roles(vec![held(2, Role::Manager)]), &before);

@@ -7,8 +7,9 @@ use edge::{
     IfMatch, IfMatchParameter, Json, PageParameters, Paging, PathId, Problems, Refused, Reply,
 };
 use ids::{UserId, WorkspaceId, kind};
+use input::Patch;
 use problem::Problem;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use store::{Member, MemberStatus, Role, Workspace, WorkspaceRole};
 use utoipa::ToSchema;
 
@@ -33,19 +34,16 @@ struct WorkspaceRoleBody {
 pub(super) struct ChangeUser {
     /// The name in this organization: 1 to 100 characters.
     #[serde(default)]
-    name: Option<String>,
+    #[schema(value_type = Option<String>)]
+    name: Patch<String>,
     /// `admin` or `read_only` on the organization; null takes the role away.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default)]
     #[schema(value_type = Option<String>, example = "read_only")]
-    role: Option<Option<Role>>,
+    role: Patch<Role>,
     /// Every role in a workspace, in the place of those there are.
     #[serde(default)]
-    workspace_roles: Option<Vec<WorkspaceRoleBody>>,
-}
-
-/// Tells null from nothing.
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(from).map(Some)
+    #[schema(value_type = Option<Vec<WorkspaceRoleBody>>)]
+    workspace_roles: Patch<Vec<WorkspaceRoleBody>>,
 }
 
 /// A member of the organization.

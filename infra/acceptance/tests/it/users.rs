@@ -79,6 +79,8 @@ async fn what_cannot_be_a_change_is_pointed_at() {
         (json!({"role": 5}), "/role", "type"),
         (json!({"role": null}), "/role", "required"),
         (json!({"name": " "}), "/name", "length"),
+        (json!({"name": null}), "/name", "required"),
+        (json!({"workspace_roles": null}), "/workspace_roles", "required"),
         (json!({"name": "x".repeat(101)}), "/name", "length"),
         (json!({"email": "x@example.com"}), "/email", "unknown_field"),
         (json!({"status": "active"}), "/status", "unknown_field"),

@@ -95,6 +95,8 @@ async fn what_cannot_be_a_workspace_is_pointed_at() {
     for (body, pointer, code) in [
         (json!({"name": ""}), "/name", "length"),
         (json!({"name": []}), "/name", "type"),
+        (json!({"name": null}), "/name", "required"),
+        (json!({"status": null}), "/status", "required"),
         (json!({"status": "deleted"}), "/status", "value"),
         (json!({"status": "gone"}), "/status", "type"),
         (json!({"id": "x"}), "/id", "unknown_field"),
