@@ -12,6 +12,7 @@ mod etag;
 mod idempotency;
 mod openapi;
 mod overview;
+mod preflight;
 mod reply;
 mod request;
 mod serve;
@@ -38,7 +39,7 @@ pub use openapi::{
 };
 pub use reply::{Refused, Reply, no_content, ok};
 pub use request::{PathId, RequestInfo};
-pub use serve::{BODY_LIMIT, serve, serve_open};
+pub use serve::{BODY_LIMIT, serve, serve_open, serve_rest};
 
 /// What every HTTP function shares: the gate, the keys for cursors, idempotency and mails, clock and ids.
 #[derive(Clone)]
