@@ -61,13 +61,19 @@ impl Task {
     }
 }
 
+impl Due {
+    pub(crate) fn key(&self) -> keys::Key {
+        keys::due(self.due_at, &self.task.name())
+    }
+}
+
 impl Change {
     /// Puts a task on the list.
     ///
     /// # Errors
     /// [`StoreError::Malformed`] when it cannot be written as an item.
     pub fn schedule(self, due: &Due) -> Result<Self, StoreError> {
-        let mut item = item::write(self.operation(), &keys::due(due.due_at, &due.task.name()), due)?;
+        let mut item = item::write(self.operation(), &due.key(), due)?;
         item.insert("created_at".to_owned(), text(due.due_at.to_string()));
         item.insert("updated_at".to_owned(), text(due.due_at.to_string()));
         let put = Write::Put { item, condition: "attribute_not_exists(pk)".to_owned(), values: Vec::new() };
@@ -77,7 +83,7 @@ impl Change {
     /// Takes a task off the list. It must be on it: of two sweeps that carry it out one is refused.
     pub fn unschedule(self, due: &Due) -> Self {
         let delete = Expression {
-            key: primary(&keys::due(due.due_at, &due.task.name())),
+            key: primary(&due.key()),
             condition: "attribute_exists(pk)".to_owned(),
             ..Expression::default()
         };
@@ -86,6 +92,17 @@ impl Change {
 }
 
 impl Store {
+    /// Takes a task off the list whose subject is gone, so that there is nothing to carry out and nothing to record.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be taken off.
+    pub async fn take_off(&self, due: &Due) -> Result<(), StoreError> {
+        let delete = self.client.delete_item().table_name(self.directory_table());
+        let delete = delete.set_key(Some(primary(&due.key()))).send();
+        delete.await.map_err(|e| StoreError::from_sdk("take_off", e))?;
+        Ok(())
+    }
+
     /// The tasks that are due, at most `limit` of each part of the list, the longest overdue first.
     ///
     /// # Errors
