@@ -1,5 +1,8 @@
 //! Who calls the API.
 
+use std::net::IpAddr;
+
+use artisan_local::gateway::Peer;
 use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Method, Request, StatusCode, header};
@@ -13,6 +16,7 @@ pub struct Actor {
     router: Router,
     token: Option<String>,
     headers: Vec<(&'static str, String)>,
+    address: Option<IpAddr>,
     about: Value,
 }
 
@@ -33,7 +37,7 @@ pub struct Response {
 
 impl Actor {
     pub(crate) fn new(router: Router, token: Option<String>) -> Self {
-        Self { router, token, headers: Vec::new(), about: Value::Null }
+        Self { router, token, headers: Vec::new(), address: None, about: Value::Null }
     }
 
     pub(crate) fn about(mut self, about: Value) -> Self {
@@ -71,6 +75,12 @@ impl Actor {
         let mut other = self.clone();
         other.headers.push((name, value.into()));
         other
+    }
+
+    /// The same caller at another address than loopback.
+    #[must_use]
+    pub fn at(&self, address: &str) -> Self {
+        Self { address: Some(address.parse().expect("is an address")), ..self.clone() }
     }
 
     /// GET.
@@ -114,6 +124,9 @@ impl Actor {
         }
         for (name, value) in &self.headers {
             request = request.header(*name, value);
+        }
+        if let Some(address) = self.address {
+            request = request.extension(Peer(address));
         }
         let request = request.body(body).expect("the request is well-formed");
         let response = self.router.clone().oneshot(request).await.expect("the router answers");
