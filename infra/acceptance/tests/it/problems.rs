@@ -10,6 +10,8 @@ const POSTS: &[&str] = &[
     "/api/auth/login",
     "/api/auth/refresh",
     "/api/admin/api-keys",
+    "/api/admin/domains",
+    "/api/admin/organization/export",
     "/api/admin/webhooks",
     "/v1/campaigns",
     "/v1/leads",
