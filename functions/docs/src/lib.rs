@@ -1,4 +1,5 @@
-//! Health, the OpenAPI document, the error reference, and the answer to routes that don't exist.
+//! Health, the OpenAPI document, the error reference, and the answer to whatever no route is for: browsers' preflights, and
+//! routes that don't exist.
 
 mod errors;
 mod health;
@@ -28,7 +29,8 @@ pub async fn router(services: &Services) -> Result<Router, StartError> {
         queue_url: services.environment.required("WEBHOOK_JOBS_QUEUE_URL")?,
     };
     let (routes, _) = routes().split_for_parts();
-    Ok(edge::serve_open(services, routes.with_state(dependencies)))
+    let store = dependencies.store.clone();
+    Ok(edge::serve_rest(services, store, routes.with_state(dependencies)))
 }
 
 fn routes() -> OpenApiRouter<Dependencies> {

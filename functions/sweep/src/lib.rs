@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use clock::Clock;
 use dns::Resolver;
+use domains::Recheck;
 use ids::{Ids, OrganizationId};
 use mailing::MailSeal;
 use runtime::{Services, StartError};
@@ -54,6 +55,9 @@ pub(crate) enum TaskError {
     /// The change was refused.
     #[error("the change was refused")]
     Commit(#[from] CommitError),
+    /// A domain could not be looked at again.
+    #[error("a domain could not be looked at again")]
+    Recheck(#[from] domains::RecheckError),
 }
 
 /// What became of a task.
@@ -115,14 +119,21 @@ impl Sweep {
 
     async fn carry_out(&self, due: &Due, budget: Duration) -> Result<Outcome, TaskError> {
         match &due.task {
-            Task::CheckDomain { organization_id, domain } => {
-                let _ = (&self.resolver, organization_id, domain);
-                self.store.drop_task(due).await.map_err(TaskError::Store).map(|()| Outcome::Done)
+            Task::CheckDomain { .. } => {
+                let with = Recheck {
+                    store: &self.store,
+                    resolver: &self.resolver,
+                    seal: &self.mail_seal,
+                    ids: &self.ids,
+                    actor: "sweep",
+                };
+                domains::recheck(&with, due, self.clock.now()).await?;
+                Ok(Outcome::Done)
             }
             Task::EraseWorkspace { organization_id, workspace_id } => {
                 self.erase_workspace(due, *organization_id, *workspace_id, budget).await
             }
-            Task::EraseOrganization { organization_id, .. } => {
+            Task::EraseOrganization { organization_id } => {
                 self.erase_organization(due, *organization_id, budget).await
             }
         }

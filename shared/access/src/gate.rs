@@ -211,6 +211,8 @@ pub enum Turned {
     TokenExpired,
     /// Their key was revoked or their session ended.
     Revoked(Box<Known>),
+    /// Their key is suspended, as their organization is deleted.
+    Suspended(Box<Known>),
     /// Their key or session has expired.
     Expired(Box<Known>),
     /// Their key may not be used from where they are.
@@ -313,6 +315,7 @@ fn decide<C>(admission: Admission<C>, known: impl Fn(C) -> Known) -> Result<(C, 
         Admission::Admitted(credential, quota) => Ok((credential, quota)),
         Admission::Unknown => Err(Turned::Unauthenticated),
         Admission::Revoked(credential) => Err(Turned::Revoked(Box::new(known(credential)))),
+        Admission::Suspended(credential) => Err(Turned::Suspended(Box::new(known(credential)))),
         Admission::Expired(credential) => Err(Turned::Expired(Box::new(known(credential)))),
         Admission::Limited(credential, quota) => Err(Turned::Limited(Box::new(known(credential)), quota)),
     }

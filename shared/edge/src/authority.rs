@@ -161,6 +161,7 @@ impl Context {
                 };
                 (known, problem)
             }
+            Err(Turned::Suspended(known)) => (known, Problem::OrganizationDeleted),
             Err(Turned::Over(known)) => (known, Problem::SessionExpired),
             Err(Turned::IpNotAllowed(known)) => (known, Problem::IpNotAllowed),
         };

@@ -59,6 +59,14 @@ impl FromRequestParts<Edge> for Paging {
     }
 }
 
+impl Edge {
+    /// The paging of a list whose limit and cursor come in the body. `path` is that of the route, which cursors are bound to.
+    #[must_use]
+    pub fn paging(&self, path: &str, limit: usize, cursor: Option<String>) -> Paging {
+        Paging { edge: self.clone(), limit, cursor, path: path.to_owned() }
+    }
+}
+
 #[derive(Serialize)]
 struct List<'a, T> {
     data: &'a [T],

@@ -12,6 +12,7 @@ mod etag;
 mod idempotency;
 mod openapi;
 mod overview;
+mod preflight;
 mod reply;
 mod request;
 mod serve;
@@ -40,7 +41,7 @@ pub use openapi::{
 };
 pub use reply::{Refused, Reply, answer, no_content, ok};
 pub use request::{PathId, PathIds, RequestInfo};
-pub use serve::{BODY_LIMIT, serve, serve_open};
+pub use serve::{BODY_LIMIT, serve, serve_open, serve_rest};
 
 /// What every HTTP function shares: the gate, the keys for cursors, idempotency and mails, clock and ids.
 #[derive(Clone)]

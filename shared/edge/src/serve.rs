@@ -13,9 +13,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use ids::Ids;
 use problem::{Code, Problem};
 use runtime::Services;
-use store::Quota;
+use store::{Quota, Store};
 
-use crate::{Edge, Refused, RequestInfo};
+use crate::{Edge, Refused, RequestInfo, preflight};
 
 /// The largest body a request may have: 256 KiB.
 pub const BODY_LIMIT: usize = 256 * 1024;
@@ -35,11 +35,20 @@ pub fn serve_open(services: &Services, routes: Router) -> Router {
     complete(services.clock.clone(), services.ids.clone(), routes)
 }
 
+/// The same for the function that is asked for whatever no other one takes, browsers' preflights among it.
+pub fn serve_rest(services: &Services, store: Store, routes: Router) -> Router {
+    let routes = with_fallbacks(routes).layer(from_fn_with_state(store, preflight::answer));
+    routes.layer(from_fn_with_state((services.clock.clone(), services.ids.clone()), around))
+}
+
 fn complete(clock: Clock, ids: Ids, routes: Router) -> Router {
+    with_fallbacks(routes).layer(from_fn_with_state((clock, ids), around))
+}
+
+fn with_fallbacks(routes: Router) -> Router {
     routes
         .fallback(async || Refused(Problem::RouteNotFound))
         .method_not_allowed_fallback(async || Refused(Problem::MethodNotAllowed))
-        .layer(from_fn_with_state((clock, ids), around))
 }
 
 async fn around(State((clock, ids)): State<(Clock, Ids)>, request: Request, next: Next) -> Response {

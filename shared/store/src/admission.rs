@@ -43,6 +43,9 @@ const TRUSTED_HOURS: i64 = RING - 3;
 /// How often a decision is tried again when another function changed the item in between.
 const TRIES: usize = 4;
 
+/// The status of a credential whose organization is deleted.
+pub(crate) const SUSPENDED: &str = "suspended";
+
 const COUNT: &str = "n";
 const TOP: &str = "top";
 const LAST_MINUTE: &str = "lm";
@@ -65,6 +68,8 @@ pub(crate) enum Denied {
     Unknown,
     /// It was revoked, or its session was ended.
     Revoked(Item),
+    /// It waits for its organization to be brought back.
+    Suspended(Item),
     /// It has expired.
     Expired(Item),
     /// Its budget is spent.
@@ -211,8 +216,10 @@ pub(crate) async fn admit(
             }
             Outcome::Refused(item) => item,
         };
-        if get_text(&item, "status") != Some("active") {
-            return Err(Denied::Revoked(item));
+        match get_text(&item, "status") {
+            Some("active") => {}
+            Some(SUSPENDED) => return Err(Denied::Suspended(item)),
+            _ => return Err(Denied::Revoked(item)),
         }
         if get_number(&item, "exp").is_some_and(|exp| exp <= request.now.seconds()) {
             return Err(Denied::Expired(item));

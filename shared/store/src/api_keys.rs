@@ -1,17 +1,24 @@
 //! API keys: the metadata a tenant sees in `core`, and the credential that authentication reads in `directory`.
 //! Both are written in one transaction and never apart.
 
+use aws_sdk_dynamodb::error::SdkError;
 use clock::Timestamp;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use ids::{KeyId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
-use crate::admission;
+use crate::admission::{self, SUSPENDED};
 use crate::change::{Expression, Table, Write};
 use crate::directory::KeyCredential;
 use crate::item::{self, primary, text};
 use crate::keys::{self, OfOrganization};
 use crate::tally::Tally;
-use crate::{Change, Mode, Page, PageRequest, Refusal, Store, StoreError, Tenant};
+use crate::{Change, Mode, OrganizationStatus, Page, PageRequest, Refusal, Store, StoreError, Tenant};
+
+/// How many credentials are changed side by side.
+const AT_ONCE: usize = 16;
+/// How often the organization is looked at again after its keys were brought in step with it.
+const LOOKS: usize = 4;
 
 /// Whether a key works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,6 +146,69 @@ impl Tenant {
     pub async fn api_keys(&self, page: &PageRequest<KeyId>) -> Result<Page<ApiKey>, StoreError> {
         let page = PageRequest { limit: page.limit, after: page.after.map(|id| id.to_string()) };
         self.store.page_of_organization("api_keys", self.organization, OfOrganization::ApiKeys, &page).await
+    }
+
+    /// Brings the keys' credentials in step with their organization: suspended while it is deleted, at work while it is
+    /// active. Looks at the organization again afterwards, so that of a deletion and a restoration at the same moment
+    /// the later one holds. Can be repeated: what is done stays done.
+    ///
+    /// # Errors
+    /// [`StoreError`]; some credentials may then have been changed.
+    pub async fn align_api_keys(&self, now: Timestamp) -> Result<(), StoreError> {
+        let mut aligned = None;
+        for _ in 0..LOOKS {
+            let Some(organization) = self.organization().await? else { return Ok(()) };
+            if aligned == Some(organization.status) {
+                return Ok(());
+            }
+            match organization.status {
+                OrganizationStatus::Deleted => self.move_credentials("active", SUSPENDED, now).await?,
+                OrganizationStatus::Active => self.move_credentials(SUSPENDED, "active", now).await?,
+            }
+            aligned = Some(organization.status);
+        }
+        Err(StoreError::Unavailable {
+            operation: "align_api_keys",
+            source: "the organization keeps changing".into(),
+        })
+    }
+
+    /// Gives the credentials of all keys that are not revoked the status `to`, if they have the status `from`.
+    async fn move_credentials(
+        &self,
+        from: &'static str,
+        to: &'static str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let all: Vec<ApiKey> = self
+            .store
+            .all_of_organization("align_api_keys", self.organization, OfOrganization::ApiKeys)
+            .await?;
+        let moves = all.into_iter().filter(|key| key.status == KeyStatus::Active).map(|key| async move {
+            let update = self
+                .store
+                .client
+                .update_item()
+                .table_name(self.store.directory_table())
+                .set_key(Some(primary(&keys::api_key_by_hash(&key.hash))))
+                .update_expression("SET #status = :to, updated_at = :now")
+                .condition_expression("#status = :from")
+                .expression_attribute_names("#status", "status")
+                .expression_attribute_values(":from", text(from))
+                .expression_attribute_values(":to", text(to))
+                .expression_attribute_values(":now", text(now.to_string()));
+            match update.send().await {
+                Ok(_) => Ok(()),
+                // It is as it should be, or was revoked.
+                Err(SdkError::ServiceError(context))
+                    if context.err().is_conditional_check_failed_exception() =>
+                {
+                    Ok(())
+                }
+                Err(error) => Err(StoreError::from_sdk("align_api_keys", error)),
+            }
+        });
+        stream::iter(moves).buffer_unordered(AT_ONCE).try_collect().await
     }
 
     /// When each of these keys was last used; one read a key, all at once.

@@ -350,7 +350,7 @@ impl Store {
         Ok((writes, meanings))
     }
 
-    fn table_name(&self, table: Table) -> &str {
+    pub(crate) fn table_name(&self, table: Table) -> &str {
         match table {
             Table::Directory => self.directory_table(),
             Table::Core => self.core_table(),
@@ -359,7 +359,7 @@ impl Store {
         }
     }
 
-    fn write(
+    pub(crate) fn write(
         &self,
         table: Table,
         write: Write,

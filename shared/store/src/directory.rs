@@ -155,6 +155,8 @@ pub enum Admission<C> {
     Unknown,
     /// Revoked, or the session was ended.
     Revoked(C),
+    /// Its organization is deleted.
+    Suspended(C),
     /// Expired.
     Expired(C),
     /// Its budget is spent.
@@ -200,6 +202,7 @@ impl Store {
             Ok((item, quota)) => Ok(Admission::Admitted(credential(item)?, quota)),
             Err(Denied::Unknown) => Ok(Admission::Unknown),
             Err(Denied::Revoked(item)) => Ok(Admission::Revoked(credential(item)?)),
+            Err(Denied::Suspended(item)) => Ok(Admission::Suspended(credential(item)?)),
             Err(Denied::Expired(item)) => Ok(Admission::Expired(credential(item)?)),
             Err(Denied::Limited { item, quota }) => Ok(Admission::Limited(credential(item)?, quota)),
             Err(Denied::Store(error)) => Err(error),

@@ -4,8 +4,6 @@
 //! none is forgotten. A task may come up twice, or after what made it necessary is gone: whoever carries it out looks first. The list is spread over a few partitions; the sweep reads the front
 //! of each.
 
-use std::collections::BTreeMap;
-
 use clock::Timestamp;
 use futures::future::try_join_all;
 use ids::{OrganizationId, WorkspaceId};
@@ -37,13 +35,6 @@ pub enum Task {
     EraseOrganization {
         /// The organization.
         organization_id: OrganizationId,
-        /// Its name, for the receipt.
-        organization_name: String,
-        /// Who gets the receipt: its admins' addresses at the time of the deletion, since nothing tells them afterwards.
-        receipt_to: Vec<String>,
-        /// How many of each kind were erased so far.
-        #[serde(default)]
-        erased: BTreeMap<String, u64>,
     },
 }
 
@@ -65,14 +56,18 @@ impl Task {
             Self::EraseWorkspace { organization_id, workspace_id } => {
                 format!("{organization_id}#workspace#{workspace_id}")
             }
-            Self::EraseOrganization { organization_id, .. } => format!("{organization_id}#organization"),
+            Self::EraseOrganization { organization_id } => format!("{organization_id}#organization"),
         }
     }
 }
 
 impl Due {
+    pub(crate) fn key(&self) -> keys::Key {
+        keys::due(self.due_at, &self.task.name())
+    }
+
     fn item(&self, operation: &'static str) -> Result<item::Item, StoreError> {
-        let mut item = item::write(operation, &keys::due(self.due_at, &self.task.name()), self)?;
+        let mut item = item::write(operation, &self.key(), self)?;
         item.insert("created_at".to_owned(), text(self.due_at.to_string()));
         item.insert("updated_at".to_owned(), text(self.due_at.to_string()));
         Ok(item)
@@ -92,8 +87,7 @@ impl Change {
 
     /// Takes a task off the list, if it is on it.
     pub fn unschedule(self, due: &Due) -> Self {
-        let delete =
-            Expression { key: primary(&keys::due(due.due_at, &due.task.name())), ..Expression::default() };
+        let delete = Expression { key: primary(&due.key()), ..Expression::default() };
         self.step(Table::Directory, Write::Delete(delete), Refusal::Raced)
     }
 }

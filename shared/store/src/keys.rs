@@ -236,6 +236,11 @@ pub(crate) fn of_organization(organization: OrganizationId, kind: OfOrganization
     (organization_pk(organization), prefix)
 }
 
+/// The partition that an organization's own items share.
+pub(crate) fn organization_partition(organization: OrganizationId) -> String {
+    organization_pk(organization)
+}
+
 pub(crate) fn campaigns(scope: &WorkspaceScope) -> String {
     format!("{}#CAMP", scope_prefix(scope))
 }
@@ -254,13 +259,12 @@ pub(crate) fn lead(scope: &WorkspaceScope, id: LeadId) -> Key {
     Key::new(format!("{}#LEAD#{shard}", scope_prefix(scope)), id.to_string())
 }
 
-pub(crate) fn reply(scope: &WorkspaceScope, lead: LeadId, id: ReplyId) -> Key {
-    Key::new(format!("{}#REPLY#{lead}", scope_prefix(scope)), id.to_string())
+pub(crate) fn replies(scope: &WorkspaceScope, lead: LeadId) -> String {
+    format!("{}#REPLY#{lead}", scope_prefix(scope))
 }
 
-/// The partition of a lead's replies; `lead` is its id.
-pub(crate) fn replies(scope: &WorkspaceScope, lead: &str) -> String {
-    format!("{}#REPLY#{lead}", scope_prefix(scope))
+pub(crate) fn reply(scope: &WorkspaceScope, lead: LeadId, id: ReplyId) -> Key {
+    Key::new(replies(scope, lead), id.to_string())
 }
 
 // ── activity ────────────────────────────────────────────────────────────────────────────────────
@@ -273,12 +277,20 @@ pub(crate) fn event(organization: OrganizationId, id: EventId) -> Key {
     Key::new(format!("ORG#{organization}#EVT#{}#{shard}", id.time().day()), format!("{EVENT_PREFIX}{id}"))
 }
 
+pub(crate) fn events_of(organization: OrganizationId, day: Timestamp) -> impl Iterator<Item = String> {
+    (0..ACTIVITY_SHARDS).map(move |shard| format!("ORG#{organization}#EVT#{}#{shard}", day.day()))
+}
+
 /// How the sort key of a mail begins.
 pub const MAIL_PREFIX: &str = "MAIL#";
 
 /// A tenant's mails of a day share a partition: they are few.
 pub(crate) fn mail(organization: OrganizationId, id: MailId) -> Key {
     Key::new(format!("ORG#{organization}#MAIL#{}", id.time().day()), format!("{MAIL_PREFIX}{id}"))
+}
+
+pub(crate) fn mails_of(organization: OrganizationId, day: Timestamp) -> String {
+    format!("ORG#{organization}#MAIL#{}", day.day())
 }
 
 pub(crate) fn mails(organization: OrganizationId) -> String {
@@ -301,19 +313,14 @@ pub(crate) fn delivery(organization: OrganizationId, id: DeliveryId) -> Key {
     Key::new(format!("ORG#{organization}#DLV#{}#{shard}", id.time().day()), format!("DLV#{id}"))
 }
 
-/// Every partition in which events and deliveries of a day can be.
-pub(crate) fn activity_of_day(organization: OrganizationId, day: Timestamp) -> Vec<String> {
-    let day = day.day();
-    let of = |what: &'static str| {
-        let day = day.clone();
-        (0..ACTIVITY_SHARDS).map(move |shard| format!("ORG#{organization}#{what}#{day}#{shard}"))
-    };
-    of("EVT").chain(of("DLV")).collect()
+pub(crate) fn deliveries_of(organization: OrganizationId, day: Timestamp) -> impl Iterator<Item = String> {
+    (0..ACTIVITY_SHARDS).map(move |shard| format!("ORG#{organization}#DLV#{}#{shard}", day.day()))
 }
 
 pub(crate) fn attempt(organization: OrganizationId, delivery_id: DeliveryId, number: u32) -> Key {
     let delivery = delivery(organization, delivery_id);
-    Key::new(delivery.pk, format!("{}#ATT#{number:04}", delivery.sk))
+    let sk = format!("{}{number:04}", attempts_at(&delivery));
+    Key::new(delivery.pk, sk)
 }
 
 pub(crate) fn deliveries_to(organization: OrganizationId, endpoint: EndpointId) -> String {
@@ -359,6 +366,41 @@ pub(crate) fn audit(organization: OrganizationId, id: AuditId) -> Key {
 
 pub(crate) fn audit_shards(organization: OrganizationId, day: Timestamp) -> impl Iterator<Item = String> {
     (0..AUDIT_SHARDS).map(move |shard| format!("ORG#{organization}#AUD#{}#{shard}", day.day()))
+}
+
+// ── what an item is ─────────────────────────────────────────────────────────────────────────────
+
+/// What an item in a partition of an organization or of its activity is, by its sort key, as exports name it.
+pub(crate) fn kind_of(sk: &str) -> &'static str {
+    const KINDS: [(&str, &str); 10] = [
+        ("WS#", "workspace"),
+        ("MEMBER#", "member"),
+        ("INV#", "invitation"),
+        ("DOM#", "domain"),
+        ("IDP", "sso"),
+        ("KEY#", "api_key"),
+        ("EP#", "endpoint"),
+        (EVENT_PREFIX, "event"),
+        (MAIL_PREFIX, "mail"),
+        ("AUD#", "audit_record"),
+    ];
+    match sk {
+        "ORG" => "organization",
+        _ if delivery_of_attempt(sk).is_some() => "attempt",
+        _ if sk.starts_with("DLV#") => "delivery",
+        _ => KINDS.iter().find(|(prefix, _)| sk.starts_with(prefix)).map_or("other", |(_, kind)| kind),
+    }
+}
+
+/// How the sort keys of the attempts at a delivery begin.
+pub(crate) fn attempts_at(delivery: &Key) -> String {
+    format!("{}#ATT#", delivery.sk)
+}
+
+/// The delivery that an attempt belongs to, by the attempt's sort key; `None` for what is no attempt.
+pub(crate) fn delivery_of_attempt(sk: &str) -> Option<DeliveryId> {
+    let (delivery, _) = sk.strip_prefix("DLV#")?.split_once("#ATT#")?;
+    delivery.parse().ok()
 }
 
 #[cfg(test)]
@@ -433,6 +475,45 @@ mod tests {
     }
 
     #[test]
+    fn every_kind_of_item_is_told_by_its_sort_key() {
+        for (key, kind) in [
+            (organization(id(1)), "organization"),
+            (workspace(id(1), id(2)), "workspace"),
+            (member(id(1), id(4)), "member"),
+            (invitation(id(1), id(13)), "invitation"),
+            (domain_claim(id(1), "example.com"), "domain"),
+            (sso(id(1)), "sso"),
+            (api_key(id(1), id(5)), "api_key"),
+            (endpoint(id(1), id(6)), "endpoint"),
+            (event(id(1), id(10)), "event"),
+            (mail(id(1), id(13)), "mail"),
+            (delivery(id(1), id(11)), "delivery"),
+            (attempt(id(1), id(11), 3), "attempt"),
+            (audit(id(1), id(12)), "audit_record"),
+        ] {
+            assert_eq!(kind_of(&key.sk), kind, "{}", key.sk);
+        }
+        assert_eq!(kind_of("NEW#1"), "other");
+        assert_eq!(delivery_of_attempt(&attempt(id(1), id(11), 3).sk), Some(id(11)));
+    }
+
+    /// What an export and an erasure walk is where things are put.
+    #[test]
+    fn a_days_partitions_are_those_that_its_items_are_in() {
+        let at = clock::utc(2026, 11, 22, 15, 4);
+        let events: Vec<_> = events_of(id(1), at).collect();
+        let deliveries: Vec<_> = deliveries_of(id(1), at).collect();
+        for seed in 0..50 {
+            assert!(events.contains(&event(id(1), id(seed)).pk));
+            assert!(deliveries.contains(&delivery(id(1), id(seed)).pk));
+            assert_eq!(mails_of(id(1), at), mail(id(1), id(seed)).pk);
+            assert!(audit_shards(id(1), at).any(|pk| pk == audit(id(1), id(seed)).pk));
+        }
+        assert_eq!(organization_partition(id(1)), sso(id(1)).pk);
+        assert_eq!(replies(&scope(), id(8)), reply(&scope(), id(8), id(9)).pk);
+    }
+
+    #[test]
     fn nothing_sorts_between_an_organization_and_its_workspaces() {
         let (profile, workspace) = (organization(id(1)).sk, workspace(id(1), id(2)).sk);
         let others = [
@@ -450,22 +531,11 @@ mod tests {
     }
 
     #[test]
-    fn the_partitions_of_a_day_are_those_that_ids_of_the_day_fall_in() {
-        let day = clock::utc(2026, 11, 22, 15, 4);
-        let all = activity_of_day(id(1), day);
-        for seed in 0..20 {
-            assert!(all.contains(&event(id(1), id(seed)).pk) && all.contains(&delivery(id(1), id(seed)).pk));
-        }
-    }
-
-    #[test]
     fn leads_spread_over_all_shards_and_are_listed_from_all() {
         let scope = scope();
         let (clock, hand) = clock::Clock::manual(clock::utc(2026, 1, 1, 0, 0));
         let ids = ids::Ids::new(clock);
         let shards: Vec<_> = lead_shards(&scope).collect();
-        let reply = reply(&scope, id(8), id(9));
-        assert_eq!(reply.pk, replies(&scope, &id::<ids::kind::Lead>(8).to_string()));
         let mut seen = std::collections::BTreeSet::new();
         for _ in 0..200 {
             hand.advance(Duration::from_millis(1));

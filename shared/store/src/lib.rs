@@ -62,12 +62,12 @@ pub use domains::{AutoJoin, DomainClaim, DomainOwner, DomainStatus};
 pub use due::{Due, Task};
 pub use endpoints::{Endpoint, EndpointStatus};
 pub use error::{BoxError, StoreError};
-pub use estate::{Belonging, Erased, EstatePage, EstatePosition};
+pub use estate::{Erased, Holding, Holdings, Position};
 pub use idempotency::{Answer, Idempotent};
 pub use invitations::{Invitation, InvitationStatus};
 pub use leads::{Lead, LeadStatus, Reply};
 pub use mails::{Outboxed, OutgoingMail};
-pub use members::{Member, MemberStatus, Role, WorkspaceRole};
+pub use members::{MOST_NOTIFIED, Member, MemberStatus, Role, WorkspaceRole};
 pub use organizations::{GRACE_BEFORE_ERASURE, Organization, OrganizationStatus, Overview, Plan, Settings};
 pub use outbox::{Event, StoredEvent};
 pub use page::{Page, PageRequest};
@@ -86,7 +86,7 @@ pub fn touched(before: clock::Timestamp, now: clock::Timestamp) -> clock::Timest
 }
 
 /// Test and live are separate data, not a naming habit: the mode is part of every key below a workspace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Production data.

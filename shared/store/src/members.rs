@@ -14,6 +14,9 @@ use crate::keys::{self, OfOrganization};
 use crate::tally::Tally;
 use crate::{Change, Page, PageRequest, Refusal, Store, StoreError, Tenant, Workspace};
 
+/// How many admins are told by mail of what concerns the whole organization. A transaction has room for their mails.
+pub const MOST_NOTIFIED: usize = 25;
+
 /// What a member may do. The matrix of permissions is the `access` crate's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -195,6 +198,19 @@ impl Tenant {
     pub async fn members(&self, page: &PageRequest<UserId>) -> Result<Page<Member>, StoreError> {
         let page = PageRequest { limit: page.limit, after: page.after.map(|id| id.to_string()) };
         self.store.page_of_organization("members", self.organization, OfOrganization::Members, &page).await
+    }
+
+    /// The admins who are told by mail of what concerns the whole organization: active ones, those who have been there
+    /// longest, [`MOST_NOTIFIED`] at most.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn notified_admins(&self) -> Result<Vec<Member>, StoreError> {
+        let mut admins = self.all_members().await?;
+        admins.retain(|member| member.is_active() && member.role == Some(Role::Admin));
+        admins.sort_unstable_by_key(|member| (member.created_at, member.user_id));
+        admins.truncate(MOST_NOTIFIED);
+        Ok(admins)
     }
 
     /// All members, deactivated ones included; the plan bounds how many are active.

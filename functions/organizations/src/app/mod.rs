@@ -1,7 +1,11 @@
 //! The rules of an organization.
 
+pub(crate) mod domains;
+pub(crate) mod end;
 pub(crate) mod organization;
+pub(crate) mod placement;
 pub(crate) mod settings;
+pub(crate) mod sso;
 
 use serde::Serialize;
 use serde_json::Value;

@@ -1,6 +1,9 @@
 //! An organization on the wire.
 
+mod domains;
+mod end;
 mod organization;
+mod sso;
 
 use edge::{Context, Edge, Refused};
 use problem::Problem;
@@ -8,8 +11,18 @@ use store::Organization;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+/// The path of exports; cursors are bound to it.
+const EXPORT: &str = "/api/admin/organization/export";
+
 pub(crate) fn routes() -> OpenApiRouter<Edge> {
-    OpenApiRouter::new().routes(routes!(organization::get, organization::change))
+    OpenApiRouter::new()
+        .routes(routes!(organization::get, organization::change, end::delete))
+        .routes(routes!(end::restore))
+        .routes(routes!(end::export))
+        .routes(routes!(domains::claim, domains::list))
+        .routes(routes!(domains::get, domains::change, domains::delete))
+        .routes(routes!(domains::verify))
+        .routes(routes!(sso::get, sso::set, sso::delete))
 }
 
 /// The organization as it is at this moment. What a key's request knows of it may be a few seconds old, which will do for

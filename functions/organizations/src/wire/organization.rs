@@ -16,7 +16,7 @@ use crate::app::settings::{Author, Circumstances, SettingsDraft};
 /// An organization.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Organization)]
-struct OrganizationBody {
+pub(super) struct OrganizationBody {
     #[schema(value_type = String, example = "org_01kaq8zr3y7e2r4m8n5p6q7s8t")]
     id: OrganizationId,
     name: String,

@@ -8,6 +8,8 @@
 )]
 
 mod audit;
+mod domains;
+mod estate;
 mod events;
 mod idempotency;
 mod invitation_acceptance;

@@ -118,7 +118,8 @@ async fn a_deleted_organization_is_closed_to_people_and_keys_at_once_and_comes_b
     let _ = key.get("/v1/campaigns").await.expect(200);
     let wrong = admin.raw(Method::DELETE, "/api/admin/organization", r#"{"confirm":"Initech"}"#).await;
     let _ = wrong.expect_problem(422, "invalid");
-    let gone = admin.raw(Method::DELETE, "/api/admin/organization", r#"{"confirm":"Acme"}"#).await.expect(202);
+    let gone =
+        admin.raw(Method::DELETE, "/api/admin/organization", r#"{"confirm":"Acme"}"#).await.expect(202);
     assert_eq!(gone.text("/status"), "deleted");
     for caller in [&admin, &member, &key] {
         let _ = caller.get("/v1/campaigns").await.expect_problem(403, "organization_deleted");
@@ -126,7 +127,10 @@ async fn a_deleted_organization_is_closed_to_people_and_keys_at_once_and_comes_b
     // The way out stays open: signing out, and other organizations.
     let again = app.sign_in_again(&member).await;
     let _ = again.raw(Method::POST, "/api/auth/logout", "").await.expect(204);
-    let _ = member.raw(Method::POST, "/api/admin/organization/restore", "{}").await.expect_problem(403, "forbidden");
+    let _ = member
+        .raw(Method::POST, "/api/admin/organization/restore", "{}")
+        .await
+        .expect_problem(403, "forbidden");
     let _ = admin.raw(Method::POST, "/api/admin/organization/restore", "{}").await.expect(200);
     for caller in [&admin, &member, &key] {
         let _ = caller.get("/v1/campaigns").await.expect(200);

@@ -10,6 +10,8 @@ const POSTS: &[&str] = &[
     "/api/auth/login",
     "/api/auth/refresh",
     "/api/admin/api-keys",
+    "/api/admin/domains",
+    "/api/admin/organization/export",
     "/api/admin/webhooks",
     "/api/admin/workspaces",
     "/api/admin/invitations",
