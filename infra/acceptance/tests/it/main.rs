@@ -31,6 +31,7 @@ mod problems;
 mod roles;
 mod sessions;
 mod sso;
+mod sweep;
 mod switching;
 mod template;
 mod throttle;

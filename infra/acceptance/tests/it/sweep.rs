@@ -91,7 +91,8 @@ async fn one_that_was_brought_back_is_left_alone() {
 async fn a_deleted_workspace_is_emptied() {
     let app = TestApp::start().await;
     let acme = app.sign_up("Acme").await;
-    let workspace = acme.post("/api/admin/workspaces", json!({"name": "Second"})).await.expect(201).text("/id");
+    let workspace =
+        acme.post("/api/admin/workspaces", json!({"name": "Second"})).await.expect(201).text("/id");
     let there = acme.with("x-workspace-id", workspace.clone());
     fill(&there).await;
     app.drain().await;

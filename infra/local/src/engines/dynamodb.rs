@@ -88,7 +88,7 @@ impl DynamoDb {
     }
 
     /// Deletes what has outlived its time to live; returns how many items.
-    pub(crate) fn sweep(&self) -> Result<usize, EngineError> {
+    pub fn sweep(&self) -> Result<usize, EngineError> {
         let swept = self.database.sweep_ttl().map_err(|source| EngineError::Database(source.into()))?;
         if swept > 0 {
             self.note_write();
