@@ -98,7 +98,7 @@ pub struct Reinstating<P> {
 enum Leniency {
     /// Nothing: every policy holds.
     None,
-    /// That the session has not proved enough.
+    /// That the session has not proved enough, or that the organization is deleted: the way out is open.
     Unproven,
     /// That the organization is deleted.
     Deleted,
@@ -108,7 +108,7 @@ impl Leniency {
     fn forgives(self, obstacle: Obstacle) -> bool {
         match obstacle {
             Obstacle::Over => false,
-            Obstacle::OrganizationDeleted => self == Self::Deleted,
+            Obstacle::OrganizationDeleted => self != Self::None,
             Obstacle::SsoRequired | Obstacle::MfaRequired | Obstacle::DomainNotAllowed => {
                 self == Self::Unproven
             }
@@ -191,7 +191,7 @@ impl Context {
             self.overview(None).await?;
         }
         let Some(organization) = &self.organization else { return Ok(None) };
-        if organization.status == OrganizationStatus::Deleted && leniency != Leniency::Deleted {
+        if organization.status == OrganizationStatus::Deleted && leniency == Leniency::None {
             return Ok(Some(Problem::OrganizationDeleted));
         }
         // Set once per request.

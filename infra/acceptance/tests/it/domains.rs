@@ -255,7 +255,8 @@ async fn a_verified_domain_is_looked_at_every_day_and_lapses_after_a_week_withou
         assert_eq!(shown().await.text("/status"), "verified");
     }
     dns.recover();
-    assert!(app.mails_to(&to).is_empty());
+    let told = || app.mails_to(&to).iter().filter(|mail| mail.subject.contains("example.com")).count();
+    assert_eq!(told(), 0);
 
     dns.remove_txt(&name);
     assert_eq!(sweep.next(&app).await, Checked::Failing);
@@ -265,7 +266,7 @@ async fn a_verified_domain_is_looked_at_every_day_and_lapses_after_a_week_withou
         ("failing".into(), app.now().to_string())
     );
     assert_eq!(failing.text("/grace_until"), (app.now() + GRACE).to_string());
-    assert_eq!(app.mails_to(&to).len(), 1);
+    assert_eq!(told(), 1);
     assert!(app.mails_to("reader@example.com").is_empty());
     // It comes back, and goes again: the grace begins anew.
     dns.add_txt(&name, &value);
@@ -287,7 +288,7 @@ async fn a_verified_domain_is_looked_at_every_day_and_lapses_after_a_week_withou
     dns.recover();
     assert_eq!(sweep.next(&app).await, Checked::Lapsed);
     assert_eq!(shown().await.text("/status"), "lapsed");
-    assert_eq!(app.mails_to(&to).len(), 3, "twice failing, once lapsed");
+    assert_eq!(told(), 3, "twice failing, once lapsed");
     assert!(store(&app).domain_owner("example.com").await.unwrap().is_none());
     assert!(store(&app).due(clock::Timestamp::MAX, 10).await.unwrap().is_empty());
     // People stay: what is allowed is changed by people alone.

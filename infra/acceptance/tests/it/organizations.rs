@@ -436,8 +436,8 @@ async fn a_deleted_organization_stops_people_and_keys_at_once_and_comes_back_who
     let _ = neighbour.get(PATH).await.expect(200);
     app.drain().await;
     for told in [admin.text("/user/email"), "second@example.com".to_owned()] {
-        assert_eq!(app.mails_to(&told).len(), 1, "{told}");
-        assert!(app.mails_to(&told)[0].text.contains("Acme"));
+        let about = app.mails_to(&told).into_iter().filter(|mail| mail.subject.contains("Acme"));
+        assert_eq!(about.count(), 1, "{told}");
     }
     assert!(app.mails_to("reader@example.com").is_empty());
     let due = store(&app).due(app.now() + Duration::from_secs(31 * 24 * 60 * 60), 10).await.unwrap();

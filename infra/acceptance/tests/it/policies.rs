@@ -8,10 +8,11 @@ use testkit::{Actor, Authenticator, TestApp};
 
 /// What somebody may do whose session has not proved enough: get the proof, and leave. The contract's list; everything
 /// else in the OpenAPI document is expected to refuse.
-const WAYS_OUT: [(&str, &str); 6] = [
+const WAYS_OUT: [(&str, &str); 7] = [
     ("POST", "/api/auth/mfa/enroll"),
     ("POST", "/api/auth/mfa/activate"),
     ("POST", "/api/auth/mfa/verify"),
+    ("POST", "/api/auth/mfa/recovery-codes"),
     ("POST", "/api/auth/logout"),
     ("POST", "/api/auth/switch"),
     ("DELETE", "/api/auth/mfa"),
@@ -125,7 +126,14 @@ async fn a_deleted_organization_is_closed_to_people_and_keys_at_once_and_comes_b
         let _ = caller.get("/v1/campaigns").await.expect_problem(403, "organization_deleted");
     }
     // The way out stays open: signing out, and other organizations.
-    let again = app.sign_in_again(&member).await;
+    let body = json!({
+        "email": member.text("/user/email"),
+        "password": testkit::PASSWORD,
+        "organization_id": admin.text("/organization/id"),
+    });
+    let again = app.stranger().post("/api/auth/login", body).await.expect(200);
+    let again = member.with_token(&again.text("/access_token"));
+    let _ = again.get("/v1/campaigns").await.expect_problem(403, "organization_deleted");
     let _ = again.raw(Method::POST, "/api/auth/logout", "").await.expect(204);
     let _ = member
         .raw(Method::POST, "/api/admin/organization/restore", "{}")
