@@ -177,7 +177,8 @@ impl Deliver {
         if made.outcome == attempt::Verdict::Gone {
             attempt::disable(tenant, endpoint, now, ids).await?;
         }
-        let recorded = tenant.settle(job.delivery_id, &made.attempt, &settlement, now).await?;
+        let recorded =
+            tenant.settle(job.delivery_id, &made.attempt, &settlement, job.kept_until_seconds, now).await?;
         tracing::info!(
             delivery.id = %job.delivery_id,
             endpoint.id = %job.endpoint_id,

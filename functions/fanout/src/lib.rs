@@ -150,7 +150,11 @@ impl FanOut {
             let Some(delivery) = self.store.tenant_of_job(organization).delivery(id).await? else { continue };
             let Some(event) = self.store.event(organization, delivery.event_id).await? else { continue };
             if delivery.status.is_owed() {
-                let owed = NewDelivery { organization_id: organization, delivery };
+                let owed = NewDelivery {
+                    organization_id: organization,
+                    delivery,
+                    kept_until_seconds: event.expires_at,
+                };
                 self.queue.send(&[DeliveryJob::new(&owed, &event, false)]).await?;
                 count += 1;
             }

@@ -28,7 +28,7 @@ pub(crate) fn delivery(event: &StoredEvent, endpoint: EndpointId, now: Timestamp
         created_at: now,
         updated_at: now,
     };
-    NewDelivery { organization_id: event.organization_id, delivery }
+    NewDelivery { organization_id: event.organization_id, delivery, kept_until_seconds: event.expires_at }
 }
 
 fn delivery_id(event: &StoredEvent, endpoint: EndpointId) -> DeliveryId {

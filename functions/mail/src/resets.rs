@@ -42,7 +42,7 @@ impl Resets {
         let token = OneTimeToken::generate(OneTimeKind::PasswordReset)?;
         let reset = SingleUse {
             digest: token.digest(),
-            errand: Errand::PasswordReset { user_id: identity.user_id },
+            errand: Errand::PasswordReset { user_id: identity.user_id, epoch: identity.epoch },
             email: identity.email.clone(),
             valid_until: now + LIFE,
             spent: false,

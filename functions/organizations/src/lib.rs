@@ -3,14 +3,13 @@
 mod app;
 mod wire;
 
-use std::sync::Arc;
-
 use axum::Router;
 use dns::Resolver;
 use edge::Edge;
 use egress::Policy;
+use oidc::ClientSeal;
 use runtime::{Services, StartError};
-use sealing::{MasterSecret, Purpose};
+use sealing::MasterSecret;
 use utoipa::openapi::OpenApi;
 
 /// What the routes share besides the edge: whom to ask about domains, and what is allowed of identity providers.
@@ -20,7 +19,7 @@ pub(crate) struct Outside {
     pub(crate) resolver: Option<Resolver>,
     pub(crate) policy: Policy,
     /// Seals client secrets, which the `auth` function opens.
-    pub(crate) sso_key: Arc<sealing::Key>,
+    pub(crate) client_seal: ClientSeal,
 }
 
 /// The function's routes, ready to serve.
@@ -29,13 +28,12 @@ pub(crate) struct Outside {
 /// [`StartError`] when the environment is incomplete.
 pub async fn router(services: &Services) -> Result<Router, StartError> {
     let (edge, secret) = tokio::try_join!(Edge::start(services), services.secret("SESSION_SECRET_ID"))?;
-    let sso_key = MasterSecret::new(secret)
-        .sealing_key(Purpose::SingleSignOn)
+    let client_seal = ClientSeal::new(&MasterSecret::new(secret))
         .map_err(|e| StartError::Client { what: "client secret key", source: Box::new(e) })?;
     let outside = Outside {
         resolver: resolver(services)?,
         policy: Policy { allow_loopback: services.environment.parsed("WEBHOOK_ALLOW_LOOPBACK", false)? },
-        sso_key: Arc::new(sso_key),
+        client_seal,
     };
     let (routes, _) = wire::routes().split_for_parts();
     Ok(edge::serve(edge, routes.layer(axum::Extension(outside))))

@@ -22,8 +22,9 @@ impl Sweep {
         budget: Duration,
     ) -> Result<Outcome, TaskError> {
         let tenant = self.store.tenant_of_job(organization);
-        let record = tenant.workspace_record(workspace).await?;
-        if record.is_none_or(|record| record.status != WorkspaceStatus::Deleted) {
+        // One that is gone was erased before, but that is not on record yet.
+        let found = tenant.workspace_record(workspace).await?;
+        if found.is_some_and(|found| found.status != WorkspaceStatus::Deleted) {
             self.store.drop_task(due).await?;
             return Ok(Outcome::Done);
         }

@@ -29,7 +29,8 @@ const PUT_OFF: Duration = Duration::from_secs(15 * 60);
 #[derive(Debug, Clone)]
 pub struct Sweep {
     store: Store,
-    resolver: Resolver,
+    /// `None` where DNS is not set up; nothing can be looked up there.
+    resolver: Option<Resolver>,
     mail_seal: MailSeal,
     clock: Clock,
     ids: Ids,
@@ -78,8 +79,7 @@ pub async fn handler(services: &Services) -> Result<Sweep, StartError> {
     let (secret, ()) = tokio::join!(services.secret("SESSION_SECRET_ID"), store.warm_up());
     let mail_seal = MailSeal::new(&MasterSecret::new(secret?))
         .map_err(|source| StartError::Client { what: "mail key", source: Box::new(source) })?;
-    let resolver = Resolver::new(services.environment.optional("DNS_RESOLVER"))
-        .map_err(|source| StartError::Client { what: "DNS resolver", source: Box::new(source) })?;
+    let resolver = resolver(services)?;
     Ok(Sweep { store, resolver, mail_seal, clock: services.clock.clone(), ids: services.ids.clone() })
 }
 
@@ -98,6 +98,10 @@ impl Sweep {
             }
             let mut unfinished = false;
             for due in due {
+                if started.elapsed() >= BUDGET {
+                    unfinished = true;
+                    break;
+                }
                 match self.carry_out(&due, BUDGET.saturating_sub(started.elapsed())).await {
                     Ok(Outcome::Done) => done += 1,
                     Ok(Outcome::Unfinished) => unfinished = true,
@@ -120,9 +124,13 @@ impl Sweep {
     async fn carry_out(&self, due: &Due, budget: Duration) -> Result<Outcome, TaskError> {
         match &due.task {
             Task::CheckDomain { .. } => {
+                let Some(resolver) = &self.resolver else {
+                    self.store.postpone(due, self.clock.now() + PUT_OFF).await?;
+                    return Ok(Outcome::Done);
+                };
                 let with = Recheck {
                     store: &self.store,
-                    resolver: &self.resolver,
+                    resolver,
                     seal: &self.mail_seal,
                     ids: &self.ids,
                     actor: "sweep",
@@ -165,6 +173,20 @@ impl Sweep {
             pii_accessed: false,
             sensitive: true,
             compliance_relevant: true,
+        }
+    }
+}
+
+/// The resolver at `DNS_RESOLVER`, or the system's. A machine without DNS can do everything else.
+fn resolver(services: &Services) -> Result<Option<Resolver>, StartError> {
+    const NAME: &str = "DNS_RESOLVER";
+    let given = services.environment.optional(NAME);
+    match Resolver::new(given) {
+        Ok(resolver) => Ok(Some(resolver)),
+        Err(_) if given.is_some() => Err(StartError::Unreadable { name: NAME }),
+        Err(error) => {
+            tracing::warn!(%error, "domains cannot be looked at again");
+            Ok(None)
         }
     }
 }

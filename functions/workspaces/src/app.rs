@@ -328,6 +328,7 @@ mod tests {
                 .into_iter()
                 .collect(),
             status: MemberStatus::Active,
+            generation: 0,
             created_at: now(),
             updated_at: now(),
         }

@@ -99,6 +99,18 @@ impl Permission {
         Self(resource, action)
     }
 
+    /// What it is about.
+    #[must_use]
+    pub const fn resource(self) -> Resource {
+        self.0
+    }
+
+    /// What it allows.
+    #[must_use]
+    pub const fn action(self) -> Action {
+        self.1
+    }
+
     /// Every permission there is.
     pub fn all() -> impl Iterator<Item = Self> {
         Resource::ALL

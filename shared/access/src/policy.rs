@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clock::Timestamp;
 use ipnet::IpNet;
-use store::{Organization, OrganizationStatus, SessionCredential, Standing};
+use store::{Organization, OrganizationStatus, Role, SessionCredential, Standing};
 
 /// Proved by a password.
 pub const PASSWORD: &str = "pwd";
@@ -47,13 +47,17 @@ pub fn judge(session: &SessionCredential, standing: &Standing, now: Timestamp) -
     let too_old = settings
         .session_max_age_seconds
         .is_some_and(|most| now.since(session.authenticated_at) >= Duration::from_secs(most));
-    if !member.is_active() || session.epoch != standing.epoch || too_old {
+    if !member.is_active()
+        || session.epoch != standing.epoch
+        || session.generation != member.generation
+        || too_old
+    {
         return Some(Obstacle::Over);
     }
     if organization.status == OrganizationStatus::Deleted {
         return Some(Obstacle::OrganizationDeleted);
     }
-    let break_glass = breaks_glass(organization, session);
+    let break_glass = breaks_glass(organization, session) && member.role == Some(Role::Admin);
     if !break_glass && !admits_domain(organization, &session.email) {
         return Some(Obstacle::DomainNotAllowed);
     }
@@ -98,7 +102,7 @@ pub fn admits_address(networks: &[String], from: IpAddr) -> bool {
 mod tests {
     use super::*;
     use ids::Ids;
-    use store::{Member, MemberStatus, Role, Settings};
+    use store::{Member, MemberStatus, Settings};
 
     fn session(amr: &[&str]) -> (SessionCredential, Standing) {
         let now = clock::utc(2026, 11, 22, 12, 0);
@@ -110,6 +114,7 @@ mod tests {
             user_id: user,
             email: "ada@example.com".to_owned(),
             epoch: 0,
+            generation: 7,
             authenticated_at: now,
             amr: amr.iter().map(|method| (*method).to_owned()).collect(),
         };
@@ -120,6 +125,7 @@ mod tests {
             role: Some(Role::Admin),
             workspace_roles: Vec::new(),
             status: MemberStatus::Active,
+            generation: 7,
             created_at: now,
             updated_at: now,
         };

@@ -29,6 +29,8 @@ pub struct DeliveryJob {
     pub fresh: bool,
     /// The exact bytes to send.
     pub body: String,
+    /// How long the event and what becomes of it are kept: Unix seconds.
+    pub kept_until_seconds: i64,
 }
 
 impl DeliveryJob {
@@ -44,6 +46,7 @@ impl DeliveryJob {
             endpoint_id: new.delivery.endpoint_id,
             fresh,
             body: event.body.clone(),
+            kept_until_seconds: event.expires_at,
         }
     }
 }

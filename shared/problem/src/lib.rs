@@ -70,6 +70,8 @@ codes! {
         "The caller is known, but lacks the permission that `permission` names.";
     IpNotAllowed "ip_not_allowed" 403 "The address is not on the allow-list"
         "The API key may only be used from the networks in its `allowed_cidrs`, or the organization administers itself from the networks in its `admin_allowed_cidrs` only.";
+    TestKey "test_key" 403 "A test key cannot do this"
+        "Organization, domains, single sign-on, workspaces and people are the same in test and in live mode. Use a live key, or a session.";
     MfaRequired "mfa_required" 403 "The organization asks for a second factor"
         "This session has not proved one. Verify a code with `POST /api/auth/mfa/verify`, or enroll first.";
     SsoRequired "sso_required" 403 "The organization asks for single sign-on"
@@ -208,6 +210,8 @@ pub enum Problem {
     },
     /// The caller's address is not on an allow-list.
     IpNotAllowed,
+    /// A test key tried to change what is not test data.
+    TestKey,
     /// The session has not proved the second factor that the organization asks for.
     MfaRequired,
     /// The session did not begin at the identity provider that the organization asks for.
@@ -324,6 +328,7 @@ impl Problem {
             Self::InvalidCode => Code::InvalidCode,
             Self::SsoFailed { .. } => Code::SsoFailed,
             Self::IpNotAllowed => Code::IpNotAllowed,
+            Self::TestKey => Code::TestKey,
             Self::MfaRequired => Code::MfaRequired,
             Self::SsoRequired => Code::SsoRequired,
             Self::DomainNotAllowed => Code::DomainNotAllowed,
@@ -388,6 +393,7 @@ impl Problem {
             | Self::InvalidCredentials
             | Self::InvalidCode
             | Self::IpNotAllowed
+            | Self::TestKey
             | Self::MfaRequired
             | Self::SsoRequired
             | Self::DomainNotAllowed

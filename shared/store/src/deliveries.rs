@@ -18,7 +18,6 @@ use crate::error::is_passing;
 use crate::item::{self, Item, number, primary, text};
 use crate::keys::{self, BY_ENDPOINT, BY_STATE, Key};
 use crate::organizations::limit_with_look_ahead;
-use crate::outbox::RETENTION;
 use crate::{Page, PageRequest, Store, StoreError, Tenant};
 
 /// Where a delivery stands.
@@ -93,6 +92,8 @@ pub struct NewDelivery {
     pub organization_id: OrganizationId,
     /// The delivery, pending.
     pub delivery: Delivery,
+    /// How long it is kept, as its event is: Unix seconds.
+    pub kept_until_seconds: i64,
 }
 
 /// Why an attempt failed. A closed set: customers filter and alert on it.
@@ -168,14 +169,16 @@ pub enum Settlement {
     Cancelled,
 }
 
-fn new_item(organization: OrganizationId, delivery: &Delivery) -> Result<Item, StoreError> {
+fn new_item(new: &NewDelivery) -> Result<Item, StoreError> {
+    let NewDelivery { organization_id: organization, delivery, kept_until_seconds } = new;
+    let organization = *organization;
     let mut item = item::write("create_deliveries", &keys::delivery(organization, delivery.id), delivery)?;
     let due = delivery.next_attempt_at.unwrap_or(delivery.created_at);
     item.insert("state_pk".to_owned(), text(keys::owed(organization, delivery.id)));
     item.insert("state_sk".to_owned(), text(keys::state_since(due, delivery.id)));
     item.insert("endpoint_pk".to_owned(), text(keys::deliveries_to(organization, delivery.endpoint_id)));
     item.insert("endpoint_sk".to_owned(), text(delivery.id.to_string()));
-    item.insert("expires_at".to_owned(), number((delivery.id.time() + RETENTION).seconds()));
+    item.insert("expires_at".to_owned(), number(*kept_until_seconds));
     Ok(item)
 }
 
@@ -218,7 +221,7 @@ impl Store {
     fn create_delivery(&self, new: &NewDelivery) -> Result<TransactWriteItem, StoreError> {
         let put = Put::builder()
             .table_name(self.activity_table())
-            .set_item(Some(new_item(new.organization_id, &new.delivery)?))
+            .set_item(Some(new_item(new)?))
             .condition_expression("attribute_not_exists(pk)")
             .build()
             .map_err(|e| StoreError::Refused { operation: "create_deliveries", source: Box::new(e) })?;
@@ -285,7 +288,7 @@ impl Store {
 impl Tenant {
     /// Records attempt number `attempt.number` and what it made of the delivery, provided the attempt before it is
     /// the last one recorded and the delivery is still owed. Returns whether that was so; when it was not,
-    /// somebody else got there first and nothing was written.
+    /// somebody else got there first and nothing was written. The attempt is kept as long as its event.
     ///
     /// # Errors
     /// [`StoreError`] when the store did not answer; whether it was written is then not known.
@@ -294,13 +297,14 @@ impl Tenant {
         id: DeliveryId,
         attempt: &Attempt,
         settlement: &Settlement,
+        kept_until_seconds: i64,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         const OPERATION: &str = "settle";
         let fault = |e| StoreError::Refused { operation: OPERATION, source: Box::new(e) };
         let mut record =
             item::write(OPERATION, &keys::attempt(self.organization, id, attempt.number), attempt)?;
-        record.insert("expires_at".to_owned(), number((id.time() + RETENTION).seconds()));
+        record.insert("expires_at".to_owned(), number(kept_until_seconds));
         let put = Put::builder()
             .table_name(self.store.activity_table())
             .set_item(Some(record))

@@ -48,6 +48,9 @@ pub struct SessionCredential {
     pub email: String,
     /// Which of the person's sessions hold when this one began; it is over when that has changed.
     pub epoch: u64,
+    /// Which stretch of their membership it began in; it is over with that.
+    #[serde(default)]
+    pub generation: u64,
     /// When the person signed in; a session that follows from another one keeps that one's.
     pub authenticated_at: Timestamp,
     /// What this session proved (RFC 8176, and `sso` for the organization's identity provider): `["pwd", "otp"]`.
@@ -126,6 +129,8 @@ pub struct Account {
     pub memberships: Vec<IdentityMembership>,
     /// Digests of the addresses they signed in from lately.
     pub signed_in_from: Vec<String>,
+    /// The organizations they belonged to once; they come back by invitation only.
+    pub left: Vec<OrganizationId>,
 }
 
 /// That an identity belongs to an organization.
@@ -228,18 +233,21 @@ impl Store {
             .collect::<Result<Vec<_>, _>>()
             .await
             .map_err(|e| StoreError::from_sdk(OPERATION, e))?;
-        let (mut identity, mut memberships, mut signed_in_from) = (None, Vec::new(), Vec::new());
+        let (mut identity, mut memberships) = (None, Vec::new());
+        let (mut signed_in_from, mut left) = (Vec::new(), Vec::new());
         for found in items {
             let sk = item::get_text(&found, keys::SK).unwrap_or_default();
             if sk == keys::identity(email).sk {
                 identity = Some(item::read(OPERATION, found)?);
             } else if let Some(digest) = sk.strip_prefix(keys::SIGNED_IN_FROM) {
                 signed_in_from.push(digest.to_owned());
+            } else if let Some(organization) = keys::parse_left(sk) {
+                left.push(organization);
             } else if keys::is_membership(sk) {
                 memberships.push(item::read(OPERATION, found)?);
             }
         }
-        Ok(identity.map(|identity| Account { identity, memberships, signed_in_from }))
+        Ok(identity.map(|identity| Account { identity, memberships, signed_in_from, left }))
     }
 
     /// A session, whether active or not.
@@ -389,14 +397,19 @@ impl Change {
         self.step(Table::Directory, Write::Update(update), Refusal::Missing("session"))
     }
 
-    /// Ends a session at once: its access tokens stop with the next request.
+    /// Ends a session that is active, at once: its access tokens stop with the next request. Of two changes that end the
+    /// same session, to begin another one in its place, one is refused.
     pub fn end_session(self, id: SessionId, now: Timestamp) -> Self {
         let update = Expression {
             key: primary(&keys::session(id)),
             update: "SET #status = :ended, updated_at = :now".to_owned(),
-            condition: "attribute_exists(pk)".to_owned(),
+            condition: "#status = :active".to_owned(),
             names: vec![("#status", "status")],
-            values: vec![(":ended", text("ended")), (":now", text(now.to_string()))],
+            values: vec![
+                (":ended", text("ended")),
+                (":active", text("active")),
+                (":now", text(now.to_string())),
+            ],
         };
         self.step(Table::Directory, Write::Update(update), Refusal::Missing("session"))
     }

@@ -9,6 +9,7 @@
 //! | sign-in with an address nobody has | directory | `pk = MISS#<digest>`, `sk = MISS` |
 //! | an open invitation to an address | directory | `pk = EMAIL#<email>`, `sk = INV#<org>` |
 //! | an address somebody signed in from | directory | `pk = EMAIL#<email>`, `sk = FROM#<digest>` |
+//! | that somebody belonged to an organization once | directory | `pk = EMAIL#<email>`, `sk = LEFT#<org>` |
 //! | which of a person's sessions hold | directory | `pk = USR#<usr>`, `sk = USR` |
 //! | single-use token by hash | directory | `pk = ONCE#<sha256>`, `sk = ONCE` |
 //! | failed attempts of a window | directory | `pk = TRY#<digest>#<window>`, `sk = TRY` |
@@ -124,6 +125,17 @@ pub(crate) fn sign_up_idempotency(digest: &str) -> Key {
 
 pub(crate) fn unknown_sign_in(digest: &str) -> Key {
     Key::new(format!("MISS#{digest}"), "MISS")
+}
+
+/// How the sort key begins that says that somebody belonged to an organization once.
+const LEFT: &str = "LEFT#";
+
+pub(crate) fn left(email: &str, organization: OrganizationId) -> Key {
+    Key::new(format!("EMAIL#{email}"), format!("{LEFT}{organization}"))
+}
+
+pub(crate) fn parse_left(sk: &str) -> Option<OrganizationId> {
+    sk.strip_prefix(LEFT)?.parse().ok()
 }
 
 /// Whether a sort key in the partition of an e-mail address tells of a membership.
@@ -429,6 +441,7 @@ mod tests {
             unknown_sign_in("00ff"),
             open_invitation("ada@example.com", id(1)),
             signed_in_from("ada@example.com", "00ff"),
+            left("ada@example.com", id(1)),
             person(id(4)),
             single_use("00ff"),
             attempts("00ff", 2_983_405),

@@ -67,7 +67,7 @@ pub use idempotency::{Answer, Idempotent};
 pub use invitations::{Invitation, InvitationStatus};
 pub use leads::{Lead, LeadStatus, Reply};
 pub use mails::{Outboxed, OutgoingMail};
-pub use members::{MOST_NOTIFIED, Member, MemberStatus, Role, WorkspaceRole};
+pub use members::{MOST_NOTIFIED, Member, MemberStatus, Role, WorkspaceRole, new_generation};
 pub use organizations::{GRACE_BEFORE_ERASURE, Organization, OrganizationStatus, Overview, Plan, Settings};
 pub use outbox::{Event, StoredEvent};
 pub use page::{Page, PageRequest};

@@ -67,10 +67,21 @@ pub struct Member {
     pub workspace_roles: Vec<WorkspaceRole>,
     /// Whether they may come in.
     pub status: MemberStatus,
+    /// Names this stretch of being let in: sessions of an earlier one are over. Another one begins when they join and when
+    /// they are deactivated, so that nothing that was ended then comes back to life later.
+    #[serde(default)]
+    pub generation: u64,
     /// When they joined.
     pub created_at: Timestamp,
     /// When the membership was last changed.
     pub updated_at: Timestamp,
+}
+
+/// A name for a stretch of being let in that no other one of the same person bears.
+#[must_use]
+pub fn new_generation() -> u64 {
+    // 48 bits are a whole number everywhere.
+    u64::try_from(uuid::Uuid::new_v4().as_u128() >> 80).unwrap_or(0)
 }
 
 impl Member {
@@ -140,11 +151,14 @@ impl Change {
                 let membership =
                     IdentityMembership { organization_id: organization, created_at: new.created_at };
                 let membership = item::write(operation, &link(new), &membership)?;
-                change.step(Table::Core, Write::Create(member), Refusal::Exists("member")).step(
-                    Table::Directory,
-                    Write::Create(membership),
-                    Refusal::Exists("membership"),
-                )
+                let was_here = Expression {
+                    key: primary(&keys::left(&new.email, organization)),
+                    ..Expression::default()
+                };
+                change
+                    .step(Table::Core, Write::Create(member), Refusal::Exists("member"))
+                    .step(Table::Directory, Write::Create(membership), Refusal::Exists("membership"))
+                    .step(Table::Directory, Write::Delete(was_here), Refusal::Raced)
             }
             (Some(old), Some(new)) => {
                 change.replace(Table::Core, &keys::member(organization, old.user_id), new, old.updated_at)?
@@ -161,11 +175,18 @@ impl Change {
                     condition: "attribute_exists(pk)".to_owned(),
                     ..Expression::default()
                 };
-                change.step(Table::Core, Write::Delete(delete), Refusal::Raced).step(
-                    Table::Directory,
-                    Write::Delete(unlink),
-                    Refusal::Missing("membership"),
-                )
+                // Who was removed does not come back by themselves.
+                let now = old.updated_at.to_string();
+                let was_here = Expression {
+                    key: primary(&keys::left(&old.email, organization)),
+                    update: "SET v = :v, created_at = :now, updated_at = :now".to_owned(),
+                    values: vec![(":v", item::number(1)), (":now", text(now))],
+                    ..Expression::default()
+                };
+                change
+                    .step(Table::Core, Write::Delete(delete), Refusal::Raced)
+                    .step(Table::Directory, Write::Delete(unlink), Refusal::Missing("membership"))
+                    .step(Table::Directory, Write::Update(was_here), Refusal::Raced)
             }
         })
     }
@@ -179,6 +200,24 @@ impl Change {
         };
         let refusal = Refusal::Rule("somebody with this address is a member already");
         self.step(Table::Directory, Write::Check(check), refusal)
+    }
+}
+
+impl Change {
+    /// Goes ahead only if the person is an active admin of the organization.
+    pub fn requires_admin(self, organization: OrganizationId, id: UserId) -> Self {
+        let check = Expression {
+            key: primary(&keys::member(organization, id)),
+            condition: "#status = :active AND #role = :admin".to_owned(),
+            names: vec![("#status", "status"), ("#role", "role")],
+            values: vec![(":active", text("active")), (":admin", text("admin"))],
+            ..Expression::default()
+        };
+        self.step(
+            Table::Core,
+            Write::Check(check),
+            Refusal::Rule("the break-glass admin must be an active admin"),
+        )
     }
 }
 

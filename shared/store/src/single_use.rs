@@ -35,6 +35,8 @@ pub enum Errand {
     PasswordReset {
         /// Whose.
         user_id: UserId,
+        /// Of which epoch of theirs: a token from before the last reset or change is worth nothing.
+        epoch: u64,
     },
     /// Proving that an e-mail address is one's own.
     ConfirmAddress {

@@ -15,7 +15,7 @@ pub struct SsoConnection {
     pub issuer: String,
     /// Our id there.
     pub client_id: String,
-    /// Our secret there, as [`sealing`'s](SsoConnection::secret_context) envelope in standard base64.
+    /// Our secret there, sealed and bound to the organization by the `oidc` crate.
     pub sealed_client_secret: String,
     /// The role of those who join by signing on.
     pub default_role: Role,
@@ -26,14 +26,6 @@ pub struct SsoConnection {
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
-}
-
-impl SsoConnection {
-    /// What a sealed client secret is bound to: it opens for this tenant only.
-    #[must_use]
-    pub fn secret_context(organization: OrganizationId) -> Vec<u8> {
-        organization.to_string().into_bytes()
-    }
 }
 
 impl Change {

@@ -41,6 +41,7 @@ impl Seat {
             role,
             workspace_roles,
             status: MemberStatus::Active,
+            generation: store::new_generation(),
             created_at: now,
             updated_at: now,
         }

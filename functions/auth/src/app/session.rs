@@ -54,6 +54,7 @@ pub(crate) fn session(
             user_id: member.user_id,
             email: member.email.clone(),
             epoch: proof.epoch,
+            generation: member.generation,
             authenticated_at: proof.authenticated_at,
             amr: proof.amr,
         },

@@ -75,6 +75,7 @@ impl SignUp {
                 role: Some(Role::Admin),
                 workspace_roles: Vec::new(),
                 status: MemberStatus::Active,
+                generation: store::new_generation(),
                 created_at: now,
                 updated_at: now,
             },

@@ -1,10 +1,9 @@
 //! Confirming an e-mail address: `/api/auth/email`.
 
 use access::{OneTimeKind, OneTimeToken};
-use axum::extract::State;
 use axum::http::StatusCode;
 use clock::Timestamp;
-use edge::{Edge, Json, Person, Problems, Refused, Reply, RequestInfo};
+use edge::{Edge, Json, Person, Problems, Refused, Reply, Unproven};
 use ids::{OrganizationId, UserId};
 use mailing::{Letter, Token};
 use problem::Problem;
@@ -48,21 +47,23 @@ pub(crate) fn asking_to_confirm(
 
 /// Confirm the e-mail address
 ///
-/// Shows with the token from the mail that the address is yours.
+/// Shows with the token from the mail that the address is yours. It takes a session of the account itself: a link alone,
+/// clicked by whoever the address belongs to, must not vouch for somebody else's account under that address.
 #[utoipa::path(
     post, path = "/api/auth/email/confirm", operation_id = "confirm_address", tag = "auth",
-    request_body = ConfirmRequest,
-    responses((status = 204, description = "Confirmed"), Problems)
+    security(("bearer" = [])), request_body = ConfirmRequest,
+    responses((status = 204, description = "Confirmed"), Problems),
+    extensions(("x-permission" = json!("signed-in")))
 )]
-pub(crate) async fn confirm(
-    State(edge): State<Edge>,
-    request: RequestInfo,
-    body: Json<ConfirmRequest>,
-) -> Reply {
+pub(crate) async fn confirm(Unproven(person): Unproven, body: Json<ConfirmRequest>) -> Reply {
+    let (edge, request) = (person.context.edge().clone(), person.context.request.clone());
     let token = redeem(&edge, &request, OneTimeKind::ConfirmAddress, &body.value.token).await?;
     let Errand::ConfirmAddress { user_id } = token.errand else {
         return Err(Refused(Problem::TokenInvalid));
     };
+    if user_id != person.id {
+        return Err(Refused(Problem::TokenInvalid));
+    }
     let account = edge.unscoped_store().account(&token.email).await?;
     let account = account.filter(|it| it.identity.user_id == user_id).ok_or(Problem::TokenSpent)?;
     let organization = home(&account.memberships).ok_or(Problem::NoOrganization)?;

@@ -2,7 +2,7 @@
 
 use dns::Domain;
 use edge::{Edge, Refused};
-use store::{AutoJoin, DomainClaim, Identity, Organization, OrganizationStatus, Tenant, Workspace};
+use store::{Account, AutoJoin, DomainClaim, Organization, OrganizationStatus, Tenant, Workspace};
 
 use crate::app::invitation::admits;
 use crate::app::joining::Seat;
@@ -16,8 +16,10 @@ pub(crate) struct Open {
     pub(crate) seat: Seat,
 }
 
-/// The organization that lets in who has this identity, if there is one. Of no use to who has not confirmed their address.
-pub(crate) async fn open_to(edge: &Edge, identity: &Identity) -> Result<Option<Open>, Refused> {
+/// The organization that lets in who has this account, if there is one. Of no use to who has not confirmed their address,
+/// nor to who belonged to it once: they come back by invitation.
+pub(crate) async fn open_to(edge: &Edge, account: &Account) -> Result<Option<Open>, Refused> {
+    let identity = &account.identity;
     let Some(domain) = Domain::of_email(&identity.email).ok().filter(|_| identity.email_verified) else {
         return Ok(None);
     };
@@ -32,6 +34,7 @@ pub(crate) async fn open_to(edge: &Edge, identity: &Identity) -> Result<Option<O
     };
     let seat = Seat { role, workspace: workspace_id };
     let is_open = organization.status == OrganizationStatus::Active
+        && !account.left.contains(&organization.id)
         && admits(&organization, &identity.email).is_ok()
         && seat.check(&overview.workspaces).is_ok();
     let open = Open { tenant, organization, workspaces: overview.workspaces, claim, seat };

@@ -101,11 +101,13 @@ pub(crate) async fn forgot(
 pub(crate) async fn reset(State(edge): State<Edge>, request: RequestInfo, body: Json<ResetRequest>) -> Reply {
     let ResetRequest { token, password } = body.value;
     let token = redeem(&edge, &request, OneTimeKind::PasswordReset, &token).await?;
-    let Errand::PasswordReset { user_id } = token.errand else {
+    let Errand::PasswordReset { user_id, epoch } = token.errand else {
         return Err(Refused(Problem::TokenInvalid));
     };
     let account = edge.unscoped_store().account(&token.email).await?;
-    let account = account.filter(|account| account.identity.user_id == user_id).ok_or(Problem::TokenSpent)?;
+    // What was asked for before the last reset or change is worth nothing.
+    let account = account.filter(|it| (it.identity.user_id, it.identity.epoch) == (user_id, epoch));
+    let account = account.ok_or(Problem::TokenSpent)?;
     let identity = &account.identity;
     let organization = home(&account.memberships).ok_or(Problem::NoOrganization)?;
     check("/password", &password, identity)?;

@@ -70,7 +70,7 @@ pub(crate) async fn me(person: Person) -> Reply {
     let standing = person.standing()?;
     let workspaces = async { Ok(context.tenant().workspaces().await?) };
     let (workspaces, account) = tokio::try_join!(workspaces, account_of(&person))?;
-    let Account { identity, memberships, .. } = account;
+    let Account { identity, memberships, .. } = &account;
     let store = context.edge().unscoped_store();
     let here = &standing.organization;
     let others = memberships.iter().map(|it| it.organization_id).filter(|id| *id != here.id);
@@ -80,7 +80,7 @@ pub(crate) async fn me(person: Person) -> Reply {
         let belongs = member.is_some_and(|member| member.is_active());
         Ok(organization.filter(|_| belongs).map(|it| Named { id: it.id, name: it.name }))
     });
-    let (others, open) = tokio::try_join!(try_join_all(others), open_to(context.edge(), &identity))?;
+    let (others, open) = tokio::try_join!(try_join_all(others), open_to(context.edge(), &account))?;
     let mut organizations = vec![Named { id: here.id, name: here.name.clone() }];
     organizations.extend(others.into_iter().flatten());
     organizations.sort_by_key(|it| it.id);
@@ -96,7 +96,7 @@ pub(crate) async fn me(person: Person) -> Reply {
             authenticated_at: standing.session.authenticated_at,
         },
         email_verified: identity.email_verified,
-        mfa_enabled: identity.second_factor.is_some_and(|factor| factor.active),
+        mfa_enabled: identity.second_factor.as_ref().is_some_and(|factor| factor.active),
     };
     edge::ok(&profile, None)
 }

@@ -258,6 +258,10 @@ async fn admit(
         Err(error) => return Ok(Err(error.into())),
         Ok(Some(member)) if member.is_active() => (member, false),
         Ok(Some(_)) => return Err((Some(identity), Problem::Deactivated)),
+        // Who was removed comes back by invitation only.
+        Ok(None) if account.as_ref().is_some_and(|it| it.left.contains(&organization.id)) => {
+            return Err((Some(identity), Problem::Deactivated));
+        }
         Ok(None) => {
             let seat = seat(connection);
             let fits = admits(organization, &email).and_then(|()| seat.check(workspaces));

@@ -55,7 +55,7 @@ pub(crate) async fn switch(Unproven(person): Unproven, body: Json<SwitchRequest>
     }
     let account = account_of(&person).await?;
     let belongs = account.memberships.iter().any(|it| it.organization_id == there);
-    let open = if belongs { None } else { open_to(edge, &account.identity).await? };
+    let open = if belongs { None } else { open_to(edge, &account).await? };
     let Some(open) = open.filter(|open| open.organization.id == there) else { return Err(missing()) };
     let Open { tenant, organization, workspaces, claim, seat } = open;
     let member = seat.taken_by(&account.identity, request.now);

@@ -152,6 +152,12 @@ pub(crate) fn give_up(
         let detail = "The organization's `allowed_domains` name it. Take it off there first.".to_owned();
         return Err(Problem::Conflict { detail });
     }
+    let settings = &organization.settings;
+    if claim.status.is_good() && settings.require_sso && settings.break_glass_user_id.is_none() {
+        let detail = "Its people could not sign on any more, and everybody has to. Name a break-glass admin first, or switch \
+                      `require_sso` off.";
+        return Err(Problem::Conflict { detail: detail.to_owned() });
+    }
     note(&mut record, "status", &Some(claim.status), &None);
     record.sensitive = claim.status.is_good();
     record.compliance_relevant = true;

@@ -109,6 +109,9 @@ pub(crate) fn change(
     record.sensitive = was != is;
     record.compliance_relevant = was != is || before.plan != after.plan;
     let mut change = Change::audited(record).change_organization(before, after)?;
+    if let Some(id) = is.break_glass_user_id.filter(|id| was.break_glass_user_id != Some(*id)) {
+        change = change.requires_admin(before.id, id);
+    }
     for origin in is.cors_origins.iter().filter(|it| !was.cors_origins.contains(it)) {
         change = change.list_origin(before.id, origin, after.updated_at)?;
     }

@@ -351,6 +351,7 @@ pub(super) mod tests {
             role: Some(role),
             workspace_roles: Vec::new(),
             status,
+            generation: 0,
             created_at: at(),
             updated_at: at(),
         }

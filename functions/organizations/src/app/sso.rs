@@ -1,13 +1,13 @@
 //! The rules of its identity provider.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use clock::Timestamp;
 use egress::{Policy, Target};
 use ids::OrganizationId;
 use input::{Fault, Faults, Text};
+use oidc::ClientSeal;
 use problem::Problem;
 use sealing::SealError;
+use secrecy::SecretString;
 use store::{AuditRecord, Change, Organization, SsoConnection, StoreError};
 
 use super::note;
@@ -81,6 +81,24 @@ fn check_secret(secret: &str) -> Result<String, Fault> {
 }
 
 impl Checked {
+    /// Refuses another provider while everybody has to come through the present one and nobody could get in without it.
+    ///
+    /// # Errors
+    /// 409.
+    pub(crate) fn locks_nobody_out(
+        &self,
+        before: Option<&SsoConnection>,
+        organization: &Organization,
+    ) -> Result<(), Problem> {
+        let settings = &organization.settings;
+        let other = before.is_some_and(|it| it.issuer != self.issuer || it.client_id != self.client_id);
+        if other && settings.require_sso && settings.break_glass_user_id.is_none() {
+            let detail = "Everybody has to sign on there. Name a break-glass admin first, or switch `require_sso` off.";
+            return Err(Problem::Conflict { detail: detail.to_owned() });
+        }
+        Ok(())
+    }
+
     /// The connection, its secret sealed for this organization alone.
     ///
     /// # Errors
@@ -89,14 +107,11 @@ impl Checked {
         self,
         before: Option<&SsoConnection>,
         organization: OrganizationId,
-        key: &sealing::Key,
+        seal: &ClientSeal,
         now: Timestamp,
     ) -> Result<SsoConnection, SealError> {
         let sealed_client_secret = match (self.client_secret, before) {
-            (Some(secret), _) => {
-                let context = SsoConnection::secret_context(organization);
-                STANDARD.encode(key.seal_envelope(&context, secret.as_bytes())?)
-            }
+            (Some(secret), _) => seal.seal(organization, &SecretString::from(secret))?,
             (None, Some(before)) => before.sealed_client_secret.clone(),
             // `Draft::check` asks for a secret where there is none.
             (None, None) => return Err(SealError::Failed),

@@ -252,9 +252,8 @@ pub(super) async fn change(
         return Err(context.refuse_grant(permission).await);
     }
     let record = context.record("domain.update", "domain", &before.domain);
-    context
-        .commit_silently(rules::change(&before, &after, context.tenant().organization_id(), record)?)
-        .await?;
+    let change = rules::change(&before, &after, context.tenant().organization_id(), record)?;
+    context.commit_silently(change.only_as_read(if_match.is_given())).await?;
     edge::ok(&DomainBody::of::<DomainsWrite>(&after, context), Some(after.updated_at))
 }
 
@@ -309,5 +308,6 @@ pub(super) async fn delete(
     let (claim, organization) = (find(context, &domain).await?, present(context).await?);
     if_match.check(claim.updated_at)?;
     let record = context.record("domain.delete", "domain", &claim.domain);
-    context.commit_silently(rules::give_up(&claim, &organization, record)?).await
+    let change = rules::give_up(&claim, &organization, record)?;
+    context.commit_silently(change.only_as_read(if_match.is_given())).await
 }

@@ -1,7 +1,7 @@
 //! Deletion, restoration and export on the wire.
 
 use access::permission::{OrganizationDelete, OrganizationWrite};
-use access::{CallerKind, Known};
+use access::{Action, CallerKind, Known, Permission};
 use axum::http::StatusCode;
 use clock::Timestamp;
 use edge::{
@@ -156,6 +156,9 @@ pub(super) async fn export(caller: Everywhere<OrganizationWrite>, body: Json<Exp
         let detail = "A test key exports nothing: there is live data in an export.".to_owned();
         return Err(Refused(Problem::Conflict { detail }));
     }
+    if let Some(permission) = lacks_to_export(known) {
+        return Err(context.refuse_grant(permission).await);
+    }
     let limit = body.value.limit.unwrap_or(DEFAULT_RECORDS);
     if !(1..=MOST_RECORDS).contains(&limit) {
         return Err(Refused(Problem::invalid("/limit", "range", format!("must be 1 to {MOST_RECORDS}"))));
@@ -171,6 +174,14 @@ pub(super) async fn export(caller: Everywhere<OrganizationWrite>, body: Json<Exp
     context.tenant().record(&record).await?;
     let shown: Vec<HoldingBody> = holdings.items.into_iter().map(HoldingBody::from).collect();
     paging.reply(&confines, &shown, holdings.next.map(|position| position.to_string()))
+}
+
+/// What somebody lacks to see everything there is: an export shows it all.
+fn lacks_to_export(known: &Known) -> Option<Permission> {
+    let held = known.grants();
+    Permission::all()
+        .filter(|it| matches!(it.action(), Action::Read | Action::Export))
+        .find(|permission| !held.holds(*permission))
 }
 
 fn is_test_key(known: &Known) -> bool {

@@ -218,7 +218,8 @@ pub(super) async fn change(
     let after = judge(context, &before, body.value.into()).await?;
     if after != before {
         let record = context.record("organization.update", "organization", &before.id.to_string());
-        context.commit_silently(organization::change(&before, &after, record)?).await?;
+        let change = organization::change(&before, &after, record)?;
+        context.commit_silently(change.only_as_read(if_match.is_given())).await?;
         context.forget_overview();
     }
     edge::ok(&OrganizationBody::from(&after), Some(after.updated_at))

@@ -103,7 +103,7 @@ pub(super) async fn set(
     body: Json<SetSso>,
 ) -> Reply {
     let context = &caller.context;
-    let before = context.tenant().sso().await?;
+    let (before, profile) = (context.tenant().sso().await?, present(context).await?);
     match &before {
         Some(before) => if_match.check(before.updated_at)?,
         // There is no version that the header could name.
@@ -120,13 +120,15 @@ pub(super) async fn set(
         placement,
     };
     let checked = draft.check(before.as_ref(), outside.policy)?;
+    checked.locks_nobody_out(before.as_ref(), &profile)?;
     if let Some(permission) = exceeds {
         return Err(context.refuse_grant(permission).await);
     }
     let (organization, now) = (context.tenant().organization_id(), context.request.now);
-    let after = checked.connect(before.as_ref(), organization, &outside.sso_key, now)?;
+    let after = checked.connect(before.as_ref(), organization, &outside.client_seal, now)?;
     let record = context.record("sso.set", "sso", &organization.to_string());
-    context.commit_silently(sso::set(before.as_ref(), &after, organization, record)?).await?;
+    let change = sso::set(before.as_ref(), &after, organization, record)?;
+    context.commit_silently(change.only_as_read(if_match.is_given())).await?;
     edge::ok(&SsoBody::from(&after), Some(after.updated_at))
 }
 
@@ -143,5 +145,6 @@ pub(super) async fn delete(caller: Everywhere<SsoDelete>, if_match: IfMatch) -> 
     let (before, organization) = (find(context).await?, present(context).await?);
     if_match.check(before.updated_at)?;
     let record = context.record("sso.delete", "sso", &organization.id.to_string());
-    context.commit_silently(sso::remove(&before, &organization, record)?).await
+    let change = sso::remove(&before, &organization, record)?;
+    context.commit_silently(change.only_as_read(if_match.is_given())).await
 }

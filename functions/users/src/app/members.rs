@@ -107,7 +107,10 @@ pub(crate) fn alter(
 
 /// The member in this status.
 pub(crate) fn with_status(member: &Member, status: MemberStatus, now: Timestamp) -> Member {
-    Member { status, updated_at: touched(member.updated_at, now), ..member.clone() }
+    // What was ended by deactivating stays ended, whatever comes after.
+    let generation =
+        if status == MemberStatus::Deactivated { store::new_generation() } else { member.generation };
+    Member { status, generation, updated_at: touched(member.updated_at, now), ..member.clone() }
 }
 
 /// The change of whether a member may come in: takes or frees the seat. Refused when it is so already.
@@ -189,6 +192,7 @@ mod tests {
             id: id(seed),
             name: "Sales".to_owned(),
             status,
+            generation: 0,
             created_at: now(),
             updated_at: now(),
         };
@@ -203,6 +207,7 @@ mod tests {
             role,
             workspace_roles,
             status: MemberStatus::Active,
+            generation: 0,
             created_at: now(),
             updated_at: now(),
         }

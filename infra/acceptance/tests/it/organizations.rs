@@ -68,6 +68,7 @@ pub(crate) async fn add_member(app: &TestApp, admin: &Actor, email: &str, role: 
         role: Some(role),
         workspace_roles: Vec::new(),
         status: MemberStatus::Active,
+        generation: 0,
         created_at: app.now(),
         updated_at: app.now(),
     };

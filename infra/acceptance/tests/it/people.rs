@@ -189,6 +189,7 @@ pub(crate) async fn add(app: &TestApp, organization: OrganizationId, identity: &
         role: Some(role),
         workspace_roles: Vec::new(),
         status: store::MemberStatus::Active,
+        generation: 7,
         created_at: app.now(),
         updated_at: app.now(),
     };
@@ -206,6 +207,7 @@ pub(crate) async fn session(
     let services = app.platform().services_for("auth").unwrap();
     let master = sealing::MasterSecret::new(services.secret("SESSION_SECRET_ID").await.unwrap());
     let tokens = access::session::Tokens::new(&master).unwrap();
+    let member = store(app).tenant_of_job(organization).member(identity.user_id).await.unwrap();
     let (now, refresh) = (app.now(), tokens.refresh_token(ids(app).next()).unwrap());
     let session = store::Session {
         credential: store::SessionCredential {
@@ -214,6 +216,7 @@ pub(crate) async fn session(
             user_id: identity.user_id,
             email: identity.email.clone(),
             epoch: identity.epoch,
+            generation: member.map_or(0, |member| member.generation),
             authenticated_at: now,
             amr: vec!["pwd".to_owned()],
         },

@@ -391,14 +391,37 @@ impl Tenant {
             self.store.all_of_organization(OPERATION, of, OfOrganization::Invitations).await?;
         for invitation in all.into_iter().filter(|invitation| here(invitation.workspace_id)) {
             let own = unchanged(&keys::invitation(of, invitation.id), invitation.updated_at);
-            let named = vec![
-                keys::open_invitation(&invitation.email, of),
-                keys::single_use(&invitation.token_digest),
-            ];
+            // The mark may be another invitation's by now; then it stays.
+            let mark = Expression {
+                key: primary(&keys::open_invitation(&invitation.email, of)),
+                condition: "attribute_not_exists(pk) OR invitation_id = :id".to_owned(),
+                values: vec![(":id", text(invitation.id.to_string()))],
+                ..Expression::default()
+            };
+            self.end_mark(mark).await?;
+            let named = vec![keys::single_use(&invitation.token_digest)];
             self.end_bound(own, named, Tally::default()).await?;
             work.count("invitation", 1);
         }
         Ok(())
+    }
+
+    /// Removes the mark of an invitation, unless it is another one's.
+    async fn end_mark(&self, mark: Expression) -> Result<(), StoreError> {
+        const OPERATION: &str = "erase";
+        let delete = self.store.client.delete_item().table_name(self.store.directory_table());
+        let delete = delete.set_key(Some(mark.key)).condition_expression(mark.condition);
+        let delete = mark
+            .values
+            .into_iter()
+            .fold(delete, |delete, (name, value)| delete.expression_attribute_values(name, value));
+        match delete.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => match error.as_service_error() {
+                Some(refused) if refused.is_conditional_check_failed_exception() => Ok(()),
+                _ => Err(StoreError::from_sdk(OPERATION, error)),
+            },
+        }
     }
 
     /// One transaction: an item, what the directory has of it, and its count.
