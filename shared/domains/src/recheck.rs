@@ -29,7 +29,8 @@ pub struct Recheck<'a> {
 /// What a re-check came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checked {
-    /// There was nothing to check (any more); the task is off the list.
+    /// There was nothing to check (any more), and the task is off the list; or the claim was changed at the same moment,
+    /// and it is still there.
     Idle,
     /// The record is there.
     Found,
@@ -47,7 +48,7 @@ pub enum RecheckError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Somebody changed the claim at the same moment.
+    /// What follows from it could not be committed.
     #[error("the result of a re-check was not committed")]
     Commit(#[source] CommitError),
 }
@@ -63,9 +64,11 @@ pub async fn recheck(with: &Recheck<'_>, due: &Due, now: Timestamp) -> Result<Ch
     let Task::CheckDomain { organization_id, domain } = &due.task else { return Ok(Checked::Idle) };
     let tenant = with.store.tenant_of_job(*organization_id);
     let (claim, organization) = (tenant.domain(domain).await?, tenant.organization().await?);
-    let subject = claim.zip(organization).filter(|(claim, _)| {
-        claim.status.is_good() && claim.check_due(*organization_id).as_ref() == Some(due)
-    });
+    // A task that failed was put off, so it may be due later than its claim says, but never sooner.
+    let is_wanted = |at: Timestamp| at <= due.due_at;
+    let subject = claim
+        .zip(organization)
+        .filter(|(claim, _)| claim.status.is_good() && claim.next_check_at.is_some_and(is_wanted));
     let Some((claim, organization)) = subject else {
         with.store.drop_task(due).await?;
         return Ok(Checked::Idle);
@@ -92,8 +95,12 @@ pub async fn recheck(with: &Recheck<'_>, due: &Due, now: Timestamp) -> Result<Ch
     for mail in mails(with, &tenant, &organization, &claim, &after, now).await? {
         change = change.mailing(mail);
     }
-    tenant.commit(change, None).await.map_err(RecheckError::Commit)?;
-    Ok(checked)
+    match tenant.commit(change, None).await {
+        Ok(()) => Ok(checked),
+        // Somebody changed the claim at the same moment. The task is still on the list, and is looked at anew.
+        Err(CommitError::Refused(_)) => Ok(Checked::Idle),
+        Err(error) => Err(RecheckError::Commit(error)),
+    }
 }
 
 /// What is told to the admins: the first time the record is missed, and the end of the grace.

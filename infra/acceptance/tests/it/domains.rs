@@ -315,3 +315,28 @@ async fn a_look_that_is_no_longer_wanted_is_taken_off_the_list() {
     assert_eq!(sweep.check(&next[0], app.now() + NEXT_CHECK * 2).await, Checked::Idle);
     assert!(sweep.store.due(clock::Timestamp::MAX, 10).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_look_that_was_put_off_is_made_all_the_same() {
+    let dns = DnsServer::start().await;
+    let app = app_with(&dns).await;
+    let admin = app.sign_up("Acme").await;
+    let verified = claim_and_verify(&admin, &dns, "example.com").await;
+    let sweep = Sweep::of(&app, &dns).await;
+    // The store failed in the midst of it, and the sweep put it off.
+    let later = app.now() + NEXT_CHECK + Duration::from_secs(900);
+    let due = sweep.store.due(clock::Timestamp::MAX, 10).await.unwrap();
+    sweep.store.postpone(&due[0], later).await.unwrap();
+    let due = sweep.store.due(clock::Timestamp::MAX, 10).await.unwrap();
+    assert_eq!((due.len(), due[0].due_at), (1, later));
+    dns.remove_txt(&verified.text("/challenge/name"));
+    assert_eq!(sweep.check(&due[0], later).await, Checked::Failing);
+    let next = sweep.store.due(clock::Timestamp::MAX, 10).await.unwrap();
+    assert_eq!((next.len(), next[0].due_at), (1, later + NEXT_CHECK));
+    // It was verified anew before a task that was put off came up: there is a later one for it.
+    dns.add_txt(&verified.text("/challenge/name"), &verified.text("/challenge/value"));
+    sweep.store.keep_task(&due[0]).await.unwrap();
+    assert_eq!(sweep.check(&due[0], later).await, Checked::Idle);
+    assert_eq!(sweep.store.due(clock::Timestamp::MAX, 10).await.unwrap(), next);
+    app.drain().await;
+}
