@@ -5,7 +5,7 @@ use access::permission::{ApiKeysWrite, Permit as _};
 use access::{Caller, CallerKind, Grants, Known, Permission};
 use clock::Timestamp;
 use ids::{Ids, WorkspaceId};
-use input::{Fault, Faults, Text};
+use input::{Fault, Faults};
 use ipnet::IpNet;
 use problem::Problem;
 use store::{ApiKey, AuditRecord, Change, FieldChange, KeyStatus, Mode, StoreError};
@@ -48,7 +48,7 @@ impl Draft {
     pub(crate) fn check(self, caller: &Caller, now: Timestamp) -> Result<NewKey, Problem> {
         let creator = &caller.known;
         let mut faults = Faults::default();
-        let name = faults.take("/name", Text::up_to(100).check(&self.name));
+        let name = faults.take("/name", input::name(&self.name, 100));
         let mode = self.mode.unwrap_or(creator.mode());
         let workspace_id = self.workspace_id.or(creator.bound_workspace());
         let scopes = match self.scopes {

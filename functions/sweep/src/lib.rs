@@ -2,7 +2,7 @@
 //!
 //! Called at a fixed rate, it takes the tasks that are due from the list (`store::Due`) and carries them out, the longest
 //! overdue first, until none is left or its own time is. A task may come up twice or after what made it necessary is gone,
-//! so each looks first. One that fails is put off by [`PUT_OFF`], so that it can't hold up the others, and the whole call
+//! so each looks first. One that fails is put off by a quarter of an hour, so that it can't hold up the others, and the whole call
 //! counts as failed, which raises an alarm. It is called by nobody but the clock and takes no input.
 
 mod erase;

@@ -3,7 +3,7 @@
 use access::permission::{Level, held_on};
 use clock::Timestamp;
 use ids::{Ids, OrganizationId, WorkspaceId};
-use input::{Fault, Faults, Patch, Text};
+use input::{Fault, Faults, Patch};
 use problem::Problem;
 use serde::Serialize;
 use serde_json::Value;
@@ -12,7 +12,8 @@ use store::{
     InvitationStatus, Member, Role, StoreError, Task, Workspace, WorkspaceRole, WorkspaceStatus, touched,
 };
 
-const NAME: Text = Text::up_to(100);
+/// Characters of a name.
+const LONGEST_NAME: usize = 100;
 
 /// A new workspace.
 ///
@@ -20,7 +21,7 @@ const NAME: Text = Text::up_to(100);
 /// 422 when the name can't be one.
 pub(crate) fn open(name: &str, ids: &Ids, now: Timestamp) -> Result<Workspace, Problem> {
     let mut faults = Faults::default();
-    let name = faults.take("/name", NAME.check(name));
+    let name = faults.take("/name", input::name(name, LONGEST_NAME));
     faults.finish(name.map(|name| Workspace {
         id: ids.next(),
         name,
@@ -45,7 +46,7 @@ impl Draft {
     pub(crate) fn apply(self, to: &Workspace, now: Timestamp) -> Result<Workspace, Problem> {
         let mut faults = Faults::default();
         let name = self.name.kept("/name", &mut faults);
-        let name = faults.take_optional("/name", name, |name| NAME.check(&name));
+        let name = faults.take_optional("/name", name, |name| input::name(&name, LONGEST_NAME));
         let status = self.status.kept("/status", &mut faults);
         if status == Some(WorkspaceStatus::Deleted) {
             faults.note("/status", Fault::new("value", "must be active or archived"));

@@ -122,7 +122,7 @@ async fn every_accepted_event_is_delivered_however_often_the_platform_is_killed(
     api.ready().await;
     let sign_up = json!({
         "organization_name": "Acme", "name": "Ada",
-        "email": "ada@example.com", "password": "correct horse battery staple",
+        "email": "ada@example.com", "password": "a kettle of seven herrings",
     });
     let (_, session) = api.post("/api/auth/signup", "", sign_up).await.unwrap();
     let token = session["access_token"].as_str().unwrap().to_owned();

@@ -38,7 +38,7 @@ async fn one_event(platform: &Platform, url: &str) -> String {
         "organization_name": "Harbor & Pine",
         "name": "Ada",
         "email": "ada@example.com",
-        "password": "correct horse battery staple",
+        "password": "a kettle of seven herrings",
     });
     let session = post(platform, "/api/auth/signup", None, sign_up).await;
     let token = session["access_token"].as_str().unwrap().to_owned();

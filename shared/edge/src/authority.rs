@@ -194,11 +194,26 @@ impl Context {
         if organization.status == OrganizationStatus::Deleted && leniency == Leniency::None {
             return Ok(Some(Problem::OrganizationDeleted));
         }
+        self.forget_roles_in_deleted_workspaces().await?;
+        let Some(organization) = &self.organization else { return Ok(None) };
         // Set once per request.
         let _ = self.request.origins.set(organization.settings.cors_origins.clone());
         let networks = &organization.settings.admin_allowed_cidrs;
         let outside = administers && !spared && !policy::admits_address(networks, self.request.ip);
         Ok(outside.then_some(Problem::IpNotAllowed))
+    }
+
+    /// A role in a workspace is worth nothing once the workspace is deleted, though it still stands on the membership.
+    async fn forget_roles_in_deleted_workspaces(&mut self) -> Result<(), StoreError> {
+        let CallerKind::Person { role: None, workspace_roles, .. } = &self.caller.known.kind else {
+            return Ok(());
+        };
+        let Some(newest) = workspace_roles.iter().map(|held| held.workspace_id).max() else { return Ok(()) };
+        let overview = self.overview(Some(newest)).await?;
+        if let CallerKind::Person { workspace_roles, .. } = &mut self.caller.known.kind {
+            workspace_roles.retain(|held| overview.workspaces.iter().any(|it| it.id == held.workspace_id));
+        }
+        Ok(())
     }
 
     /// The organization's workspaces and, for keys, the organization itself, as they were a moment ago.

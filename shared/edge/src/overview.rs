@@ -4,8 +4,8 @@
 //! organization, and a key's request is bound by its organization's networks, origins and retention. Asking the store each
 //! time would cost every such request a round trip; remembering the answer for [`FRESH`] costs one now and then. Ids
 //! are never given to another organization, so a stale answer can't open a door to another tenant: at worst a workspace
-//! that was archived, or a network that was struck off, stays open to keys for that long. People are never judged by what
-//! is remembered: their standing is read with each request.
+//! that was archived stays open for that long, and a network that was struck off to keys. People's roles and the policies they
+//! meet are never remembered: their standing is read with each request.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

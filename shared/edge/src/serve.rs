@@ -27,22 +27,51 @@ const WINDOW_SECONDS: u64 = 3600;
 /// rate-limit headers, and one log line a request.
 pub fn serve(edge: Edge, routes: Router<Edge>) -> Router {
     let (clock, ids) = (edge.clock().clone(), edge.ids().clone());
-    complete(clock, ids, routes.with_state(edge))
+    let listed = Some(edge.unscoped_store().clone());
+    with_fallbacks(routes.with_state(edge)).layer(from_fn_with_state(Outside { clock, ids, listed }, around))
 }
 
 /// The same for routes that anybody may call and that know no caller.
 pub fn serve_open(services: &Services, routes: Router) -> Router {
-    complete(services.clock.clone(), services.ids.clone(), routes)
+    with_fallbacks(routes).layer(from_fn_with_state(Outside::open(services), around))
 }
 
 /// The same for the function that is asked for whatever no other one takes, browsers' preflights among it.
 pub fn serve_rest(services: &Services, store: Store, routes: Router) -> Router {
     let routes = with_fallbacks(routes).layer(from_fn_with_state(store, preflight::answer));
-    routes.layer(from_fn_with_state((services.clock.clone(), services.ids.clone()), around))
+    routes.layer(from_fn_with_state(Outside::open(services), around))
 }
 
-fn complete(clock: Clock, ids: Ids, routes: Router) -> Router {
-    with_fallbacks(routes).layer(from_fn_with_state((clock, ids), around))
+/// What the outside of a function needs.
+#[derive(Clone)]
+struct Outside {
+    clock: Clock,
+    ids: Ids,
+    /// Where to look up whether anybody lists a page's origin, for answers to callers whom nobody knows.
+    listed: Option<Store>,
+}
+
+impl Outside {
+    fn open(services: &Services) -> Self {
+        Self { clock: services.clock.clone(), ids: services.ids.clone(), listed: None }
+    }
+
+    /// The origins that may read an answer: those of the caller's organization, or `origin` if any organization lists it and
+    /// nobody knows whose the caller is. Sign-in, and the news that a session is over, must reach a page, too.
+    async fn may_read(&self, info: &RequestInfo, origin: &HeaderValue) -> Vec<String> {
+        if let Some(own) = info.origins.get() {
+            return own.clone();
+        }
+        let (Some(store), Ok(origin)) = (&self.listed, origin.to_str()) else { return Vec::new() };
+        match store.is_listed_origin(origin).await {
+            Ok(true) => vec![origin.to_owned()],
+            Ok(false) => Vec::new(),
+            Err(error) => {
+                tracing::warn!(%error, "an origin could not be looked up");
+                Vec::new()
+            }
+        }
+    }
 }
 
 fn with_fallbacks(routes: Router) -> Router {
@@ -51,10 +80,10 @@ fn with_fallbacks(routes: Router) -> Router {
         .method_not_allowed_fallback(async || Refused(Problem::MethodNotAllowed))
 }
 
-async fn around(State((clock, ids)): State<(Clock, Ids)>, request: Request, next: Next) -> Response {
+async fn around(State(outside): State<Outside>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let (mut parts, body) = request.into_parts();
-    let info = RequestInfo::of(&clock, &ids, &parts);
+    let info = RequestInfo::of(&outside.clock, &outside.ids, &parts);
     let instance = parts.uri.path().to_owned();
     let origin = parts.headers.get(header::ORIGIN).cloned();
     let too_large = declared_length(&parts.headers).is_some_and(|length| length > BODY_LIMIT);
@@ -75,6 +104,10 @@ async fn around(State((clock, ids)): State<(Clock, Ids)>, request: Request, next
             response.headers_mut().insert(header::ALLOW, allow);
         }
     }
+    let may_read = match &origin {
+        Some(origin) => outside.may_read(&info, origin).await,
+        None => Vec::new(),
+    };
     let headers = response.headers_mut();
     if let Some(quota) = info.quota.get() {
         rate_limit_headers(headers, quota, info.now.seconds());
@@ -82,7 +115,7 @@ async fn around(State((clock, ids)): State<(Clock, Ids)>, request: Request, next
     set(headers, "x-request-id", &info.id);
     security_headers(headers);
     if let Some(origin) = origin {
-        cors_headers(headers, origin, info.origins.get());
+        cors_headers(headers, origin, &may_read);
     }
     tracing::info!(
         request_id = info.id,
@@ -96,9 +129,9 @@ async fn around(State((clock, ids)): State<(Clock, Ids)>, request: Request, next
 
 /// Lets a page of a listed origin read the answer (Fetch standard, "CORS protocol"). Credentials are bearer tokens that the
 /// page itself adds, so `Access-Control-Allow-Credentials` is never sent.
-fn cors_headers(headers: &mut HeaderMap, origin: HeaderValue, listed: Option<&Vec<String>>) {
+fn cors_headers(headers: &mut HeaderMap, origin: HeaderValue, listed: &[String]) {
     headers.append(header::VARY, HeaderValue::from_static("Origin"));
-    let is_listed = listed.is_some_and(|listed| listed.iter().any(|it| it.as_bytes() == origin.as_bytes()));
+    let is_listed = listed.iter().any(|it| it.as_bytes() == origin.as_bytes());
     if is_listed {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_HEADERS));

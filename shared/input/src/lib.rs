@@ -68,6 +68,28 @@ pub struct Text {
     pub max: usize,
 }
 
+/// A name, as it stands in one line of a list or a mail: `1..=max` characters, at least one of which can be seen.
+///
+/// # Errors
+/// A fault when it is too short or too long, has line breaks, or has characters that are not seen or turn the direction of
+/// writing (Unicode's format characters): names that look alike must be alike.
+pub fn name(text: &str, max: usize) -> Result<String, Fault> {
+    let text = Text::up_to(max).check(text)?;
+    if text.chars().any(|c| c.is_control() || is_unseen(c)) || !text.chars().any(char::is_alphanumeric) {
+        let message = "must be one line with a letter or a digit, without invisible characters";
+        return Err(Fault::new("format", message));
+    }
+    Ok(text)
+}
+
+/// Format characters of Unicode (general category Cf, chapter 23.2) and what else takes no place in a line.
+fn is_unseen(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{fff0}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
 impl Text {
     /// A text of `1..=max` characters.
     #[must_use]
@@ -114,6 +136,20 @@ pub fn email(text: &str) -> Result<String, Fault> {
     if local_ok && domain_ok && text.len() <= 254 { Ok(text.to_lowercase()) } else { Err(fault()) }
 }
 
+/// The e-mail address of an account: one that [`email`] takes, in ASCII. Two ways to write one address must not be two
+/// people, so a domain is written as DNS has it (RFC 5891), and what mail can't be sent to (RFC 6531 is not offered by
+/// SES) can't sign in.
+///
+/// # Errors
+/// A fault when it can't be one.
+pub fn account_email(text: &str) -> Result<String, Fault> {
+    let address = email(text)?;
+    if address.is_ascii() {
+        return Ok(address);
+    }
+    Err(Fault::new("format", "must be written in ASCII; write an international domain as xn--…"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,6 +175,24 @@ mod tests {
             assert!(email(bad).is_err(), "{bad:?}");
         }
         assert!(email(&format!("{}@b.co", "x".repeat(65))).is_err());
+    }
+
+    #[test]
+    fn an_account_has_one_way_to_write_its_address() {
+        assert_eq!(account_email("Ada@Example.com").unwrap(), "ada@example.com");
+        for bad in ["ü@example.com", "a@ｅxample.com", "a@exämple.de", "nobody"] {
+            assert!(account_email(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_can_be_seen_and_is_one_line() {
+        assert_eq!(name("  Zoë O'Neil-Łukasz 3 ", 100).unwrap(), "Zoë O'Neil-Łukasz 3");
+        assert_eq!(name("李 小龍", 100).unwrap(), "李 小龍");
+        for bad in ["", "\u{202e}", "\u{feff}", "a\u{202e}b", "a\r\nBcc: x@y", "a\u{200b}b", "--", "\u{3164}"]
+        {
+            assert!(name(bad, 100).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

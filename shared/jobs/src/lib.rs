@@ -29,8 +29,9 @@ pub struct DeliveryJob {
     pub fresh: bool,
     /// The exact bytes to send.
     pub body: String,
-    /// How long the event and what becomes of it are kept: Unix seconds.
-    pub kept_until_seconds: i64,
+    /// How long the event and what becomes of it are kept: Unix seconds. Jobs of the first format do not say.
+    #[serde(default)]
+    pub kept_until_seconds: Option<i64>,
 }
 
 impl DeliveryJob {
@@ -46,7 +47,7 @@ impl DeliveryJob {
             endpoint_id: new.delivery.endpoint_id,
             fresh,
             body: event.body.clone(),
-            kept_until_seconds: event.expires_at,
+            kept_until_seconds: Some(event.expires_at),
         }
     }
 }

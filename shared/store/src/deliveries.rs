@@ -18,6 +18,7 @@ use crate::error::is_passing;
 use crate::item::{self, Item, number, primary, text};
 use crate::keys::{self, BY_ENDPOINT, BY_STATE, Key};
 use crate::organizations::limit_with_look_ahead;
+use crate::outbox::RETENTION;
 use crate::{Page, PageRequest, Store, StoreError, Tenant};
 
 /// Where a delivery stands.
@@ -297,14 +298,17 @@ impl Tenant {
         id: DeliveryId,
         attempt: &Attempt,
         settlement: &Settlement,
-        kept_until_seconds: i64,
+        kept_until_seconds: Option<i64>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         const OPERATION: &str = "settle";
         let fault = |e| StoreError::Refused { operation: OPERATION, source: Box::new(e) };
         let mut record =
             item::write(OPERATION, &keys::attempt(self.organization, id, attempt.number), attempt)?;
-        record.insert("expires_at".to_owned(), number(kept_until_seconds));
+        record.insert(
+            "expires_at".to_owned(),
+            number(kept_until_seconds.unwrap_or_else(|| (id.time() + RETENTION).seconds())),
+        );
         let put = Put::builder()
             .table_name(self.store.activity_table())
             .set_item(Some(record))

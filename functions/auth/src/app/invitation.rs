@@ -3,7 +3,7 @@
 use access::policy;
 use clock::Timestamp;
 use ids::{Ids, OrganizationId};
-use input::{Faults, Text};
+use input::Faults;
 use problem::Problem;
 use serde_json::Value;
 use store::{
@@ -55,8 +55,7 @@ impl Newcomer {
     ) -> Result<Self, Problem> {
         let mut faults = Faults::default();
         let required = || input::Fault::new("required", "is required");
-        let name =
-            faults.take("/name", name.ok_or_else(required).and_then(|name| Text::up_to(100).check(&name)));
+        let name = faults.take("/name", name.ok_or_else(required).and_then(|name| input::name(&name, 100)));
         let known = [name.as_deref().unwrap_or_default(), email, &organization.name];
         let password = faults.take(
             "/password",

@@ -3,7 +3,7 @@
 use access::session::REQUESTS_PER_HOUR;
 use clock::Timestamp;
 use ids::{Ids, UserId};
-use input::{Faults, Text};
+use input::Faults;
 use problem::Problem;
 use store::{
     AuditRecord, Change, Identity, Member, MemberStatus, Organization, Role, Session, StoreError, Workspace,
@@ -33,9 +33,9 @@ impl SignUp {
     ) -> Result<Self, Problem> {
         let mut faults = Faults::default();
         let (known_name, known_organization) = (name, organization_name);
-        let organization_name = faults.take("/organization_name", Text::up_to(100).check(organization_name));
-        let name = faults.take("/name", Text::up_to(100).check(name));
-        let address = faults.take("/email", input::email(email));
+        let organization_name = faults.take("/organization_name", input::name(organization_name, 100));
+        let name = faults.take("/name", input::name(name, 100));
+        let address = faults.take("/email", input::account_email(email));
         faults.take("/password", password::check(secret, &[known_name, email, known_organization]));
         let checked = organization_name.zip(name).zip(address);
         faults.finish(checked.map(|((organization_name, name), email)| Self {

@@ -3,7 +3,6 @@
 use access::policy;
 use clock::Timestamp;
 use ids::Ids;
-use input::Text;
 use store::{Identity, SsoConnection};
 
 use crate::app::joining::{Seat, made_over};
@@ -44,7 +43,7 @@ pub(crate) fn identity(
     now: Timestamp,
 ) -> Identity {
     let local = email.split('@').next().unwrap_or(email);
-    let name = name.and_then(|name| Text::up_to(100).check(name).ok()).unwrap_or_else(|| local.to_owned());
+    let name = name.and_then(|name| input::name(name, 100).ok()).unwrap_or_else(|| local.to_owned());
     match before {
         Some(before) if before.email_verified => before.clone(),
         Some(before) => made_over(before, name, None, now),

@@ -72,7 +72,7 @@ pub(crate) async fn forgot(
     request: RequestInfo,
     body: Json<ForgotRequest>,
 ) -> Reply {
-    let email = input::email(&body.value.email)
+    let email = input::account_email(&body.value.email)
         .map_err(|fault| Problem::invalid("/email", fault.code, fault.message))?;
     let (account, place) = (format!("forgot/{email}"), format!("forgot-from/{}", origin(request.ip)));
     // Never forgiven: what is bounded is how often it is asked for. Nothing else is looked up here, so that neither the

@@ -4,7 +4,7 @@ use clock::Timestamp;
 use edge::{Json, Person, Problems, Reply};
 use futures::future::try_join_all;
 use ids::OrganizationId;
-use input::{Faults, Text};
+use input::Faults;
 use serde::{Deserialize, Serialize};
 use store::{Account, Change, FieldChange, Identity, Member};
 use utoipa::ToSchema;
@@ -112,7 +112,7 @@ pub(crate) async fn me(person: Person) -> Reply {
 )]
 pub(crate) async fn change(person: Person, body: Json<ProfileRequest>) -> Reply {
     let mut faults = Faults::default();
-    let name = faults.take("/name", Text::up_to(100).check(&body.value.name));
+    let name = faults.take("/name", input::name(&body.value.name, 100));
     let name = faults.finish(name)?;
     let context = &person.context;
     let standing = person.standing()?;

@@ -52,7 +52,7 @@ pub(crate) async fn sign_in(
 ) -> Reply {
     let SignInRequest { email, password, organization_id } = body.value;
     // An address that can't be one is nobody's; it is answered, and takes as long, like any other.
-    let email = input::email(&email).unwrap_or_default();
+    let email = input::account_email(&email).unwrap_or_default();
     let found = edge.unscoped_store().account(&email).await?;
     let verified = verify_password(&edge, &request, &email, found.as_ref(), password).await?;
     let Some(account) = found else {

@@ -237,7 +237,7 @@ async fn admit(
     let Connected { tenant, organization, workspaces, connection } = connected;
     let no_address = || (None, Problem::SsoFailed { detail: NO_ADDRESS });
     let address = claims.email.as_deref().filter(|_| claims.email_verified != Some(false));
-    let email = address.and_then(|it| input::email(it).ok()).ok_or_else(no_address)?;
+    let email = address.and_then(|it| input::account_email(it).ok()).ok_or_else(no_address)?;
     // Nobody's provider speaks for the people of somebody else's domain.
     match speaks_for(edge, tenant, organization.id, &email).await {
         Ok(true) => {}

@@ -1,7 +1,7 @@
 //! The rules of its profile and its plan.
 
 use clock::Timestamp;
-use input::{Fault, Faults, Patch, Text};
+use input::{Fault, Faults, Patch};
 use problem::{Excess, Problem};
 use store::{AuditRecord, Change, Limits, Organization, Plan, StoreError, Usage};
 
@@ -30,7 +30,7 @@ impl Draft {
         let mut faults = Faults::default();
         let mut after = before.clone();
         if let Some(name) = given("/name", self.name, &mut faults)
-            && let Some(name) = faults.take("/name", Text::up_to(100).check(&name))
+            && let Some(name) = faults.take("/name", input::name(&name, 100))
         {
             after.name = name;
         }

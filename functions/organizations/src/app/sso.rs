@@ -181,7 +181,8 @@ pub(crate) fn remove(
 mod tests {
     use super::*;
     use ids::Id;
-    use sealing::{MasterSecret, Purpose};
+    use sealing::MasterSecret;
+    use secrecy::ExposeSecret as _;
     use store::Role;
 
     fn draft(issuer: &str, client_secret: Option<&str>) -> Draft {
@@ -224,16 +225,15 @@ mod tests {
     fn a_secret_stays_with_the_client_and_provider_it_was_given_for() {
         let at = clock::utc(2026, 11, 22, 15, 0);
         let (organization, other) = (Id::derived(at, [1; 16]), Id::derived(at, [2; 16]));
-        let key = MasterSecret::new("s".repeat(64)).sealing_key(Purpose::SingleSignOn).unwrap();
+        let seal = ClientSeal::new(&MasterSecret::new("s".repeat(64))).unwrap();
         let policy = Policy::default();
         let first = draft("https://login.example.com", Some("client secret")).check(None, policy).unwrap();
-        let first = first.connect(None, organization, &key, at).unwrap();
-        let sealed = STANDARD.decode(&first.sealed_client_secret).unwrap();
-        let open = |id| key.open_envelope(&SsoConnection::secret_context(id), &sealed);
-        assert_eq!(open(organization).unwrap(), b"client secret");
+        let first = first.connect(None, organization, &seal, at).unwrap();
+        let open = |id| seal.open(id, &first.sealed_client_secret);
+        assert_eq!(open(organization).unwrap().expose_secret(), "client secret");
         assert!(open(other).is_err());
         let kept = draft("https://login.example.com", None).check(Some(&first), policy).unwrap();
-        let kept = kept.connect(Some(&first), organization, &key, at).unwrap();
+        let kept = kept.connect(Some(&first), organization, &seal, at).unwrap();
         assert_eq!(kept.sealed_client_secret, first.sealed_client_secret);
         for moved in [draft("https://evil.example", None), draft("https://login.example.com/", None)] {
             assert_eq!(pointer(moved.check(Some(&first), policy)), "/client_secret");

@@ -107,7 +107,7 @@ impl Row {
     /// Checks an invitation that stands at `pointer` in the request.
     fn check(self, pointer: &str) -> Result<Offer, Problem> {
         let mut faults = Faults::default();
-        let email = faults.take(&format!("{pointer}/email"), input::email(&self.email));
+        let email = faults.take(&format!("{pointer}/email"), input::account_email(&self.email));
         let level = if self.workspace_id.is_some() { Level::Workspace } else { Level::Organization };
         let role = faults.take(&format!("{pointer}/role"), role_on(level, self.role));
         let offer = email.zip(role);

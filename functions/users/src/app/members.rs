@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use access::permission::Level;
 use clock::Timestamp;
 use ids::OrganizationId;
-use input::{Fault, Faults, Patch, Text};
+use input::{Fault, Faults, Patch};
 use problem::Problem;
 use store::{
     AuditRecord, Change, Member, MemberStatus, Role, StoreError, Workspace, WorkspaceRole, WorkspaceStatus,
@@ -41,7 +41,7 @@ impl Draft {
     ) -> Result<Member, Problem> {
         let mut faults = Faults::default();
         let name = self.name.kept("/name", &mut faults);
-        let name = faults.take_optional("/name", name, |name| Text::up_to(100).check(&name));
+        let name = faults.take_optional("/name", name, |name| input::name(&name, 100));
         let role = match self.role {
             Patch::Absent => to.role,
             Patch::Null => None,
@@ -192,7 +192,6 @@ mod tests {
             id: id(seed),
             name: "Sales".to_owned(),
             status,
-            generation: 0,
             created_at: now(),
             updated_at: now(),
         };

@@ -178,7 +178,12 @@ async fn an_export_is_asked_for_as_it_must_be() {
     let refused = reader.post(EXPORT, json!({})).await.expect_problem(403, "forbidden");
     assert_eq!(refused.text("/permission"), "organization:write");
     let test = app.key(&acme, json!({"mode": "test"})).await;
-    let _ = test.post(EXPORT, json!({})).await.expect_problem(409, "conflict");
+    let _ = test.post(EXPORT, json!({})).await.expect_problem(403, "test_key");
+    // It shows everything, so it asks for everything.
+    let narrow =
+        app.key(&acme, json!({"scopes": ["organization:write", "organization:read", "leads:read"]})).await;
+    let refused = narrow.post(EXPORT, json!({})).await.expect_problem(403, "forbidden");
+    assert_eq!(refused.text("/permission"), "domains:read");
 }
 
 /// An attribute as text, the same for the same value.

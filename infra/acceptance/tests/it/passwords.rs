@@ -138,9 +138,18 @@ async fn an_address_is_confirmed_by_what_was_mailed_to_it() {
     let token = app.token_mailed_to(&email).await;
     assert_ne!(first, token);
     let confirm = |token: &str| {
-        let (stranger, body) = (app.stranger(), json!({"token": token}));
-        async move { stranger.post("/api/auth/email/confirm", body).await }
+        let (admin, body) = (admin.clone(), json!({"token": token}));
+        async move { admin.post("/api/auth/email/confirm", body).await }
     };
+    // A link alone vouches for nobody: whose address it is may click on what somebody else signed up with.
+    let other = app.sign_up("Other").await;
+    let body = json!({"token": token});
+    let _ = app
+        .stranger()
+        .post("/api/auth/email/confirm", body.clone())
+        .await
+        .expect_problem(401, "unauthenticated");
+    let _ = other.post("/api/auth/email/confirm", body).await.expect_problem(422, "token_invalid");
     let _ = confirm("ct_junk").await.expect_problem(422, "token_invalid");
     let _ = confirm(&token).await.expect(204);
     let _ = confirm(&token).await.expect_problem(410, "token_spent");

@@ -8,7 +8,8 @@ use testkit::{Actor, Authenticator, TestApp};
 
 /// What somebody may do whose session has not proved enough: get the proof, and leave. The contract's list; everything
 /// else in the OpenAPI document is expected to refuse.
-const WAYS_OUT: [(&str, &str); 7] = [
+const WAYS_OUT: [(&str, &str); 8] = [
+    ("POST", "/api/auth/email/confirm"),
     ("POST", "/api/auth/mfa/enroll"),
     ("POST", "/api/auth/mfa/activate"),
     ("POST", "/api/auth/mfa/verify"),
