@@ -105,7 +105,7 @@ async fn refuse(
     (identity, memberships): (&Identity, &[IdentityMembership]),
     problem: Problem,
 ) -> Refused {
-    let Some(organization) = app::sign_in::home(memberships) else {
+    let Some(organization) = app::sign_in::home(identity, memberships) else {
         // Nobody's log tells of them. The note takes as long as a record would.
         return refuse_unknown(edge, request, &identity.email, problem).await;
     };

@@ -84,6 +84,7 @@ impl Newcomer {
                 name: self.name,
                 password_hash: Some(password_hash),
                 email_verified: true,
+                made_over_at: None,
                 second_factor: None,
                 epoch: 0,
                 created_at: now,

@@ -85,6 +85,7 @@ impl SignUp {
                 name: self.name,
                 password_hash: Some(password_hash),
                 email_verified: false,
+                made_over_at: None,
                 second_factor: None,
                 epoch: 0,
                 created_at: now,

@@ -54,6 +54,7 @@ pub(crate) fn identity(
             name,
             password_hash: None,
             email_verified: true,
+            made_over_at: None,
             second_factor: None,
             epoch: 0,
             created_at: now,

@@ -92,7 +92,8 @@ pub(crate) async fn forgot(
 ///
 /// Sets a new password with the token from the mail, and ends every session. Whatever was tried with the old password no
 /// longer counts, and the place this comes from is known from then on. The second factor stays. Sign in with the new
-/// password afterwards.
+/// password afterwards. An account whose address was never confirmed may be somebody else's who used it first: its second
+/// factor is removed, and an organization that it is in already must be named to sign in to it.
 #[utoipa::path(
     post, path = "/api/auth/password/reset", operation_id = "reset_password", tag = "auth",
     request_body = ResetRequest,
@@ -109,7 +110,7 @@ pub(crate) async fn reset(State(edge): State<Edge>, request: RequestInfo, body: 
     let account = account.filter(|it| (it.identity.user_id, it.identity.epoch) == (user_id, epoch));
     let account = account.ok_or(Problem::TokenSpent)?;
     let identity = &account.identity;
-    let organization = home(&account.memberships).ok_or(Problem::NoOrganization)?;
+    let organization = home(identity, &account.memberships).ok_or(Problem::NoOrganization)?;
     check("/password", &password, identity)?;
     let after = resetting(identity, password::hash(password).await?, request.now);
     let actor = app::person(user_id, &identity.email);
