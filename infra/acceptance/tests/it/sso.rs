@@ -209,7 +209,7 @@ async fn a_provider_speaks_for_its_own_organizations_people_only() {
     let token = json!({"token": world.app.token_mailed_to(own).await});
     let _ = world.app.stranger().post("/api/auth/email/confirm", token).await.expect(204);
     let signed_on = signed_in(&world.app, &world.sign_on(&Person::new(own)).await.expect(200));
-    let enroll = signed_on.raw(http::Method::POST, "/api/auth/mfa/enroll", "").await;
+    let enroll = signed_on.post("/api/auth/mfa/enroll", json!({"password": PASSWORD})).await;
     let _ = enroll.expect_problem(403, "sign_in_elsewhere");
     let switch = json!({"organization_id": initech.to_string()});
     let _ = session.post("/api/auth/switch", switch).await.expect_problem(403, "sign_in_elsewhere");
