@@ -21,7 +21,10 @@ use edge::{Edge, Person, Refused, RequestInfo};
 use ids::OrganizationId;
 use mailing::Letter;
 use problem::Problem;
-use store::{Account, Actor, AuditRecord, Identity, IdentityMembership, OutgoingMail, StoreError};
+use store::{
+    Account, Actor, AuditRecord, Change, CommitError, Identity, IdentityMembership, OutgoingMail, Refusal,
+    StoreError, Tenant,
+};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -95,6 +98,14 @@ fn mail(
     now: Timestamp,
 ) -> Result<OutgoingMail, StoreError> {
     edge.mail_seal().outgoing(edge.ids().next(), organization, letter, now)
+}
+
+/// Commits what ends or alters the caller's session. It may have ended since the request was let in.
+async fn commit_of_session(tenant: &Tenant, change: Change) -> Result<(), Refused> {
+    tenant.commit(change, None).await.map_err(|error| match error {
+        CommitError::Refused(Refusal::Missing("session")) => Refused(Problem::SessionExpired),
+        other => other.into(),
+    })
 }
 
 /// Refuses somebody whom the directory knows, on record with the organization they have been in longest.

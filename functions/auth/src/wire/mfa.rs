@@ -165,6 +165,7 @@ fn open(auth: &Auth, identity: &Identity, factor: &SecondFactor) -> Result<Secre
 async fn commit(tenant: &Tenant, change: Change) -> Result<(), Refused> {
     tenant.commit(change, None).await.map_err(|error| match error {
         CommitError::Refused(Refusal::Raced) => Refused(Problem::InvalidCode),
+        CommitError::Refused(Refusal::Missing("session")) => Refused(Problem::SessionExpired),
         other => other.into(),
     })
 }

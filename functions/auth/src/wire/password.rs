@@ -18,7 +18,7 @@ use crate::wire::answer::{Me, SignedIn};
 use crate::wire::attempts::{Attempt, verify_password};
 use crate::wire::entrance::{Entry, remembering_place};
 use crate::wire::token::redeem;
-use crate::wire::{account_of, mail, record};
+use crate::wire::{account_of, commit_of_session, mail, record};
 use crate::{Auth, app, password};
 
 /// Whose password was forgotten.
@@ -176,6 +176,6 @@ pub(crate) async fn change(person: Person, body: Json<ChangeRequest>) -> Reply {
     let workspaces = context.tenant().workspaces().await?;
     let me = Me::of(&standing.member, &standing.organization, &workspaces);
     let reply = edge::ok(&SignedIn { tokens, me: &me }, None)?;
-    context.tenant().commit(change, None).await?;
+    commit_of_session(context.tenant(), change).await?;
     Ok(reply)
 }

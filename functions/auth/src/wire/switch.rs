@@ -12,7 +12,7 @@ use crate::app::session::{Proof, elsewhere};
 use crate::wire::answer::{Me, SignedIn};
 use crate::wire::entrance::{Entry, Place};
 use crate::wire::joining::{Open, open_to};
-use crate::wire::{account_of, record};
+use crate::wire::{account_of, commit_of_session, record};
 
 /// Where to.
 #[derive(Deserialize, ToSchema)]
@@ -24,7 +24,8 @@ pub(crate) struct SwitchRequest {
 
 /// Switch to another organization
 ///
-/// Ends this session and begins one in another organization of the same person, from the same sign-in on. What an
+/// Ends this session and begins one in another organization of the same person, from the same sign-in on; to the one it is
+/// in already it can't be switched. What an
 /// identity provider has vouched for is worth nothing elsewhere: without a password this session can't be taken along, and
 /// with one its `sso` and `mfa` stay behind. An organization that owns the domain of your confirmed address and lets its
 /// people in is joined by this: see `joinable` in `GET /api/auth/me`. An `Idempotency-Key` has no effect.
@@ -38,10 +39,14 @@ pub(crate) async fn switch(Unproven(person): Unproven, body: Json<SwitchRequest>
     let context = &person.context;
     let (edge, request) = (context.edge(), &context.request);
     let from = &person.standing()?.session;
+    let there = body.value.organization_id;
+    if there == from.organization_id {
+        let detail = "The session is in this organization already.".to_owned();
+        return Err(Refused(Problem::Conflict { detail }));
+    }
     let Some(proof) = elsewhere(from) else {
         return Err(context.refuse(None, Problem::SignInElsewhere).await);
     };
-    let there = body.value.organization_id;
     let missing = || Refused(Problem::NotFound { what: "organization" });
     if let Some(place) = Place::of(edge, there, person.id).await? {
         let about = ("session", from.session_id.to_string());
@@ -50,7 +55,7 @@ pub(crate) async fn switch(Unproven(person): Unproven, body: Json<SwitchRequest>
         let me = place.me();
         let (change, reply) =
             following(edge, request, from, (there, &place.member), proof, Change::audited(record), &me)?;
-        place.tenant.commit(change, None).await?;
+        commit_of_session(&place.tenant, change).await?;
         return Ok(reply);
     }
     let account = account_of(&person).await?;
@@ -69,7 +74,7 @@ pub(crate) async fn switch(Unproven(person): Unproven, body: Json<SwitchRequest>
     }
     let me = Me::of(&member, &organization, &workspaces);
     let (change, reply) = following(edge, request, from, (there, &member), proof, change, &me)?;
-    tenant.commit(change, None).await?;
+    commit_of_session(&tenant, change).await?;
     Ok(reply)
 }
 
