@@ -268,4 +268,22 @@ async fn where_single_sign_on_is_required_only_the_break_glass_admin_has_a_passw
     assert_eq!((&broken[0]["sensitive"], &broken[0]["compliance_relevant"]), (&json!(true), &json!(true)));
     app.drain().await;
     assert!(app.mails_to(&email)[0].text.contains("break"), "{:?}", app.mails_to(&email)[0]);
+    // Who comes from another organization breaks it just as well, and so does who is of no admitted domain.
+    alter(app, *acme, |it| {
+        it.settings.require_sso = false;
+        it.settings.allowed_domains = vec!["elsewhere.example".to_owned()];
+    })
+    .await;
+    let identity = store(app).account(&email).await.unwrap().unwrap().identity;
+    let initech = organization(&app.sign_up("Initech").await);
+    add(app, initech, &identity, Role::ReadOnly).await;
+    let there = crate::people::session(app, initech, &identity).await;
+    let before = app.mails_to(&email).len();
+    let body = json!({"organization_id": acme.to_string()});
+    let _ = there.post("/api/auth/switch", body).await.expect(200);
+    let all = records(app, *acme).await;
+    let broken = all.iter().filter(|it| it["action"] == "session.break_glass");
+    assert_eq!(broken.count(), 2);
+    app.drain().await;
+    assert_eq!(app.mails_to(&email).len(), before + 1);
 }
