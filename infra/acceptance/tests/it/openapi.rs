@@ -89,7 +89,6 @@ async fn every_operation_but_the_open_ones_refuses_a_stranger() {
         "POST /api/auth/login",
         "POST /api/auth/refresh",
         "POST /api/auth/invitations/accept",
-        "POST /api/auth/email/confirm",
         "POST /api/auth/password/forgot",
         "POST /api/auth/password/reset",
         "POST /api/auth/mfa/verify",

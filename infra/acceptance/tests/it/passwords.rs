@@ -158,16 +158,22 @@ async fn an_address_is_confirmed_by_what_was_mailed_to_it() {
     let token = app.token_mailed_to(&email).await;
     assert_ne!(first, token);
     let confirm = |token: &str| {
-        let (stranger, body) = (app.stranger(), json!({"token": token}));
-        async move { stranger.post("/api/auth/email/confirm", body).await }
+        let (admin, body) = (admin.clone(), json!({"token": token}));
+        async move { admin.post("/api/auth/email/confirm", body).await }
     };
     let _ = confirm("ct_junk").await.expect_problem(422, "token_invalid");
     let _ = confirm(&token).await.expect(204);
     let _ = confirm(&token).await.expect_problem(410, "token_spent");
     assert_eq!(admin.get("/api/auth/me").await.expect(200).json["email_verified"], true);
     let _ = admin.post("/api/auth/email/resend", json!({})).await.expect_problem(409, "conflict");
+    // A link that somebody else clicks confirms nothing.
+    let body = json!({"token": first});
+    let clicked = app.stranger().post("/api/auth/email/confirm", body.clone()).await;
+    let _ = clicked.expect_problem(401, "unauthenticated");
     app.advance(Duration::from_secs(3 * 24 * 3600));
-    let _ = confirm(&first).await.expect_problem(410, "token_expired");
+    let later = signed_in(&app, &sign_in(&app, &email, PASSWORD).await.expect(200));
+    let late = later.post("/api/auth/email/confirm", body).await;
+    let _ = late.expect_problem(410, "token_expired");
 }
 
 #[tokio::test]

@@ -205,9 +205,10 @@ async fn a_provider_speaks_for_its_own_organizations_people_only() {
     // Nor can it tie a second factor to somebody who has a password of their own.
     let own = "own@acme.example.com";
     let body = json!({"organization_name": "Own", "name": "Own", "email": own, "password": PASSWORD});
-    let _ = world.app.stranger().post("/api/auth/signup", body).await.expect(201);
+    let owner = world.app.stranger().post("/api/auth/signup", body).await.expect(201);
     let token = json!({"token": world.app.token_mailed_to(own).await});
-    let _ = world.app.stranger().post("/api/auth/email/confirm", token).await.expect(204);
+    let owner = signed_in(&world.app, &owner);
+    let _ = owner.post("/api/auth/email/confirm", token).await.expect(204);
     let signed_on = signed_in(&world.app, &world.sign_on(&Person::new(own)).await.expect(200));
     let enroll = signed_on.post("/api/auth/mfa/enroll", json!({"password": PASSWORD})).await;
     let _ = enroll.expect_problem(403, "sign_in_elsewhere");
