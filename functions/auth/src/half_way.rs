@@ -84,6 +84,7 @@ mod tests {
             name: "Ada".to_owned(),
             password_hash: None,
             email_verified: true,
+            made_over_at: None,
             second_factor: None,
             epoch: 3,
             created_at: now,

@@ -21,7 +21,10 @@ use edge::{Edge, Person, Refused, RequestInfo};
 use ids::OrganizationId;
 use mailing::Letter;
 use problem::Problem;
-use store::{Account, Actor, AuditRecord, Identity, IdentityMembership, OutgoingMail, StoreError};
+use store::{
+    Account, Actor, AuditRecord, Change, CommitError, Identity, IdentityMembership, OutgoingMail, Refusal,
+    StoreError, Tenant,
+};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -97,6 +100,14 @@ fn mail(
     edge.mail_seal().outgoing(edge.ids().next(), organization, letter, now)
 }
 
+/// Commits what ends or alters the caller's session. It may have ended since the request was let in.
+async fn commit_of_session(tenant: &Tenant, change: Change) -> Result<(), Refused> {
+    tenant.commit(change, None).await.map_err(|error| match error {
+        CommitError::Refused(Refusal::Missing("session")) => Refused(Problem::SessionExpired),
+        other => other.into(),
+    })
+}
+
 /// Refuses somebody whom the directory knows, on record with the organization they have been in longest.
 async fn refuse(
     edge: &Edge,
@@ -105,7 +116,7 @@ async fn refuse(
     (identity, memberships): (&Identity, &[IdentityMembership]),
     problem: Problem,
 ) -> Refused {
-    let Some(organization) = app::sign_in::home(memberships) else {
+    let Some(organization) = app::sign_in::home(identity, memberships) else {
         // Nobody's log tells of them. The note takes as long as a record would.
         return refuse_unknown(edge, request, &identity.email, problem).await;
     };

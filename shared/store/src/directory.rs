@@ -91,6 +91,10 @@ pub struct Identity {
     /// Whether the address was proved to be theirs. Until then the identity may be somebody else's who came first.
     #[serde(default)]
     pub email_verified: bool,
+    /// When the identity was made over to who proved the address, if somebody else may have made it. What it joined before
+    /// then was not joined by them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_over_at: Option<Timestamp>,
     /// Their second factor, enrolled or about to be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_factor: Option<SecondFactor>,

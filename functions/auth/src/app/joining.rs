@@ -42,7 +42,8 @@ impl Seat {
             workspace_roles,
             status: MemberStatus::Active,
             generation: store::new_generation(),
-            created_at: now,
+            // Not from before the identity was theirs, also when it became so within the same moment.
+            created_at: identity.made_over_at.map_or(now, |at| at.max(now)),
             updated_at: now,
         }
     }
@@ -50,20 +51,23 @@ impl Seat {
 
 /// An identity that somebody made before its address was proved to be anybody's, made over to who has proved it now.
 ///
-/// Whoever made it may know its password and hold its second factor and sessions. None of them survives.
+/// Whoever made it may know its password and hold its second factor and sessions. None of them survives. Nor are the
+/// organizations it is in any of the new owner's choosing: it is remembered since when they are.
 pub(crate) fn made_over(
     before: &Identity,
     name: String,
     password_hash: Option<String>,
     now: Timestamp,
 ) -> Identity {
+    let updated_at = store::touched(before.updated_at, now);
     Identity {
         name,
         password_hash,
         email_verified: true,
+        made_over_at: Some(updated_at),
         second_factor: None,
         epoch: before.epoch + 1,
-        updated_at: store::touched(before.updated_at, now),
+        updated_at,
         ..before.clone()
     }
 }

@@ -1,5 +1,7 @@
 //! Second factors: enrolled, activated, used, taken off.
 
+use std::time::Duration;
+
 use access::api_key::sha256_hex;
 use access::policy;
 use clock::Timestamp;
@@ -11,6 +13,8 @@ use crate::totp::Secret;
 
 /// How many recovery codes there are.
 const RECOVERY_CODES: usize = 10;
+/// How long ago who has no password may have signed in to enroll.
+const RECENT: Duration = Duration::from_secs(10 * 60);
 /// Sixteen characters of 5 bits each: 80 bits.
 const RECOVERY_LENGTH: usize = 16;
 /// The alphabet of ids, in which nothing looks like anything else.
@@ -59,6 +63,11 @@ pub(crate) fn used(
         }
     }
     Some(left)
+}
+
+/// Whether a sign-in is recent enough to tie a second factor to somebody who has no password to give once more.
+pub(crate) fn is_recent(authenticated_at: Timestamp, now: Timestamp) -> bool {
+    now.since(authenticated_at) <= RECENT
 }
 
 /// A second factor that waits for its first code.
@@ -156,6 +165,13 @@ mod tests {
         assert_eq!(used(&left, &secret, &typed, now), None);
         assert_eq!(used(&factor, &secret, &Answer::Recovery("0000".to_owned()), now), None);
         assert_eq!(used(&factor, &secret, &Answer::code("000 000"), now), None);
+    }
+
+    #[test]
+    fn a_sign_in_is_recent_for_ten_minutes() {
+        let now = clock::utc(2026, 11, 22, 12, 0);
+        assert!(is_recent(now, now + RECENT));
+        assert!(!is_recent(now, now + RECENT + Duration::from_millis(1)));
     }
 
     #[test]

@@ -4,33 +4,28 @@ use std::time::Duration;
 
 use clock::Timestamp;
 use ids::UserId;
-use input::Faults;
-use problem::Problem;
 use serde_json::Value;
 use store::{AuditRecord, Change, Errand, FieldChange, Identity, SingleUse, StoreError};
 
-use crate::password;
+use crate::app::joining::made_over;
 
 /// How long an address can be confirmed by the same mail.
 pub(crate) const CONFIRMED_WITHIN: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
-/// A password that may be set for somebody.
-///
-/// # Errors
-/// 422 at `pointer`.
-pub(crate) fn check(pointer: &str, password: &str, identity: &Identity) -> Result<(), Problem> {
-    let mut faults = Faults::default();
-    let checked = faults.take(pointer, password::check(password, &[&identity.name, &identity.email]));
-    faults.finish(checked)
+/// What somebody's password is likely to be made of.
+pub(crate) fn known(identity: &Identity) -> Vec<String> {
+    vec![identity.name.clone(), identity.email.clone()]
 }
 
 /// The identity of who came with a token that was mailed to its address: with a new password, and none of its sessions.
 ///
 /// The second factor stays: a mailbox is one factor and not two. But one that was enrolled before the address was proved to
-/// be anybody's may be somebody else's.
+/// be anybody's may be somebody else's, and so may the organizations that were joined until then.
 pub(crate) fn reset(before: &Identity, password_hash: String, now: Timestamp) -> Identity {
-    let second_factor = before.second_factor.clone().filter(|_| before.email_verified);
-    Identity { email_verified: true, second_factor, ..changed(before, password_hash, now) }
+    match before.email_verified {
+        true => changed(before, password_hash, now),
+        false => made_over(before, before.name.clone(), Some(password_hash), now),
+    }
 }
 
 /// The identity with another password: its sessions are over.
@@ -103,6 +98,7 @@ mod tests {
             name: "Ada".to_owned(),
             password_hash: Some("old".to_owned()),
             email_verified: true,
+            made_over_at: None,
             second_factor: Some(SecondFactor {
                 sealed_secret: "s".to_owned(),
                 active: true,
@@ -116,9 +112,14 @@ mod tests {
         };
         let after = reset(&identity, "new".to_owned(), now);
         assert_eq!((after.epoch, after.password_hash.as_deref()), (5, Some("new")));
-        assert!(after.second_factor.is_some() && after.updated_at > identity.updated_at);
+        assert!(
+            after.second_factor.is_some()
+                && after.made_over_at.is_none()
+                && after.updated_at > identity.updated_at
+        );
         identity.email_verified = false;
         let after = reset(&identity, "new".to_owned(), now);
         assert!(after.second_factor.is_none() && after.email_verified);
+        assert_eq!((after.epoch, after.made_over_at), (5, Some(after.updated_at)));
     }
 }

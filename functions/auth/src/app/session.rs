@@ -73,10 +73,16 @@ pub(crate) fn begin(change: Change, session: &Session) -> Result<Change, StoreEr
     change.begin_session(session, REQUESTS_PER_HOUR)
 }
 
-/// Whether a session gets past single sign-on only because it is the break-glass admin's.
-pub(crate) fn breaks_glass(organization: &Organization, session: &SessionCredential) -> bool {
-    let proved = session.amr.iter().any(|method| method == policy::SINGLE_SIGN_ON);
-    organization.settings.require_sso && !proved && policy::breaks_glass(organization, session)
+/// Whether a session gets past single sign-on or the admitted domains only because it is the break-glass admin's.
+pub(crate) fn breaks_glass(
+    organization: &Organization,
+    member: &Member,
+    session: &SessionCredential,
+) -> bool {
+    let signed_on = session.amr.iter().any(|method| method == policy::SINGLE_SIGN_ON);
+    let is_spared = (organization.settings.require_sso && !signed_on)
+        || !policy::admits_domain(organization, &session.email);
+    is_spared && member.role == Some(Role::Admin) && policy::breaks_glass(organization, session)
 }
 
 /// The roles a person holds in each of `workspaces` that they may enter.
@@ -138,6 +144,36 @@ mod tests {
     use access::session::Tokens;
     use ids::Ids;
     use std::time::Duration;
+
+    #[test]
+    fn the_glass_is_broken_by_whatever_it_spares() {
+        let (clock, _) = clock::Clock::manual(clock::utc(2026, 11, 22, 15, 0));
+        let (ids, now) = (Ids::new(clock.clone()), clock.now());
+        let sign_up =
+            SignUp::check("Acme", "Ada", "ada@example.com", "a difference engine of brass").unwrap();
+        let founding = sign_up.found("hash".to_owned(), &ids, now);
+        let tokens = Tokens::new(&sealing::MasterSecret::new("s".repeat(64))).unwrap();
+        let (mut organization, mut admin) = (founding.organization, founding.admin);
+        let mut breaks = |method, sso, domain: &str| {
+            organization.settings.require_sso = sso;
+            organization.settings.allowed_domains = vec![domain.to_owned()];
+            let refresh = tokens.refresh_token(ids.next()).unwrap();
+            let proof = Proof::by(&[method], 0, now);
+            let credential = session(&admin, proof, organization.id, &refresh, now).credential;
+            organization.settings.break_glass_user_id = None;
+            assert!(!breaks_glass(&organization, &admin, &credential), "nobody may");
+            organization.settings.break_glass_user_id = Some(admin.user_id);
+            admin.role = Some(Role::Member);
+            assert!(!breaks_glass(&organization, &admin, &credential), "no admin");
+            admin.role = Some(Role::Admin);
+            breaks_glass(&organization, &admin, &credential)
+        };
+        assert!(!breaks(policy::PASSWORD, false, "example.com"));
+        assert!(breaks(policy::PASSWORD, true, "example.com"));
+        assert!(!breaks(policy::SINGLE_SIGN_ON, true, "example.com"));
+        assert!(breaks(policy::PASSWORD, false, "other.example"));
+        assert!(breaks(policy::SINGLE_SIGN_ON, true, "other.example"));
+    }
 
     #[test]
     fn a_used_refresh_token_is_told_from_one_whose_session_is_over() {

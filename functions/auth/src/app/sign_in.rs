@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ids::OrganizationId;
 use problem::Problem;
-use store::IdentityMembership;
+use store::{Identity, IdentityMembership};
 
 /// How many attempts a window hears.
 pub(crate) const MOST_ATTEMPTS: u64 = 10;
@@ -14,30 +14,48 @@ pub(crate) const FAMILIAR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How many memberships are looked at when nobody says which.
 const MOST_LOOKED_AT: usize = 16;
 
-/// The organizations a person may sign in to, the likeliest first: the one they name, else all of theirs, beginning with
-/// the one they have been in longest.
+/// The organizations a person may sign in to, the likeliest first: the one they name, else all that they joined themselves,
+/// beginning with the one they have been in longest.
+///
+/// Whoever had made the identity before it was made over chose what it was in until then: somebody who waits there for its
+/// owner must not be met without being named.
 ///
 /// # Errors
 /// 401 when they name one that isn't theirs: the same as for a wrong password.
 pub(crate) fn candidates(
+    identity: &Identity,
     memberships: &[IdentityMembership],
     named: Option<OrganizationId>,
 ) -> Result<Vec<OrganizationId>, Problem> {
-    let mut sorted: Vec<_> = memberships.iter().collect();
-    sorted.sort_unstable_by_key(|membership| (membership.created_at, membership.organization_id));
-    let all = sorted.into_iter().map(|membership| membership.organization_id);
+    let sorted = sorted(memberships);
     match named {
-        None => Ok(all.take(MOST_LOOKED_AT).collect()),
-        Some(named) => {
-            let found: Vec<_> = all.filter(|id| *id == named).collect();
-            if found.is_empty() { Err(Problem::InvalidCredentials) } else { Ok(found) }
+        None => {
+            let own = sorted.into_iter().filter(|it| is_own(identity, it));
+            Ok(own.take(MOST_LOOKED_AT).map(|it| it.organization_id).collect())
         }
+        Some(named) if sorted.iter().any(|it| it.organization_id == named) => Ok(vec![named]),
+        Some(_) => Err(Problem::InvalidCredentials),
     }
 }
 
-/// The organization whose audit log tells of what a person does before they are in any: the one they have been in longest.
-pub(crate) fn home(memberships: &[IdentityMembership]) -> Option<OrganizationId> {
-    candidates(memberships, None).ok()?.first().copied()
+/// The organization whose audit log tells of what a person does before they are in any: of those they joined themselves the
+/// one they have been in longest, else of the others.
+pub(crate) fn home(identity: &Identity, memberships: &[IdentityMembership]) -> Option<OrganizationId> {
+    let sorted = sorted(memberships);
+    let own = sorted.iter().find(|it| is_own(identity, it));
+    own.or_else(|| sorted.first()).map(|it| it.organization_id)
+}
+
+/// The one they have been in longest comes first.
+fn sorted(memberships: &[IdentityMembership]) -> Vec<&IdentityMembership> {
+    let mut sorted: Vec<_> = memberships.iter().collect();
+    sorted.sort_unstable_by_key(|membership| (membership.created_at, membership.organization_id));
+    sorted
+}
+
+/// Whether a membership is not from before the identity was made over to whose it is.
+fn is_own(identity: &Identity, membership: &IdentityMembership) -> bool {
+    identity.made_over_at.is_none_or(|at| membership.created_at >= at)
 }
 
 /// Where a request comes from, as far as attempts are counted: an IPv4 address, or the /64 that one customer of a provider
@@ -100,11 +118,32 @@ mod tests {
             .collect();
         let [first, second, third] = [0, 1, 2].map(|index: usize| memberships[index].organization_id);
         memberships.reverse();
-        assert_eq!(candidates(&memberships, None), Ok(vec![first, second, third]));
-        assert_eq!(candidates(&memberships, Some(second)), Ok(vec![second]));
-        assert_eq!(candidates(&memberships, Some(ids.next())), Err(Problem::InvalidCredentials));
-        assert_eq!(home(&memberships), Some(first));
-        assert_eq!(home(&[]), None);
+        let mut identity = Identity {
+            user_id: ids.next(),
+            email: "ada@example.com".to_owned(),
+            name: "Ada".to_owned(),
+            password_hash: None,
+            email_verified: true,
+            made_over_at: None,
+            second_factor: None,
+            epoch: 0,
+            created_at: clock.now(),
+            updated_at: clock.now(),
+        };
+        let candidates = |identity: &Identity, named| candidates(identity, &memberships, named);
+        assert_eq!(candidates(&identity, None), Ok(vec![first, second, third]));
+        assert_eq!(candidates(&identity, Some(second)), Ok(vec![second]));
+        assert_eq!(candidates(&identity, Some(ids.next())), Err(Problem::InvalidCredentials));
+        assert_eq!(home(&identity, &memberships), Some(first));
+        assert_eq!(home(&identity, &[]), None);
+        // What was joined before the identity was made over is left out, unless it is named.
+        identity.made_over_at = Some(memberships[1].created_at);
+        assert_eq!(candidates(&identity, None), Ok(vec![second, third]));
+        assert_eq!(candidates(&identity, Some(first)), Ok(vec![first]));
+        assert_eq!(home(&identity, &memberships), Some(second));
+        identity.made_over_at = Some(clock.now() + Duration::from_millis(1));
+        assert_eq!(candidates(&identity, None), Ok(Vec::new()));
+        assert_eq!(home(&identity, &memberships), Some(first));
     }
 
     #[test]

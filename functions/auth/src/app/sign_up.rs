@@ -12,6 +12,9 @@ use store::{
 
 use crate::password;
 
+/// How many sign-ups a window hears from one place.
+pub(crate) const MOST_SIGN_UPS: u64 = 20;
+
 /// A sign-up, checked.
 #[derive(Debug)]
 pub(crate) struct SignUp {
@@ -24,7 +27,7 @@ impl SignUp {
     /// Checks what was sent.
     ///
     /// # Errors
-    /// 422 with every fault.
+    /// 422 with every fault. Whether the password could be guessed is told once it is set.
     pub(crate) fn check(
         organization_name: &str,
         name: &str,
@@ -32,17 +35,21 @@ impl SignUp {
         secret: &str,
     ) -> Result<Self, Problem> {
         let mut faults = Faults::default();
-        let (known_name, known_organization) = (name, organization_name);
         let organization_name = faults.take("/organization_name", input::name(organization_name, 100));
         let name = faults.take("/name", input::name(name, 100));
         let address = faults.take("/email", input::account_email(email));
-        faults.take("/password", password::check(secret, &[known_name, email, known_organization]));
+        faults.take("/password", password::fits(secret));
         let checked = organization_name.zip(name).zip(address);
         faults.finish(checked.map(|((organization_name, name), email)| Self {
             organization_name,
             name,
             email,
         }))
+    }
+
+    /// What a password is likely to be made of.
+    pub(crate) fn known(&self) -> Vec<String> {
+        vec![self.name.clone(), self.email.clone(), self.organization_name.clone()]
     }
 }
 
@@ -85,6 +92,7 @@ impl SignUp {
                 name: self.name,
                 password_hash: Some(password_hash),
                 email_verified: false,
+                made_over_at: None,
                 second_factor: None,
                 epoch: 0,
                 created_at: now,

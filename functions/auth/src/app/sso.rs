@@ -7,6 +7,9 @@ use store::{Identity, SsoConnection};
 
 use crate::app::joining::{Seat, made_over};
 
+/// How many sign-ons from one place a window lets begin: a whole office may come from one.
+pub(crate) const MOST_STARTS: u64 = 300;
+
 /// What people know (RFC 8176).
 const KNOWN: [&str; 3] = ["pwd", "pin", "kba"];
 /// What they have.
@@ -53,6 +56,7 @@ pub(crate) fn identity(
             name,
             password_hash: None,
             email_verified: true,
+            made_over_at: None,
             second_factor: None,
             epoch: 0,
             created_at: now,

@@ -66,7 +66,7 @@ pub(crate) async fn confirm(Unproven(person): Unproven, body: Json<ConfirmReques
     }
     let account = edge.unscoped_store().account(&token.email).await?;
     let account = account.filter(|it| it.identity.user_id == user_id).ok_or(Problem::TokenSpent)?;
-    let organization = home(&account.memberships).ok_or(Problem::NoOrganization)?;
+    let organization = home(&account.identity, &account.memberships).ok_or(Problem::NoOrganization)?;
     let after = confirmed(&account.identity, request.now);
     let actor = app::person(user_id, &account.identity.email);
     let about = ("user", user_id.to_string());

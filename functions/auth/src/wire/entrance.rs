@@ -5,7 +5,7 @@ use edge::{Edge, Refused, Reply, RequestInfo};
 use futures::stream::{self, StreamExt as _};
 use ids::{OrganizationId, UserId};
 use mailing::Letter;
-use store::{Change, Identity, Member, Organization, OrganizationStatus, Role, Session, Tenant, Workspace};
+use store::{Change, Identity, Member, Organization, OrganizationStatus, Session, Tenant, Workspace};
 
 use crate::app;
 use crate::app::session::Proof;
@@ -15,8 +15,6 @@ use crate::wire::{mail, record};
 
 /// How many organizations are looked at side by side.
 const AT_ONCE: usize = 8;
-/// Admins who are told that the glass was broken.
-const MOST_TOLD: usize = 20;
 
 /// An organization that somebody is an active member of.
 #[derive(Debug)]
@@ -96,11 +94,13 @@ pub(crate) fn remembering_place(
     change.signed_in_from(&identity.email, &digest, request.now, request.now + FAMILIAR)
 }
 
-/// Whether somebody comes to where they belong already.
+/// How somebody comes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// They do.
+    /// With a proof, to where they belong already.
     Entering,
+    /// From a session in another organization, to where they belong already.
+    Switching,
     /// They join with this.
     Joining,
 }
@@ -118,8 +118,8 @@ pub(crate) async fn enter(
     Ok(reply)
 }
 
-/// The change that begins a session, and the answer once it is committed. When it breaks the glass it is on record as such,
-/// and the admins are told. Joining itself, and what the proof uses up, are left to be added.
+/// The change that begins a session for what was proved just now, and the answer once it is committed. It is remembered
+/// where the person came from. Joining itself, and what the proof uses up, are left to be added.
 pub(crate) async fn entering(
     edge: &Edge,
     request: &RequestInfo,
@@ -128,28 +128,39 @@ pub(crate) async fn entering(
     proof: Proof,
     way: Way,
 ) -> Result<(Change, axum::response::Response), Refused> {
-    let organization = &place.organization;
-    let Entry { session, tokens } = Entry::new(edge, request, organization.id, &place.member, proof)?;
-    let breaks_glass = app::session::breaks_glass(organization, &session.credential);
+    let (change, reply) = beginning(edge, request, place, proof, way).await?;
+    Ok((remembering_place(change, edge, request, identity), reply))
+}
+
+/// The change that begins a session, however its person comes in, and the answer once it is committed. When it breaks the
+/// glass it is on record as such, and the admins are told.
+pub(crate) async fn beginning(
+    edge: &Edge,
+    request: &RequestInfo,
+    place: &Place,
+    proof: Proof,
+    way: Way,
+) -> Result<(Change, axum::response::Response), Refused> {
+    let (organization, member) = (&place.organization, &place.member);
+    let Entry { session, tokens } = Entry::new(edge, request, organization.id, member, proof)?;
+    let breaks_glass = app::session::breaks_glass(organization, member, &session.credential);
     let action = match way {
         Way::Joining => "member.join",
-        Way::Entering if breaks_glass => "session.break_glass",
+        Way::Entering | Way::Switching if breaks_glass => "session.break_glass",
         Way::Entering => "session.create",
+        Way::Switching => "session.switch",
     };
-    let actor = app::person(identity.user_id, &identity.email);
+    let actor = app::person(member.user_id, &member.email);
     let about = ("session", session.credential.session_id.to_string());
     let mut record = record(edge, request, action, organization.id, actor, about);
-    record.sensitive = breaks_glass;
+    record.sensitive = breaks_glass || way == Way::Joining;
     let mut change = app::session::begin(Change::audited(record), &session)?;
-    change = remembering_place(change, edge, request, identity);
     if breaks_glass {
-        let members = place.tenant.all_members().await?;
-        let admins = members.iter().filter(|it| it.is_active() && it.role == Some(Role::Admin));
-        for admin in admins.take(MOST_TOLD) {
+        for admin in place.tenant.notified_admins().await? {
             let letter = Letter::BreakGlassUsed {
-                to: admin.email.clone(),
+                to: admin.email,
                 organization_name: organization.name.clone(),
-                by: identity.name.clone(),
+                by: member.name.clone(),
                 at: request.now,
             };
             change = change.mailing(mail(edge, organization.id, letter, request.now)?);

@@ -53,7 +53,7 @@ pub(crate) enum Joined<'a> {
 /// Takes the seat. Who has no account gets one (201), its address confirmed by the invitation itself, and is signed in. Who
 /// has one joins (200): with `password` they are signed in as by `POST /api/auth/login`, without it they sign in as usual.
 /// An account whose address was never confirmed may be somebody else's who used it first: its password is replaced, its
-/// second factor removed and its sessions are over. When no seat is left the invitation stays open. An `Idempotency-Key`
+/// second factor removed, its sessions are over, and an organization that it was in before must be named to sign in to it. When no seat is left the invitation stays open. An `Idempotency-Key`
 /// has no effect: a token is good once.
 #[utoipa::path(
     post, path = "/api/auth/invitations/accept", operation_id = "accept_invitation", tag = "auth",
@@ -110,7 +110,7 @@ pub(crate) async fn accept(
         }
         _ => {
             let newcomer = Newcomer::check(name, password, &invitation.email, &organization)?;
-            let hash = password::hash(newcomer.password.clone()).await?;
+            let hash = password::set("/password", newcomer.password.clone(), newcomer.known.clone()).await?;
             let now = request.now;
             (newcomer.identity(before, &invitation.email, hash, edge.ids(), now), true)
         }

@@ -13,13 +13,23 @@ use store::{Account, Change, CommitError, Identity, Refusal, SecondFactor, Tenan
 use utoipa::ToSchema;
 
 use crate::Auth;
-use crate::app::mfa::{Answer, change, pending, recovery_codes, stepped_up, used, with_factor};
+use crate::app::mfa::{Answer, change, is_recent, pending, recovery_codes, stepped_up, used, with_factor};
 use crate::app::session::Proof;
 use crate::totp::Secret;
 use crate::wire::answer::SignedIn;
-use crate::wire::attempts::Attempt;
+use crate::wire::attempts::{Attempt, verify_password};
 use crate::wire::entrance::{Place, Way, entering};
 use crate::wire::{account_of, mail, refuse};
+
+/// Who enrolls.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EnrollRequest {
+    /// The current password. Needed if you have one.
+    #[serde(default)]
+    #[schema(format = Password)]
+    password: Option<String>,
+}
 
 /// A one-time code.
 #[derive(Deserialize, ToSchema)]
@@ -155,6 +165,7 @@ fn open(auth: &Auth, identity: &Identity, factor: &SecondFactor) -> Result<Secre
 async fn commit(tenant: &Tenant, change: Change) -> Result<(), Refused> {
     tenant.commit(change, None).await.map_err(|error| match error {
         CommitError::Refused(Refusal::Raced) => Refused(Problem::InvalidCode),
+        CommitError::Refused(Refusal::Missing("session")) => Refused(Problem::SessionExpired),
         other => other.into(),
     })
 }
@@ -162,29 +173,47 @@ async fn commit(tenant: &Tenant, change: Change) -> Result<(), Refused> {
 /// Enroll a second factor
 ///
 /// Gives a secret for an authenticator app (TOTP, RFC 6238). It does nothing until it is activated; enrolled again before
-/// that, the new secret takes the place of the old one. Who has a password must have signed in with it. An `Idempotency-Key` has no effect on the routes of second factors.
+/// that, the new secret takes the place of the old one. Who has a password must have signed in with it, and gives it once
+/// more: an access token alone must not lock its owner out. Wrong ones count as at `POST /api/auth/login`. Who has none must
+/// have signed in within the last ten minutes. An `Idempotency-Key` has no effect on the routes of second factors.
 #[utoipa::path(
     post, path = "/api/auth/mfa/enroll", operation_id = "enroll_second_factor", tag = "auth",
-    security(("bearer" = [])),
+    security(("bearer" = [])), request_body = EnrollRequest,
     responses((status = 200, description = "Enrolled, not active yet", body = Enrolled), Problems),
     extensions(("x-permission" = json!("signed-in")))
 )]
-pub(crate) async fn enroll(Unproven(person): Unproven, Extension(auth): Extension<Auth>) -> Reply {
+pub(crate) async fn enroll(
+    Unproven(person): Unproven,
+    Extension(auth): Extension<Auth>,
+    body: Json<EnrollRequest>,
+) -> Reply {
     let context = &person.context;
     let now = context.request.now;
-    let Account { identity, .. } = account_of(&person).await?;
+    let account = account_of(&person).await?;
+    let identity = &account.identity;
     if identity.second_factor.as_ref().is_some_and(|factor| factor.active) {
-        factor(&identity, false)?;
+        factor(identity, false)?;
     }
     // An identity is the same in every organization, and one organization's provider can sign anybody of its domain in: it
     // could lock them out of the others.
-    let proved = &person.standing()?.session.amr;
-    if identity.password_hash.is_some() && !proved.iter().any(|method| method == policy::PASSWORD) {
-        return Err(context.refuse(None, Problem::SignInElsewhere).await);
+    let session = &person.standing()?.session;
+    if identity.password_hash.is_some() {
+        if !session.amr.iter().any(|method| method == policy::PASSWORD) {
+            return Err(context.refuse(None, Problem::SignInElsewhere).await);
+        }
+        let password = body.value.password;
+        let password =
+            password.ok_or_else(|| Problem::invalid("/password", "required", "is required: you have one"))?;
+        let (edge, request) = (context.edge(), &context.request);
+        if !verify_password(edge, request, &identity.email, Some(&account), password).await? {
+            return Err(context.refuse(None, Problem::InvalidCredentials).await);
+        }
+    } else if !is_recent(session.authenticated_at, now) {
+        return Err(context.refuse(None, Problem::SessionExpired).await);
     }
     let secret = Secret::generate()?;
     let sealed = auth.second_factors().seal(identity.user_id.to_string().as_bytes(), secret.as_bytes())?;
-    let after = with_factor(&identity, Some(pending(sealed, now)), now);
+    let after = with_factor(identity, Some(pending(sealed, now)), now);
     let record = context.record("mfa.enroll", "user", &identity.user_id.to_string());
     let enrolled = Enrolled {
         otpauth_url: secret.url(&identity.email),
@@ -194,7 +223,7 @@ pub(crate) async fn enroll(Unproven(person): Unproven, Extension(auth): Extensio
         period: 30,
     };
     let reply = edge::ok(&enrolled, None)?;
-    context.tenant().commit(change(record, &identity, &after)?, None).await?;
+    context.tenant().commit(change(record, identity, &after)?, None).await?;
     Ok(reply)
 }
 

@@ -11,14 +11,14 @@ use serde::{Deserialize, Serialize};
 use store::{CommitError, Errand, Identity, Refusal};
 use utoipa::ToSchema;
 
-use crate::app::password::{change as changing, changed, check, reset as resetting};
+use crate::app::password::{change as changing, changed, known, reset as resetting};
 use crate::app::session::Proof;
 use crate::app::sign_in::{home, origin};
 use crate::wire::answer::{Me, SignedIn};
 use crate::wire::attempts::{Attempt, verify_password};
 use crate::wire::entrance::{Entry, remembering_place};
 use crate::wire::token::redeem;
-use crate::wire::{account_of, mail, record};
+use crate::wire::{account_of, commit_of_session, mail, record};
 use crate::{Auth, app, password};
 
 /// Whose password was forgotten.
@@ -92,7 +92,8 @@ pub(crate) async fn forgot(
 ///
 /// Sets a new password with the token from the mail, and ends every session. Whatever was tried with the old password no
 /// longer counts, and the place this comes from is known from then on. The second factor stays. Sign in with the new
-/// password afterwards.
+/// password afterwards. An account whose address was never confirmed may be somebody else's who used it first: its second
+/// factor is removed, and an organization that it is in already must be named to sign in to it.
 #[utoipa::path(
     post, path = "/api/auth/password/reset", operation_id = "reset_password", tag = "auth",
     request_body = ResetRequest,
@@ -109,9 +110,9 @@ pub(crate) async fn reset(State(edge): State<Edge>, request: RequestInfo, body: 
     let account = account.filter(|it| (it.identity.user_id, it.identity.epoch) == (user_id, epoch));
     let account = account.ok_or(Problem::TokenSpent)?;
     let identity = &account.identity;
-    let organization = home(&account.memberships).ok_or(Problem::NoOrganization)?;
-    check("/password", &password, identity)?;
-    let after = resetting(identity, password::hash(password).await?, request.now);
+    let organization = home(identity, &account.memberships).ok_or(Problem::NoOrganization)?;
+    let hash = password::set("/password", password, known(identity)).await?;
+    let after = resetting(identity, hash, request.now);
     let actor = app::person(user_id, &identity.email);
     let about = ("user", user_id.to_string());
     let record = record(&edge, &request, "password.reset", organization, actor, about);
@@ -151,11 +152,11 @@ pub(crate) async fn change(person: Person, body: Json<ChangeRequest>) -> Reply {
         let detail = "You have no password. Set one with POST /api/auth/password/forgot.".to_owned();
         return Err(Refused(Problem::Conflict { detail }));
     }
-    check("/new_password", &new_password, identity)?;
     if !verify_password(edge, request, &identity.email, Some(&account), current_password).await? {
         return Err(context.refuse(None, Problem::InvalidCredentials).await);
     }
-    let after = changed(identity, password::hash(new_password).await?, request.now);
+    let hash = password::set("/new_password", new_password, known(identity)).await?;
+    let after = changed(identity, hash, request.now);
     let standing = person.standing()?;
     let mut amr = standing.session.amr.clone();
     if !amr.iter().any(|method| method == policy::PASSWORD) {
@@ -175,6 +176,6 @@ pub(crate) async fn change(person: Person, body: Json<ChangeRequest>) -> Reply {
     let workspaces = context.tenant().workspaces().await?;
     let me = Me::of(&standing.member, &standing.organization, &workspaces);
     let reply = edge::ok(&SignedIn { tokens, me: &me }, None)?;
-    context.tenant().commit(change, None).await?;
+    commit_of_session(context.tenant(), change).await?;
     Ok(reply)
 }

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use crate::app;
 use crate::app::session::Refresh;
 use crate::wire::answer::Tokens;
-use crate::wire::record;
+use crate::wire::{commit_of_session, record};
 
 /// A refresh token.
 #[derive(Deserialize, ToSchema)]
@@ -86,5 +86,6 @@ pub(crate) async fn refresh(
 pub(crate) async fn sign_out(Unproven(person): Unproven) -> Reply {
     let record = person.context.record("session.end", "session", &person.session.to_string());
     let change = app::session::end(person.session, record, person.context.request.now);
-    person.context.commit_silently(change).await
+    commit_of_session(person.context.tenant(), change).await?;
+    Ok(edge::no_content())
 }

@@ -27,7 +27,7 @@ pub(crate) struct SignInRequest {
     email: String,
     #[schema(format = Password)]
     password: String,
-    /// Which organization; the one joined first if not given.
+    /// Which organization; if not given, the one joined first since the address was proved to be yours.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     organization_id: Option<OrganizationId>,
@@ -59,7 +59,7 @@ pub(crate) async fn sign_in(
         return Err(refuse_unknown(&edge, &request, &email, Problem::InvalidCredentials).await);
     };
     let (identity, memberships) = (&account.identity, account.memberships.as_slice());
-    let chosen = candidates(memberships, organization_id);
+    let chosen = candidates(identity, memberships, organization_id);
     let (true, Ok(chosen)) = (verified, chosen) else {
         let who = (identity, memberships);
         return Err(refuse(&edge, &request, "session.create", who, Problem::InvalidCredentials).await);

@@ -1,18 +1,16 @@
 //! `POST /api/auth/switch`.
 
-use edge::{Edge, Json, Problems, Refused, Reply, RequestInfo, Unproven};
+use edge::{Json, Problems, Refused, Reply, Unproven};
 use ids::OrganizationId;
 use problem::Problem;
 use serde::Deserialize;
-use store::{Change, Member, SessionCredential};
 use utoipa::ToSchema;
 
-use crate::app;
-use crate::app::session::{Proof, elsewhere};
-use crate::wire::answer::{Me, SignedIn};
-use crate::wire::entrance::{Entry, Place};
+use crate::app::session::elsewhere;
+use crate::wire::answer::SignedIn;
+use crate::wire::entrance::{Place, Way, beginning};
 use crate::wire::joining::{Open, open_to};
-use crate::wire::{account_of, record};
+use crate::wire::{account_of, commit_of_session};
 
 /// Where to.
 #[derive(Deserialize, ToSchema)]
@@ -24,7 +22,8 @@ pub(crate) struct SwitchRequest {
 
 /// Switch to another organization
 ///
-/// Ends this session and begins one in another organization of the same person, from the same sign-in on. What an
+/// Ends this session and begins one in another organization of the same person, from the same sign-in on; to the one it is
+/// in already it can't be switched. What an
 /// identity provider has vouched for is worth nothing elsewhere: without a password this session can't be taken along, and
 /// with one its `sso` and `mfa` stay behind. An organization that owns the domain of your confirmed address and lets its
 /// people in is joined by this: see `joinable` in `GET /api/auth/me`. An `Idempotency-Key` has no effect.
@@ -38,19 +37,18 @@ pub(crate) async fn switch(Unproven(person): Unproven, body: Json<SwitchRequest>
     let context = &person.context;
     let (edge, request) = (context.edge(), &context.request);
     let from = &person.standing()?.session;
+    let there = body.value.organization_id;
+    if there == from.organization_id {
+        let detail = "The session is in this organization already.".to_owned();
+        return Err(Refused(Problem::Conflict { detail }));
+    }
     let Some(proof) = elsewhere(from) else {
         return Err(context.refuse(None, Problem::SignInElsewhere).await);
     };
-    let there = body.value.organization_id;
     let missing = || Refused(Problem::NotFound { what: "organization" });
     if let Some(place) = Place::of(edge, there, person.id).await? {
-        let about = ("session", from.session_id.to_string());
-        let actor = app::person(person.id, &from.email);
-        let record = record(edge, request, "session.switch", there, actor, about);
-        let me = place.me();
-        let (change, reply) =
-            following(edge, request, from, (there, &place.member), proof, Change::audited(record), &me)?;
-        place.tenant.commit(change, None).await?;
+        let (change, reply) = beginning(edge, request, &place, proof, Way::Switching).await?;
+        commit_of_session(&place.tenant, change.end_session(from.session_id, request.now)).await?;
         return Ok(reply);
     }
     let account = account_of(&person).await?;
@@ -59,31 +57,15 @@ pub(crate) async fn switch(Unproven(person): Unproven, body: Json<SwitchRequest>
     let Some(open) = open.filter(|open| open.organization.id == there) else { return Err(missing()) };
     let Open { tenant, organization, workspaces, claim, seat } = open;
     let member = seat.taken_by(&account.identity, request.now);
-    let actor = app::person(person.id, &from.email);
-    let mut record = record(edge, request, "member.join", there, actor, ("user", person.id.to_string()));
-    record.sensitive = true;
-    let mut change =
-        Change::audited(record).membership(there, None, Some(&member))?.requires_claim(there, &claim);
+    let place = Place { tenant, organization, member, workspaces };
+    let (change, reply) = beginning(edge, request, &place, proof, Way::Joining).await?;
+    let mut change = change
+        .end_session(from.session_id, request.now)
+        .membership(there, None, Some(&place.member))?
+        .requires_claim(there, &claim);
     if let Some(workspace) = seat.workspace {
         change = change.requires_workspace(there, workspace);
     }
-    let me = Me::of(&member, &organization, &workspaces);
-    let (change, reply) = following(edge, request, from, (there, &member), proof, change, &me)?;
-    tenant.commit(change, None).await?;
+    commit_of_session(&place.tenant, change).await?;
     Ok(reply)
-}
-
-/// Ends a session with `change` and begins the one that follows from it.
-fn following(
-    edge: &Edge,
-    request: &RequestInfo,
-    from: &SessionCredential,
-    (there, member): (OrganizationId, &Member),
-    proof: Proof,
-    change: Change,
-    me: &Me,
-) -> Result<(Change, axum::response::Response), Refused> {
-    let Entry { session, tokens } = Entry::new(edge, request, there, member, proof)?;
-    let change = app::session::begin(change.end_session(from.session_id, request.now), &session)?;
-    Ok((change, edge::ok(&SignedIn { tokens, me }, None)?))
 }

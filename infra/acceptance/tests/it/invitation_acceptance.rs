@@ -122,7 +122,17 @@ async fn an_account_made_before_its_address_was_proved_is_made_over() {
     let refresh = json!({"refresh_token": hijacker.text("/refresh_token")});
     let _ = app.stranger().post("/api/auth/refresh", refresh).await.expect_problem(401, "session_expired");
     let _ = sign_in(&app, &address, PASSWORD).await.expect_problem(401, "invalid_credentials");
-    let _ = sign_in(&app, &address, "an orchard under four moons").await.expect(200);
+    let home = sign_in(&app, &address, "an orchard under four moons").await.expect(200);
+    // Not where the hijacker waits, nor does that organization hear of them.
+    assert_eq!(home.text("/organization/name"), "Acme");
+    let trap = organization(&hijacker);
+    let heard = |records: Vec<serde_json::Value>| {
+        records.iter().filter(|it| it["action"] == "session.create" && it["success"] == false).count()
+    };
+    assert_eq!((heard(records(&app, trap).await), heard(records(&app, acme).await)), (0, 1));
+    let named = json!({"email": address, "password": "an orchard under four moons",
+        "organization_id": trap.to_string()});
+    let _ = app.stranger().post("/api/auth/login", named).await.expect(200);
     let _ = signed_in(&app, &owner).get("/api/auth/me").await.expect(200);
 }
 

@@ -4,13 +4,17 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use serde_json::{Value, json};
-use store::ATTEMPT_WINDOW;
+use store::{ATTEMPT_WINDOW, Role};
 use testkit::{Actor, Authenticator, PASSWORD, Response, TestApp};
 
-use crate::people::{alter, organization, records, sign_in, signed_in};
+use crate::people::{add, alter, known, organization, records, session, sign_in, signed_in};
+
+async fn enroll(person: &Actor, body: Value) -> Response {
+    person.post("/api/auth/mfa/enroll", body).await
+}
 
 async fn enrolled(person: &Actor) -> Authenticator {
-    let enrolled = person.raw(http::Method::POST, "/api/auth/mfa/enroll", "").await.expect(200);
+    let enrolled = enroll(person, json!({"password": PASSWORD})).await.expect(200);
     assert!(enrolled.text("/otpauth_url").contains(&enrolled.text("/secret")));
     Authenticator::new(&enrolled.text("/secret"))
 }
@@ -49,7 +53,7 @@ async fn once_active_a_sign_in_asks_for_a_code_that_is_good_once() {
     let (authenticator, _) = activated(&app, &admin).await;
     assert_eq!(admin.get("/api/auth/me").await.expect(200).json["session"]["amr"], json!(["pwd", "otp"]));
     assert_eq!(admin.get("/api/auth/me").await.expect(200).json["mfa_enabled"], true);
-    let again = admin.raw(http::Method::POST, "/api/auth/mfa/enroll", "").await;
+    let again = enroll(&admin, json!({"password": PASSWORD})).await;
     let _ = again.expect_problem(409, "conflict");
     let token = half_way(&app, &email).await;
     for wrong in [json!({"code": "000000"}), json!({"recovery_code": "0000-0000-0000-0000"})] {
@@ -76,6 +80,28 @@ async fn once_active_a_sign_in_asks_for_a_code_that_is_good_once() {
     for (action, count) in [("mfa.enroll", 2), ("mfa.activate", 1)] {
         assert_eq!(actions.iter().filter(|it| *it == action).count(), count, "{action}");
     }
+}
+
+/// Somebody who holds an access token and nothing else would lock its owner out.
+#[tokio::test]
+async fn an_access_token_alone_enrolls_nothing() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let _ = enroll(&admin, json!({})).await.expect_problem(422, "invalid");
+    for _ in 0..10 {
+        let wrong = enroll(&admin, json!({"password": "not the password"})).await;
+        let _ = wrong.expect_problem(401, "invalid_credentials");
+    }
+    let _ = enroll(&admin, json!({"password": PASSWORD})).await.expect_problem(429, "sign_in_throttled");
+    app.advance(ATTEMPT_WINDOW);
+    let _ = enroll(&admin, json!({"password": PASSWORD})).await.expect(200);
+    // Who has no password shows by a recent sign-in that it is them.
+    let known = known(&app, "known@example.com").await;
+    add(&app, organization(&admin), &known, Role::ReadOnly).await;
+    let person = session(&app, organization(&admin), &known).await;
+    let _ = enroll(&person, json!({})).await.expect(200);
+    app.advance(Duration::from_secs(601));
+    let _ = enroll(&person, json!({})).await.expect_problem(401, "session_expired");
 }
 
 #[tokio::test]

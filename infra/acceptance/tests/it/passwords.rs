@@ -33,7 +33,8 @@ async fn a_forgotten_password_is_reset_and_every_session_ends() {
     let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
     let (email, acme) = (admin.text("/user/email"), organization(&admin));
-    app.drain().await;
+    let confirmation = json!({"token": app.token_mailed_to(&email).await});
+    let _ = admin.post("/api/auth/email/confirm", confirmation).await.expect(204);
     // Somebody tries too often, also the owner.
     for _ in 0..10 {
         let _ = sign_in(&app, &email, "not the password").await.expect_problem(401, "invalid_credentials");
@@ -66,14 +67,33 @@ async fn a_forgotten_password_is_reset_and_every_session_ends() {
     let _ = admin.get("/api/auth/me").await.expect_problem(401, "session_expired");
     let refresh = json!({"refresh_token": admin.text("/refresh_token")});
     let _ = app.stranger().post("/api/auth/refresh", refresh).await.expect_problem(401, "session_expired");
-    // The throttle is lifted, and the address is known to be the person's.
+    // The throttle is lifted.
     let _ = sign_in(&app, &email, PASSWORD).await.expect_problem(401, "invalid_credentials");
     let _ = sign_in(&app, &email, NEW).await.expect(200);
-    assert!(store(&app).account(&email).await.unwrap().unwrap().identity.email_verified);
     app.drain().await;
     assert!(app.mails_to(&email)[0].subject.contains("was changed"), "{:?}", app.mails_to(&email)[0]);
     let resets = records(&app, acme).await.into_iter().filter(|it| it["action"] == "password.reset");
     assert_eq!(resets.count(), 1);
+}
+
+/// Somebody signs up with an address that isn't theirs and waits for its owner to forget a password they never had.
+#[tokio::test]
+async fn who_resets_the_password_of_an_unproved_account_is_not_led_to_who_made_it() {
+    let app = TestApp::start().await;
+    let hijacker = app.sign_up("Trap").await;
+    let email = hijacker.text("/user/email");
+    app.drain().await;
+    app.advance(Duration::from_secs(1));
+    let _ = app.stranger().post("/api/auth/password/forgot", json!({"email": email})).await.expect(202);
+    let body = json!({"token": app.token_mailed_to(&email).await, "password": NEW});
+    let _ = app.stranger().post("/api/auth/password/reset", body).await.expect(204);
+    assert!(store(&app).account(&email).await.unwrap().unwrap().identity.email_verified);
+    let _ = hijacker.get("/api/auth/me").await.expect_problem(401, "session_expired");
+    let _ = sign_in(&app, &email, NEW).await.expect_problem(403, "no_organization");
+    // Who did sign up themselves names what they founded.
+    let named = json!({"email": email, "password": NEW,
+        "organization_id": organization(&hijacker).to_string()});
+    let _ = app.stranger().post("/api/auth/login", named).await.expect(200);
 }
 
 #[tokio::test]
@@ -155,9 +175,13 @@ async fn an_address_is_confirmed_by_what_was_mailed_to_it() {
     let _ = confirm(&token).await.expect_problem(410, "token_spent");
     assert_eq!(admin.get("/api/auth/me").await.expect(200).json["email_verified"], true);
     let _ = admin.post("/api/auth/email/resend", json!({})).await.expect_problem(409, "conflict");
+    // A link that somebody else clicks confirms nothing.
+    let body = json!({"token": first});
+    let clicked = app.stranger().post("/api/auth/email/confirm", body.clone()).await;
+    let _ = clicked.expect_problem(401, "unauthenticated");
     app.advance(Duration::from_secs(3 * 24 * 3600));
-    let later = app.sign_in_again(&admin).await;
-    let late = later.post("/api/auth/email/confirm", json!({"token": first})).await;
+    let later = signed_in(&app, &sign_in(&app, &email, PASSWORD).await.expect(200));
+    let late = later.post("/api/auth/email/confirm", body).await;
     let _ = late.expect_problem(410, "token_expired");
 }
 

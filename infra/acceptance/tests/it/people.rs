@@ -139,6 +139,7 @@ pub(crate) async fn known(app: &TestApp, email: &str) -> store::Identity {
         name: "Known".to_owned(),
         password_hash: None,
         email_verified: true,
+        made_over_at: None,
         second_factor: None,
         epoch: 0,
         created_at: app.now(),

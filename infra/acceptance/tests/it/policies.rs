@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
-use testkit::{Actor, Authenticator, TestApp};
+use testkit::{Actor, Authenticator, PASSWORD, TestApp};
 
 /// What somebody may do whose session has not proved enough: get the proof, and leave. The contract's list; everything
 /// else in the OpenAPI document is expected to refuse.
@@ -25,7 +25,8 @@ async fn settings(admin: &Actor, settings: Value) -> testkit::Response {
 
 /// Enrolls a second factor in the session of `person`, and proves it there.
 async fn prove(app: &TestApp, person: &Actor) -> Authenticator {
-    let enrolled = person.raw(Method::POST, "/api/auth/mfa/enroll", "").await.expect(200);
+    let password = json!({"password": PASSWORD});
+    let enrolled = person.post("/api/auth/mfa/enroll", password).await.expect(200);
     let authenticator = Authenticator::new(&enrolled.text("/secret"));
     let code = json!({"code": authenticator.code(app.now())});
     let _ = person.post("/api/auth/mfa/activate", code).await.expect(200);

@@ -205,12 +205,12 @@ async fn a_provider_speaks_for_its_own_organizations_people_only() {
     // Nor can it tie a second factor to somebody who has a password of their own.
     let own = "own@acme.example.com";
     let body = json!({"organization_name": "Own", "name": "Own", "email": own, "password": PASSWORD});
-    let own_session = world.app.stranger().post("/api/auth/signup", body).await.expect(201);
+    let owner = world.app.stranger().post("/api/auth/signup", body).await.expect(201);
     let token = json!({"token": world.app.token_mailed_to(own).await});
-    let own_session = signed_in(&world.app, &own_session);
-    let _ = own_session.post("/api/auth/email/confirm", token).await.expect(204);
+    let owner = signed_in(&world.app, &owner);
+    let _ = owner.post("/api/auth/email/confirm", token).await.expect(204);
     let signed_on = signed_in(&world.app, &world.sign_on(&Person::new(own)).await.expect(200));
-    let enroll = signed_on.raw(http::Method::POST, "/api/auth/mfa/enroll", "").await;
+    let enroll = signed_on.post("/api/auth/mfa/enroll", json!({"password": PASSWORD})).await;
     let _ = enroll.expect_problem(403, "sign_in_elsewhere");
     let switch = json!({"organization_id": initech.to_string()});
     let _ = session.post("/api/auth/switch", switch).await.expect_problem(403, "sign_in_elsewhere");
@@ -269,4 +269,22 @@ async fn where_single_sign_on_is_required_only_the_break_glass_admin_has_a_passw
     assert_eq!((&broken[0]["sensitive"], &broken[0]["compliance_relevant"]), (&json!(true), &json!(true)));
     app.drain().await;
     assert!(app.mails_to(&email)[0].text.contains("break"), "{:?}", app.mails_to(&email)[0]);
+    // Who comes from another organization breaks it just as well, and so does who is of no admitted domain.
+    alter(app, *acme, |it| {
+        it.settings.require_sso = false;
+        it.settings.allowed_domains = vec!["elsewhere.example".to_owned()];
+    })
+    .await;
+    let identity = store(app).account(&email).await.unwrap().unwrap().identity;
+    let initech = organization(&app.sign_up("Initech").await);
+    add(app, initech, &identity, Role::ReadOnly).await;
+    let there = crate::people::session(app, initech, &identity).await;
+    let before = app.mails_to(&email).len();
+    let body = json!({"organization_id": acme.to_string()});
+    let _ = there.post("/api/auth/switch", body).await.expect(200);
+    let all = records(app, *acme).await;
+    let broken = all.iter().filter(|it| it["action"] == "session.break_glass");
+    assert_eq!(broken.count(), 2);
+    app.drain().await;
+    assert_eq!(app.mails_to(&email).len(), before + 1);
 }

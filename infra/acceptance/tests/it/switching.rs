@@ -37,6 +37,8 @@ async fn a_person_signs_in_where_they_belong_and_switches_between() {
     let named: Vec<_> =
         me.json["organizations"].as_array().unwrap().iter().map(|it| it["name"].clone()).collect();
     assert_eq!(named, ["Acme", "Initech"]);
+    let _ = switch(&ada, acme).await.expect_problem(409, "conflict");
+    let _ = ada.get("/api/auth/me").await.expect(200);
     app.advance(Duration::from_secs(60));
     let switched = switch(&ada, initech).await.expect(200);
     assert_eq!(switched.text("/organization/name"), "Initech");
@@ -71,6 +73,26 @@ async fn a_person_signs_in_where_they_belong_and_switches_between() {
     // Nor is their session there refreshed.
     let refresh = json!({"refresh_token": switched.text("/refresh_token")});
     let _ = app.stranger().post("/api/auth/refresh", refresh).await.expect_problem(401, "session_expired");
+}
+
+/// Of several who take one session along at once, one does; to the others it is over, and not missing.
+#[tokio::test]
+async fn a_session_is_taken_along_once() {
+    let app = TestApp::start().await;
+    let ada = app.sign_up("Acme").await;
+    let initech = organization(&app.sign_up("Initech").await);
+    add(&app, initech, &identity(&app, &ada.text("/user/email")).await, Role::ReadOnly).await;
+    let answers = join_all((0..5).map(|_| switch(&ada, initech))).await;
+    let (won, lost): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
+    assert_eq!(won.len(), 1);
+    for refused in lost {
+        let _ = refused.expect_problem(401, "session_expired");
+    }
+    let there = signed_in(&app, &won[0]);
+    let leaving = (0..5).map(|_| there.raw(http::Method::POST, "/api/auth/logout", ""));
+    let mut statuses: Vec<_> = join_all(leaving).await.iter().map(|it| it.status.as_u16()).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [204, 401, 401, 401, 401]);
 }
 
 #[tokio::test]
