@@ -40,13 +40,15 @@ pub(crate) fn admits(organization: &Organization, email: &str) -> Result<(), Pro
 pub(crate) struct Newcomer {
     name: String,
     pub(crate) password: String,
+    /// What it is likely to be made of.
+    pub(crate) known: Vec<String>,
 }
 
 impl Newcomer {
     /// Checks what they say of themselves.
     ///
     /// # Errors
-    /// 422 with every fault.
+    /// 422 with every fault. Whether the password could be guessed is told once it is set.
     pub(crate) fn check(
         name: Option<String>,
         password: Option<String>,
@@ -57,14 +59,14 @@ impl Newcomer {
         let required = || input::Fault::new("required", "is required");
         let name =
             faults.take("/name", name.ok_or_else(required).and_then(|name| Text::up_to(100).check(&name)));
-        let known = [name.as_deref().unwrap_or_default(), email, &organization.name];
         let password = faults.take(
             "/password",
-            password
-                .ok_or_else(required)
-                .and_then(|password| password::check(&password, &known).map(|()| password)),
+            password.ok_or_else(required).and_then(|password| password::fits(&password).map(|()| password)),
         );
-        faults.finish(name.zip(password).map(|(name, password)| Self { name, password }))
+        faults.finish(name.zip(password).map(|(name, password)| {
+            let known = vec![name.clone(), email.to_owned(), organization.name.clone()];
+            Self { name, password, known }
+        }))
     }
 
     /// Their identity: a new one, or the one that somebody made with their address before them.

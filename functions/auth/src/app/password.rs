@@ -4,25 +4,17 @@ use std::time::Duration;
 
 use clock::Timestamp;
 use ids::UserId;
-use input::Faults;
-use problem::Problem;
 use serde_json::Value;
 use store::{AuditRecord, Change, Errand, FieldChange, Identity, SingleUse, StoreError};
 
 use crate::app::joining::made_over;
-use crate::password;
 
 /// How long an address can be confirmed by the same mail.
 pub(crate) const CONFIRMED_WITHIN: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
-/// A password that may be set for somebody.
-///
-/// # Errors
-/// 422 at `pointer`.
-pub(crate) fn check(pointer: &str, password: &str, identity: &Identity) -> Result<(), Problem> {
-    let mut faults = Faults::default();
-    let checked = faults.take(pointer, password::check(password, &[&identity.name, &identity.email]));
-    faults.finish(checked)
+/// What somebody's password is likely to be made of.
+pub(crate) fn known(identity: &Identity) -> Vec<String> {
+    vec![identity.name.clone(), identity.email.clone()]
 }
 
 /// The identity of who came with a token that was mailed to its address: with a new password, and none of its sessions.

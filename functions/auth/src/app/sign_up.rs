@@ -12,6 +12,9 @@ use store::{
 
 use crate::password;
 
+/// How many sign-ups a window hears from one place.
+pub(crate) const MOST_SIGN_UPS: u64 = 20;
+
 /// A sign-up, checked.
 #[derive(Debug)]
 pub(crate) struct SignUp {
@@ -24,7 +27,7 @@ impl SignUp {
     /// Checks what was sent.
     ///
     /// # Errors
-    /// 422 with every fault.
+    /// 422 with every fault. Whether the password could be guessed is told once it is set.
     pub(crate) fn check(
         organization_name: &str,
         name: &str,
@@ -32,17 +35,21 @@ impl SignUp {
         secret: &str,
     ) -> Result<Self, Problem> {
         let mut faults = Faults::default();
-        let (known_name, known_organization) = (name, organization_name);
         let organization_name = faults.take("/organization_name", Text::up_to(100).check(organization_name));
         let name = faults.take("/name", Text::up_to(100).check(name));
         let address = faults.take("/email", input::email(email));
-        faults.take("/password", password::check(secret, &[known_name, email, known_organization]));
+        faults.take("/password", password::fits(secret));
         let checked = organization_name.zip(name).zip(address);
         faults.finish(checked.map(|((organization_name, name), email)| Self {
             organization_name,
             name,
             email,
         }))
+    }
+
+    /// What a password is likely to be made of.
+    pub(crate) fn known(&self) -> Vec<String> {
+        vec![self.name.clone(), self.email.clone(), self.organization_name.clone()]
     }
 }
 

@@ -26,13 +26,26 @@ impl<'a> Attempt<'a> {
         request: &'a RequestInfo,
         names: &[(&str, bool)],
     ) -> Result<Self, Refused> {
+        Self::within(MOST_ATTEMPTS, edge, request, names).await
+    }
+
+    /// The same where a window hears another number of them.
+    ///
+    /// # Errors
+    /// 429 until the window ends.
+    pub(crate) async fn within(
+        most: u64,
+        edge: &'a Edge,
+        request: &'a RequestInfo,
+        names: &[(&str, bool)],
+    ) -> Result<Self, Refused> {
         let digests: Vec<String> = names.iter().map(|(name, _)| edge.fingerprint(name)).collect();
         let counting = digests.iter().map(|digest| edge.unscoped_store().count_attempt(digest, request.now));
         let counted: Vec<Attempts> = futures::future::try_join_all(counting).await?;
         let full = counted
             .iter()
             .zip(names)
-            .filter(|(attempts, (_, decides))| *decides && attempts.count > MOST_ATTEMPTS)
+            .filter(|(attempts, (_, decides))| *decides && attempts.count > most)
             .map(|(attempts, _)| attempts.window_ends_at)
             .max();
         match full {

@@ -110,7 +110,7 @@ pub(crate) async fn accept(
         }
         _ => {
             let newcomer = Newcomer::check(name, password, &invitation.email, &organization)?;
-            let hash = password::hash(newcomer.password.clone()).await?;
+            let hash = password::set("/password", newcomer.password.clone(), newcomer.known.clone()).await?;
             let now = request.now;
             (newcomer.identity(before, &invitation.email, hash, edge.ids(), now), true)
         }

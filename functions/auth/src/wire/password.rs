@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use store::{CommitError, Errand, Identity, Refusal};
 use utoipa::ToSchema;
 
-use crate::app::password::{change as changing, changed, check, reset as resetting};
+use crate::app::password::{change as changing, changed, known, reset as resetting};
 use crate::app::session::Proof;
 use crate::app::sign_in::{home, origin};
 use crate::wire::answer::{Me, SignedIn};
@@ -111,8 +111,8 @@ pub(crate) async fn reset(State(edge): State<Edge>, request: RequestInfo, body: 
     let account = account.ok_or(Problem::TokenSpent)?;
     let identity = &account.identity;
     let organization = home(identity, &account.memberships).ok_or(Problem::NoOrganization)?;
-    check("/password", &password, identity)?;
-    let after = resetting(identity, password::hash(password).await?, request.now);
+    let hash = password::set("/password", password, known(identity)).await?;
+    let after = resetting(identity, hash, request.now);
     let actor = app::person(user_id, &identity.email);
     let about = ("user", user_id.to_string());
     let record = record(&edge, &request, "password.reset", organization, actor, about);
@@ -152,11 +152,11 @@ pub(crate) async fn change(person: Person, body: Json<ChangeRequest>) -> Reply {
         let detail = "You have no password. Set one with POST /api/auth/password/forgot.".to_owned();
         return Err(Refused(Problem::Conflict { detail }));
     }
-    check("/new_password", &new_password, identity)?;
     if !verify_password(edge, request, &identity.email, Some(&account), current_password).await? {
         return Err(context.refuse(None, Problem::InvalidCredentials).await);
     }
-    let after = changed(identity, password::hash(new_password).await?, request.now);
+    let hash = password::set("/new_password", new_password, known(identity)).await?;
+    let after = changed(identity, hash, request.now);
     let standing = person.standing()?;
     let mut amr = standing.session.amr.clone();
     if !amr.iter().any(|method| method == policy::PASSWORD) {

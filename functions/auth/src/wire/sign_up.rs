@@ -10,9 +10,11 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::app::session::Proof;
-use crate::app::sign_up::SignUp;
+use crate::app::sign_in::origin;
+use crate::app::sign_up::{MOST_SIGN_UPS, SignUp};
 use crate::wire::address::asking_to_confirm;
 use crate::wire::answer::{Me, SignedIn};
+use crate::wire::attempts::Attempt;
 use crate::wire::entrance::Entry;
 use crate::wire::record;
 use crate::{app, password};
@@ -34,8 +36,9 @@ pub(crate) struct SignUpRequest {
 
 /// Sign up
 ///
-/// Makes an organization, its first workspace and its first admin, and signs the admin in. A mail asks to confirm the address. Repeated with the same
-/// `Idempotency-Key` the answer holds no tokens: sign in instead.
+/// Makes an organization, its first workspace and its first admin, and signs the admin in. A mail asks to confirm the
+/// address. Repeated with the same `Idempotency-Key` the answer holds no tokens: sign in instead. Of twenty from one address
+/// within ten minutes, the next ones are not heard until those are over.
 #[utoipa::path(
     post, path = "/api/auth/signup", operation_id = "sign_up", tag = "auth",
     params(IdempotencyParameter), request_body = SignUpRequest,
@@ -48,8 +51,11 @@ pub(crate) async fn sign_up(
     body: Json<SignUpRequest>,
 ) -> Reply {
     let SignUpRequest { organization_name, name, email, password } = body.value;
+    // Never forgiven: what is bounded is how many organizations come from one place.
+    let place = format!("sign-up-from/{}", origin(request.ip));
+    let _ = Attempt::within(MOST_SIGN_UPS, &edge, &request, &[(&place, true)]).await?;
     let checked = SignUp::check(&organization_name, &name, &email, &password)?;
-    let hash = password::hash(password).await?;
+    let hash = password::set("/password", password, checked.known()).await?;
     let founding = checked.found(hash, edge.ids(), request.now);
     let organization = founding.organization.id;
     let proof = Proof::by(&[policy::PASSWORD], 0, request.now);
@@ -63,6 +69,8 @@ pub(crate) async fn sign_up(
     let me = Me::of(&founding.admin, &founding.organization, std::slice::from_ref(&founding.workspace));
     let signed_in = SignedIn { tokens, me: &me };
     let committed = Committed { status: StatusCode::CREATED, body: &signed_in, replayed: &me };
-    let idempotency = Idempotency { key: &key, owner: "sign-up", workspace: "", body: &body.bytes };
+    // Nobody is known yet: the keys of two people are told apart by their addresses.
+    let owner = format!("sign-up/{}", edge.fingerprint(&founding.admin.email));
+    let idempotency = Idempotency { key: &key, owner: &owner, workspace: "", body: &body.bytes };
     edge.commit_sign_up(&request, change, idempotency, committed).await
 }

@@ -41,6 +41,26 @@ async fn ten_wrong_passwords_and_no_more_are_heard_but_from_where_the_owner_was_
 }
 
 #[tokio::test]
+async fn of_one_place_so_many_sign_ups_are_heard_and_no_more() {
+    let app = TestApp::start().await;
+    let sign_up = |at: Actor, number: u32, password: &'static str| async move {
+        let body = json!({"organization_name": "Acme", "name": "Ada",
+            "email": format!("ada{number}@example.com"), "password": password});
+        at.post("/api/auth/signup", body).await
+    };
+    // Whether or not they succeed.
+    let _ = sign_up(app.stranger().at(ATTACKER), 0, PASSWORD).await.expect(201);
+    for number in 1..20 {
+        let _ = sign_up(app.stranger().at(ATTACKER), number, "short").await.expect_problem(422, "invalid");
+    }
+    let refused = sign_up(app.stranger().at(ATTACKER), 20, PASSWORD).await;
+    let _ = refused.expect_problem(429, "sign_in_throttled");
+    let _ = sign_up(app.stranger().at(HOME), 20, PASSWORD).await.expect(201);
+    app.advance(ATTEMPT_WINDOW);
+    let _ = sign_up(app.stranger().at(ATTACKER), 21, PASSWORD).await.expect(201);
+}
+
+#[tokio::test]
 async fn an_address_that_tries_many_accounts_is_counted_by_itself() {
     let app = TestApp::start().await;
     let ada = app.sign_up("Acme").await.text("/user/email");
