@@ -20,6 +20,9 @@ use crate::{Change, Refusal, Store, StoreError, keys};
 /// How long after its end a token's item is kept.
 pub(crate) const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// How long after its end a sign-on is kept: anybody begins one, and it ends within minutes.
+const SIGN_ON_REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// What a token is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -103,7 +106,13 @@ fn spending(digest: &str, now: Timestamp) -> Expression {
 
 fn single_use_item(operation: &'static str, token: &SingleUse) -> Result<item::Item, StoreError> {
     let mut item = item::write(operation, &keys::single_use(&token.digest), token)?;
-    item.insert("expires_at".to_owned(), number((token.valid_until + REMEMBERED).seconds()));
+    let remembered = match token.errand {
+        Errand::SignOn { .. } => SIGN_ON_REMEMBERED,
+        Errand::Invitation { .. } | Errand::PasswordReset { .. } | Errand::ConfirmAddress { .. } => {
+            REMEMBERED
+        }
+    };
+    item.insert("expires_at".to_owned(), number((token.valid_until + remembered).seconds()));
     Ok(item)
 }
 
@@ -153,5 +162,32 @@ impl Store {
         let put = put.condition_expression("attribute_not_exists(pk)");
         put.send().await.map_err(|e| StoreError::from_sdk("put_single_use", e))?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sign_on_is_kept_for_a_day_and_what_was_mailed_for_thirty() {
+        let now = clock::utc(2026, 11, 22, 12, 0);
+        let ids = ids::Ids::new(clock::Clock::manual(now).0);
+        let kept = |errand| {
+            let token = SingleUse {
+                digest: "d".to_owned(),
+                errand,
+                email: String::new(),
+                valid_until: now,
+                spent: false,
+                created_at: now,
+                updated_at: now,
+            };
+            let item = single_use_item("test", &token).unwrap();
+            item["expires_at"].as_n().unwrap().parse::<i64>().unwrap() - now.seconds()
+        };
+        let sign_on = Errand::SignOn { organization_id: ids.next(), sealed: "s".to_owned() };
+        assert_eq!(kept(sign_on), 24 * 60 * 60);
+        assert_eq!(kept(Errand::ConfirmAddress { user_id: ids.next() }), 30 * 24 * 60 * 60);
     }
 }

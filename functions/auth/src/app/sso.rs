@@ -8,6 +8,9 @@ use store::{Identity, SsoConnection};
 
 use crate::app::joining::{Seat, made_over};
 
+/// How many sign-ons from one place a window lets begin: a whole office may come from one.
+pub(crate) const MOST_STARTS: u64 = 300;
+
 /// What people know (RFC 8176).
 const KNOWN: [&str; 3] = ["pwd", "pin", "kba"];
 /// What they have.

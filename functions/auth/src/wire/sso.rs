@@ -17,9 +17,11 @@ use store::{
 
 use crate::app::invitation::admits;
 use crate::app::session::Proof;
-use crate::app::sso::{identity as identity_of, proved, seat};
+use crate::app::sign_in::origin;
+use crate::app::sso::{MOST_STARTS, identity as identity_of, proved, seat};
 use crate::sign_on::{Remembered, SignOn};
 use crate::wire::answer::SignedIn;
+use crate::wire::attempts::Attempt;
 use crate::wire::entrance::{Place, Way, entering};
 use crate::wire::record;
 use crate::{Auth, app};
@@ -89,7 +91,7 @@ impl Connected {
 /// Sign on
 ///
 /// Sends the browser to the organization's identity provider. It comes back to `GET /api/auth/sso/callback` within ten
-/// minutes.
+/// minutes. Of 300 from one address within ten minutes, the next ones are not heard until those are over.
 #[utoipa::path(
     get, path = "/api/auth/sso/{organization}/start", operation_id = "start_sign_on", tag = "auth",
     params(
@@ -106,6 +108,9 @@ pub(crate) async fn start(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Reply {
+    // Never forgiven: each is asked of a provider, and remembered.
+    let place = format!("sign-on-from/{}", origin(request.ip));
+    let _ = Attempt::within(MOST_STARTS, &edge, &request, &[(&place, true)]).await?;
     let sign_on = auth.sign_on();
     let missing = || Refused(Problem::NotFound { what: "single sign-on" });
     let organization = match named.parse::<OrganizationId>() {

@@ -60,6 +60,18 @@ async fn of_one_place_so_many_sign_ups_are_heard_and_no_more() {
     let _ = sign_up(app.stranger().at(ATTACKER), 21, PASSWORD).await.expect(201);
 }
 
+/// Whether or not anything comes of it.
+#[tokio::test]
+async fn of_one_place_so_many_sign_ons_begin_and_no_more() {
+    let app = TestApp::start().await;
+    let start = |at: Actor| async move { at.get("/api/auth/sso/nobody.example.com/start").await };
+    for _ in 0..300 {
+        let _ = start(app.stranger().at(ATTACKER)).await.expect_problem(404, "not_found");
+    }
+    let _ = start(app.stranger().at(ATTACKER)).await.expect_problem(429, "sign_in_throttled");
+    let _ = start(app.stranger().at(HOME)).await.expect_problem(404, "not_found");
+}
+
 #[tokio::test]
 async fn an_address_that_tries_many_accounts_is_counted_by_itself() {
     let app = TestApp::start().await;
