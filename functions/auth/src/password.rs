@@ -180,6 +180,6 @@ mod tests {
 
     #[test]
     fn a_long_password_is_judged_quickly() {
-        assert!(check(&"abcabcabd ".repeat(100), &[]).is_err());
+        assert!(check(&"abcabcab".repeat(100), &[]).is_err());
     }
 }

@@ -18,7 +18,8 @@ const MOST_LOOKED_AT: usize = 16;
 /// beginning with the one they have been in longest.
 ///
 /// Whoever had made the identity before it was made over chose what it was in until then: somebody who waits there for its
-/// owner must not be met without being named.
+/// owner must not be met without being named, unless there is nothing else. Most of those who never confirmed their address
+/// and reset their password are themselves, after all.
 ///
 /// # Errors
 /// 401 when they name one that isn't theirs: the same as for a wrong password.
@@ -30,8 +31,9 @@ pub(crate) fn candidates(
     let sorted = sorted(memberships);
     match named {
         None => {
-            let own = sorted.into_iter().filter(|it| is_own(identity, it));
-            Ok(own.take(MOST_LOOKED_AT).map(|it| it.organization_id).collect())
+            let (own, before): (Vec<_>, Vec<_>) = sorted.into_iter().partition(|it| is_own(identity, it));
+            let likely = if own.is_empty() { before } else { own };
+            Ok(likely.into_iter().take(MOST_LOOKED_AT).map(|it| it.organization_id).collect())
         }
         Some(named) if sorted.iter().any(|it| it.organization_id == named) => Ok(vec![named]),
         Some(_) => Err(Problem::InvalidCredentials),
@@ -142,7 +144,8 @@ mod tests {
         assert_eq!(candidates(&identity, Some(first)), Ok(vec![first]));
         assert_eq!(home(&identity, &memberships), Some(second));
         identity.made_over_at = Some(clock.now() + Duration::from_millis(1));
-        assert_eq!(candidates(&identity, None), Ok(Vec::new()));
+        // There is nothing else.
+        assert_eq!(candidates(&identity, None), Ok(vec![first, second, third]));
         assert_eq!(home(&identity, &memberships), Some(first));
     }
 

@@ -76,9 +76,9 @@ async fn a_forgotten_password_is_reset_and_every_session_ends() {
     assert_eq!(resets.count(), 1);
 }
 
-/// Somebody signs up with an address that isn't theirs and waits for its owner to forget a password they never had.
+/// Somebody signs up with an address that isn't theirs; its owner takes the account over, and is led where they belong.
 #[tokio::test]
-async fn who_resets_the_password_of_an_unproved_account_is_not_led_to_who_made_it() {
+async fn who_resets_the_password_of_an_unproved_account_takes_it_over() {
     let app = TestApp::start().await;
     let hijacker = app.sign_up("Trap").await;
     let email = hijacker.text("/user/email");
@@ -89,11 +89,16 @@ async fn who_resets_the_password_of_an_unproved_account_is_not_led_to_who_made_i
     let _ = app.stranger().post("/api/auth/password/reset", body).await.expect(204);
     assert!(store(&app).account(&email).await.unwrap().unwrap().identity.email_verified);
     let _ = hijacker.get("/api/auth/me").await.expect_problem(401, "session_expired");
-    let _ = sign_in(&app, &email, NEW).await.expect_problem(403, "no_organization");
-    // Who did sign up themselves names what they founded.
-    let named = json!({"email": email, "password": NEW,
-        "organization_id": organization(&hijacker).to_string()});
-    let _ = app.stranger().post("/api/auth/login", named).await.expect(200);
+    // Who did sign up themselves, and never confirmed it, is not locked out of what they founded.
+    let founded = sign_in(&app, &email, NEW).await.expect(200);
+    assert_eq!(founded.text("/organization/name"), "Trap");
+    // Who belongs elsewhere since does not meet who waits there.
+    let acme = app.sign_up("Acme").await;
+    let invitation = json!({"email": email, "role": "read_only"});
+    let _ = acme.post("/api/admin/invitations", invitation).await.expect(201);
+    let accept = json!({"token": app.token_mailed_to(&email).await});
+    let _ = app.stranger().post("/api/auth/invitations/accept", accept).await.expect(200);
+    assert_eq!(sign_in(&app, &email, NEW).await.expect(200).text("/organization/name"), "Acme");
 }
 
 #[tokio::test]
