@@ -62,6 +62,12 @@ impl World {
                 });
                 for role in ["manager", "member"] {
                     let actor = app.invite_and_join(&admin, json!({"role": role, "workspace_id": id})).await;
+                    owned.push(Owned {
+                        id: actor.text("/user/id"),
+                        organization,
+                        workspace: Some(index),
+                        path: Some(format!("/api/admin/users/{}", actor.text("/user/id"))),
+                    });
                     callers.push(Caller { actor, organization, workspace: Some(index) });
                 }
                 let key = app.key(&admin, json!({"workspace_id": id, "rate_limit_per_hour": 100_000})).await;
@@ -104,7 +110,7 @@ impl World {
         // Everybody but a key has to say which workspace when they reach several.
         let actor = caller.actor.with("x-workspace-id", workspace.clone());
         let mut made = None;
-        let (sent, answer) = match what % 14 {
+        let (sent, answer) = match what % 22 {
             0 => {
                 made = Some("/v1/campaigns");
                 post(&actor, "/v1/campaigns", json!({"name": "c"})).await
@@ -140,6 +146,54 @@ impl World {
                 }
                 (sent, answer)
             }
+            9 | 10 => {
+                let path = thing.path.clone().unwrap_or_else(|| format!("/api/admin/users/{}", thing.id));
+                let (method, body) = if what % 22 == 9 {
+                    (http::Method::PATCH, r#"{"name":"Changed"}"#)
+                } else {
+                    (http::Method::DELETE, "{}")
+                };
+                if caller.may_see(thing) {
+                    // Ends or changes things of one's own; they are looked at by others all the same.
+                    (format!("{method} {path}"), actor.get(&path).await)
+                } else {
+                    let answer = actor.raw(method.clone(), &path, body).await;
+                    let refused = matches!(answer.status.as_u16(), 403..=405);
+                    assert!(refused, "{method} {path}: {}", answer.body);
+                    (format!("{method} {path}"), answer)
+                }
+            }
+            11 => {
+                let invitation = json!({
+                    "email": format!("guest{who}-{what}-{which}@example.com"), "role": "member", "workspace_id": thing.id,
+                });
+                let (sent, answer) = post(&actor, "/api/admin/invitations", invitation).await;
+                assert!(caller.may_see(thing) || answer.status != 201, "{sent}: {}", answer.body);
+                (sent, answer)
+            }
+            12 => {
+                let path = format!("/api/admin/workspaces/{}/members", thing.id);
+                let (sent, answer) = get(&actor, &path, "").await;
+                assert!(caller.may_see(thing) || answer.status != 200, "{sent}: {}", answer.body);
+                (sent, answer)
+            }
+            13 => {
+                let path = format!("/api/admin/workspaces/{workspace}/members/{}", thing.id);
+                // Somebody of one's own would have two workspaces afterwards, and be shown both.
+                if caller.may_see(thing) {
+                    get(&actor, &path, "").await
+                } else {
+                    let answer = actor.put(&path, json!({"role": "manager"})).await;
+                    assert!(answer.status != 200, "{path}: {}", answer.body);
+                    (format!("PUT {path}"), answer)
+                }
+            }
+            14 => {
+                let path = format!("/api/admin/webhooks/{}/deliveries", thing.id);
+                get(&actor, &path, "").await
+            }
+            15 => get(&actor, "/api/admin/users?limit=100", "").await,
+            16 => get(&actor, "/api/admin/invitations?limit=100", "").await,
             list => {
                 const LISTS: [&str; 5] = [
                     "/v1/campaigns",
