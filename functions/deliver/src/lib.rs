@@ -205,17 +205,7 @@ impl Deliver {
     /// Hides a job until `due`. A visibility that runs out early is harmless: the delivery says when it is due.
     async fn hide(&self, message: &SqsMessage, due: Timestamp) -> Result<(), Fault> {
         let wait = due.since(self.0.clock.now()).min(LONGEST_HIDING);
-        let seconds = i32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(i32::MAX);
-        let (client, url) = self.0.queue.parts();
-        client
-            .change_message_visibility()
-            .queue_url(url)
-            .set_receipt_handle(message.receipt_handle.clone())
-            .visibility_timeout(seconds)
-            .send()
-            .await
-            .map_err(|e| Fault::Hide(Box::new(e)))?;
-        Ok(())
+        self.0.queue.hide(message.receipt_handle.clone(), wait).await.map_err(Fault::Hide)
     }
 }
 
@@ -245,12 +235,6 @@ async fn look(tenant: &Tenant, job: &DeliveryJob, now: Timestamp) -> Result<Look
 
 /// Logs a fault with its causes, once.
 fn report(message: &SqsMessage, fault: &Fault) {
-    let mut chain = fault.to_string();
-    let mut cause = std::error::Error::source(fault);
-    while let Some(error) = cause {
-        chain.push_str(": ");
-        chain.push_str(&error.to_string());
-        cause = error.source();
-    }
-    tracing::error!(message.id = message.message_id, error = chain, "a job stays on the queue");
+    let error = telemetry::chain(fault);
+    tracing::error!(message.id = message.message_id, error, "a job stays on the queue");
 }

@@ -27,6 +27,7 @@ use mailing::{MailJob, MailQueue, MailSeal};
 use runtime::{Services, StartError};
 use sealing::MasterSecret;
 use store::{BoxError, Store, StoreError};
+use telemetry::chain;
 
 use crate::resets::Resets;
 
@@ -144,20 +145,9 @@ impl Courier {
     async fn hide(&self, message: &SqsMessage) {
         let received = message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok());
         let wait = wait_after(received.unwrap_or(1));
-        let (client, url) = self.0.queue.parts();
-        let hidden = client
-            .change_message_visibility()
-            .queue_url(url)
-            .set_receipt_handle(message.receipt_handle.clone())
-            .visibility_timeout(i32::try_from(wait.as_secs()).unwrap_or(i32::MAX))
-            .send()
-            .await;
-        if let Err(error) = hidden {
-            tracing::warn!(
-                message.id = message.message_id,
-                error = chain(&error),
-                "a job could not be hidden"
-            );
+        if let Err(error) = self.0.queue.hide(message.receipt_handle.clone(), wait).await {
+            let error = chain(error.as_ref());
+            tracing::warn!(message.id = message.message_id, error, "a job could not be hidden");
         }
     }
 }
@@ -175,17 +165,6 @@ fn report(message: &SqsMessage, fault: &Fault) {
     } else {
         tracing::error!(message.id = message.message_id, error, "a mail stays on the queue");
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut chain = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        chain.push_str(": ");
-        chain.push_str(&error.to_string());
-        cause = error.source();
-    }
-    chain
 }
 
 #[cfg(test)]

@@ -107,7 +107,7 @@ impl Sweep {
                     Ok(Outcome::Unfinished) => unfinished = true,
                     Err(error) => {
                         failed += 1;
-                        tracing::error!(error = %error, cause = cause(&error), "a task is put off");
+                        tracing::error!(error = telemetry::chain(&error), "a task is put off");
                         let until = self.clock.now() + PUT_OFF;
                         self.store.postpone(&due, until).await.map_err(SweepError::List)?;
                     }
@@ -189,17 +189,4 @@ fn resolver(services: &Services) -> Result<Option<Resolver>, StartError> {
             Ok(None)
         }
     }
-}
-
-fn cause(error: &dyn std::error::Error) -> String {
-    let mut chain = String::new();
-    let mut next = error.source();
-    while let Some(error) = next {
-        if !chain.is_empty() {
-            chain.push_str(": ");
-        }
-        chain.push_str(&error.to_string());
-        next = error.source();
-    }
-    chain
 }

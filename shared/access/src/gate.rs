@@ -84,7 +84,7 @@ pub struct PersonalStanding {
     /// The session.
     pub session: SessionCredential,
     /// The organization, as it is at this moment.
-    pub organization: Organization,
+    pub organization: Arc<Organization>,
     /// The membership, as it is at this moment.
     pub member: Member,
     /// What stands in the session's way. Somebody must judge whether that matters for what it is about.
@@ -287,7 +287,12 @@ impl Gate {
             return Err(Turned::Over(Box::new(known)));
         }
         let mut caller = self.let_in(known, quota);
-        caller.person = Some(Arc::new(PersonalStanding { session, organization, member, obstacle }));
+        caller.person = Some(Arc::new(PersonalStanding {
+            session,
+            organization: Arc::new(organization),
+            member,
+            obstacle,
+        }));
         Ok(caller)
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clock::Timestamp;
 use ipnet::IpNet;
-use store::{Organization, OrganizationStatus, Role, SessionCredential, Standing};
+use store::{Member, Organization, OrganizationStatus, Role, SessionCredential, Standing};
 
 /// Proved by a password.
 pub const PASSWORD: &str = "pwd";
@@ -57,7 +57,7 @@ pub fn judge(session: &SessionCredential, standing: &Standing, now: Timestamp) -
     if organization.status == OrganizationStatus::Deleted {
         return Some(Obstacle::OrganizationDeleted);
     }
-    let break_glass = breaks_glass(organization, session) && member.role == Some(Role::Admin);
+    let break_glass = breaks_glass(organization, member);
     if !break_glass && !admits_domain(organization, &session.email) {
         return Some(Obstacle::DomainNotAllowed);
     }
@@ -70,10 +70,10 @@ pub fn judge(session: &SessionCredential, standing: &Standing, now: Timestamp) -
     None
 }
 
-/// Whether a session is the break-glass admin's.
+/// Whether a member is the break-glass admin: named in the settings, and still an admin.
 #[must_use]
-pub fn breaks_glass(organization: &Organization, session: &SessionCredential) -> bool {
-    organization.settings.break_glass_user_id == Some(session.user_id)
+pub fn breaks_glass(organization: &Organization, member: &Member) -> bool {
+    organization.settings.break_glass_user_id == Some(member.user_id) && member.role == Some(Role::Admin)
 }
 
 /// Whether an organization admits people with this e-mail address.
@@ -102,7 +102,7 @@ pub fn admits_address(networks: &[String], from: IpAddr) -> bool {
 mod tests {
     use super::*;
     use ids::Ids;
-    use store::{Member, MemberStatus, Settings};
+    use store::{MemberStatus, Settings};
 
     fn session(amr: &[&str]) -> (SessionCredential, Standing) {
         let now = clock::utc(2026, 11, 22, 12, 0);

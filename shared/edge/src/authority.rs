@@ -12,11 +12,12 @@ use ids::{SessionId, UserId, WorkspaceId, kind};
 use problem::Problem;
 use serde::Serialize;
 use store::{
-    AuditRecord, Change, Mode, Organization, OrganizationStatus, Overview, StoreError, Tenant, Workspace,
+    AuditRecord, Change, Mode, Organization, OrganizationStatus, StoreError, Tenant, Workspace,
     WorkspaceStatus, WorkspaceStore,
 };
 
 use crate::idempotency::{Idempotency, IdempotencyKey};
+use crate::overview::Remembered;
 use crate::{Committed, Edge, PathId, Refused, Reply, RequestInfo};
 
 /// An authenticated request: who asks, for which tenant, from where.
@@ -176,8 +177,8 @@ impl Context {
         let administers = parts.uri.path().starts_with(ADMIN_PLANE);
         let mut spared = false;
         if let Some(person) = self.caller.person.clone() {
-            self.organization = Some(Arc::new(person.organization.clone()));
-            spared = policy::breaks_glass(&person.organization, &person.session);
+            self.organization = Some(Arc::clone(&person.organization));
+            spared = policy::breaks_glass(&person.organization, &person.member);
             if let Some(obstacle) = person.obstacle.filter(|obstacle| !leniency.forgives(*obstacle)) {
                 return Ok(Some(match obstacle {
                     Obstacle::Over => Problem::SessionExpired,
@@ -197,7 +198,7 @@ impl Context {
         self.forget_roles_in_deleted_workspaces().await?;
         let Some(organization) = &self.organization else { return Ok(None) };
         // Set once per request.
-        let _ = self.request.origins.set(organization.settings.cors_origins.clone());
+        let _ = self.request.organization.set(Arc::clone(organization));
         let networks = &organization.settings.admin_allowed_cidrs;
         let outside = administers && !spared && !policy::admits_address(networks, self.request.ip);
         Ok(outside.then_some(Problem::IpNotAllowed))
@@ -217,10 +218,10 @@ impl Context {
     }
 
     /// The organization's workspaces and, for keys, the organization itself, as they were a moment ago.
-    async fn overview(&mut self, expecting: Option<WorkspaceId>) -> Result<Arc<Overview>, StoreError> {
+    async fn overview(&mut self, expecting: Option<WorkspaceId>) -> Result<Arc<Remembered>, StoreError> {
         let overview = self.edge.0.overviews.of(self.tenant(), expecting, self.request.now).await?;
         if self.organization.is_none() {
-            self.organization = overview.organization.clone().map(Arc::new);
+            self.organization = overview.organization.clone();
         }
         Ok(overview)
     }

@@ -13,14 +13,23 @@ use std::time::Duration;
 
 use clock::Timestamp;
 use ids::{OrganizationId, WorkspaceId};
-use store::{Overview, StoreError, Tenant};
+use store::{Organization, Overview, StoreError, Tenant, Workspace};
 
 const FRESH: Duration = Duration::from_secs(10);
 /// Beyond this many organizations the memory is emptied; a function instance rarely sees as many within [`FRESH`].
 const CAPACITY: usize = 1024;
 
+/// An organization and its workspaces, shared by the requests that ask for them.
+#[derive(Debug)]
+pub(crate) struct Remembered {
+    /// `None` once it is erased.
+    pub(crate) organization: Option<Arc<Organization>>,
+    /// The workspaces that are not deleted.
+    pub(crate) workspaces: Vec<Workspace>,
+}
+
 #[derive(Debug, Default)]
-pub(crate) struct Overviews(Mutex<HashMap<OrganizationId, (Timestamp, Arc<Overview>)>>);
+pub(crate) struct Overviews(Mutex<HashMap<OrganizationId, (Timestamp, Arc<Remembered>)>>);
 
 impl Overviews {
     /// The organization and its workspaces. With `expecting`, an answer that lacks that workspace is asked for anew: it
@@ -30,7 +39,7 @@ impl Overviews {
         tenant: &Tenant,
         expecting: Option<WorkspaceId>,
         now: Timestamp,
-    ) -> Result<Arc<Overview>, StoreError> {
+    ) -> Result<Arc<Remembered>, StoreError> {
         let organization = tenant.organization_id();
         let remembered = {
             let memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -39,13 +48,14 @@ impl Overviews {
                 .filter(|(at, _)| now.since(*at) < FRESH)
                 .map(|(_, known)| Arc::clone(known))
         };
-        let has = |known: &Overview, id| known.workspaces.iter().any(|workspace| workspace.id == id);
+        let has = |known: &Remembered, id| known.workspaces.iter().any(|workspace| workspace.id == id);
         if let Some(known) = remembered
             && expecting.is_none_or(|expected| has(&known, expected))
         {
             return Ok(known);
         }
-        let known = Arc::new(tenant.overview().await?);
+        let Overview { organization: profile, workspaces } = tenant.overview().await?;
+        let known = Arc::new(Remembered { organization: profile.map(Arc::new), workspaces });
         let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if memory.len() >= CAPACITY {
             memory.clear();

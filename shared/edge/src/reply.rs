@@ -36,13 +36,7 @@ fn report(error: &StoreError) -> Problem {
         StoreError::Unavailable { .. } => Problem::Unavailable,
         StoreError::Malformed { .. } | StoreError::Refused { .. } => Problem::Internal,
     };
-    let mut chain = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        chain.push_str(": ");
-        chain.push_str(&error.to_string());
-        cause = error.source();
-    }
+    let chain = telemetry::chain(error);
     match problem {
         Problem::Unavailable => tracing::warn!(error = chain, "store unavailable"),
         _ => tracing::error!(error = chain, "store operation failed"),

@@ -10,7 +10,7 @@ use http::request::Parts;
 use ids::{Id, Ids, Kind};
 use lambda_http::request::RequestContext;
 use problem::Problem;
-use store::Quota;
+use store::{Organization, Quota};
 
 use crate::{Edge, Refused};
 
@@ -29,8 +29,8 @@ pub struct RequestInfo {
     pub target: Arc<str>,
     /// Filled in when the caller is known, so that rate-limit headers stand on every answer.
     pub(crate) quota: Arc<OnceLock<Quota>>,
-    /// Filled in when the caller's organization is known: the web origins it lists.
-    pub(crate) origins: Arc<OnceLock<Vec<String>>>,
+    /// Filled in when the caller's organization is known: the pages that it lists may read the answer.
+    pub(crate) organization: Arc<OnceLock<Arc<Organization>>>,
 }
 
 const LONGEST_REQUEST_ID: usize = 128;
@@ -47,7 +47,7 @@ impl RequestInfo {
             now: clock.now(),
             target: format!("{} {}", parts.method, parts.uri.path()).into(),
             quota: Arc::default(),
-            origins: Arc::default(),
+            organization: Arc::default(),
         }
     }
 }

@@ -56,21 +56,18 @@ impl Outside {
         Self { clock: services.clock.clone(), ids: services.ids.clone(), listed: None }
     }
 
-    /// The origins that may read an answer: those of the caller's organization, or `origin` if any organization lists it and
+    /// Whether a page from `origin` may read an answer: the caller's organization lists it, or any organization does and
     /// nobody knows whose the caller is. Sign-in, and the news that a session is over, must reach a page, too.
-    async fn may_read(&self, info: &RequestInfo, origin: &HeaderValue) -> Vec<String> {
-        if let Some(own) = info.origins.get() {
-            return own.clone();
+    async fn may_read(&self, info: &RequestInfo, origin: &HeaderValue) -> bool {
+        let Ok(origin) = origin.to_str() else { return false };
+        if let Some(own) = info.organization.get() {
+            return own.settings.cors_origins.iter().any(|listed| listed == origin);
         }
-        let (Some(store), Ok(origin)) = (&self.listed, origin.to_str()) else { return Vec::new() };
-        match store.is_listed_origin(origin).await {
-            Ok(true) => vec![origin.to_owned()],
-            Ok(false) => Vec::new(),
-            Err(error) => {
-                tracing::warn!(%error, "an origin could not be looked up");
-                Vec::new()
-            }
-        }
+        let Some(store) = &self.listed else { return false };
+        store.is_listed_origin(origin).await.unwrap_or_else(|error| {
+            tracing::warn!(error = telemetry::chain(&error), "an origin could not be looked up");
+            false
+        })
     }
 }
 
@@ -106,7 +103,7 @@ async fn around(State(outside): State<Outside>, request: Request, next: Next) ->
     }
     let may_read = match &origin {
         Some(origin) => outside.may_read(&info, origin).await,
-        None => Vec::new(),
+        None => false,
     };
     let headers = response.headers_mut();
     if let Some(quota) = info.quota.get() {
@@ -115,7 +112,7 @@ async fn around(State(outside): State<Outside>, request: Request, next: Next) ->
     set(headers, "x-request-id", &info.id);
     security_headers(headers);
     if let Some(origin) = origin {
-        cors_headers(headers, origin, &may_read);
+        cors_headers(headers, origin, may_read);
     }
     tracing::info!(
         request_id = info.id,
@@ -129,10 +126,9 @@ async fn around(State(outside): State<Outside>, request: Request, next: Next) ->
 
 /// Lets a page of a listed origin read the answer (Fetch standard, "CORS protocol"). Credentials are bearer tokens that the
 /// page itself adds, so `Access-Control-Allow-Credentials` is never sent.
-fn cors_headers(headers: &mut HeaderMap, origin: HeaderValue, listed: &[String]) {
+fn cors_headers(headers: &mut HeaderMap, origin: HeaderValue, may_read: bool) {
     headers.append(header::VARY, HeaderValue::from_static("Origin"));
-    let is_listed = listed.iter().any(|it| it.as_bytes() == origin.as_bytes());
-    if is_listed {
+    if may_read {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_HEADERS));
         headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));

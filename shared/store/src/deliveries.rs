@@ -259,14 +259,9 @@ impl Store {
         Ok(Some(reasons.iter().map(|reason| !exists(reason.code())).collect()))
     }
 
-    /// Every delivery that is still owed, of every tenant, in no particular order. For rebuilding a lost queue
-    /// and for the sweep; reads an index that holds nothing else than owed deliveries and dead letters.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
-    pub async fn owed_deliveries(&self) -> Result<Vec<(OrganizationId, DeliveryId)>, StoreError> {
-        let items = self
-            .client
+    /// Everything in the index by state, of every tenant: what is still to be done about something, and dead letters.
+    pub(crate) async fn all_by_state(&self, operation: &'static str) -> Result<Vec<Item>, StoreError> {
+        self.client
             .scan()
             .table_name(self.activity_table())
             .index_name(BY_STATE)
@@ -275,7 +270,16 @@ impl Store {
             .send()
             .collect::<Result<Vec<_>, _>>()
             .await
-            .map_err(|e| StoreError::from_sdk("owed_deliveries", e))?;
+            .map_err(|e| StoreError::from_sdk(operation, e))
+    }
+
+    /// Every delivery that is still owed, of every tenant, in no particular order. For rebuilding a lost queue
+    /// and for the sweep; reads an index that holds nothing else than owed deliveries and dead letters.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn owed_deliveries(&self) -> Result<Vec<(OrganizationId, DeliveryId)>, StoreError> {
+        let items = self.all_by_state("owed_deliveries").await?;
         Ok(items
             .iter()
             .filter(|item| item::get_text(item, "state_pk").is_some_and(keys::is_owed))

@@ -8,7 +8,7 @@ use ids::{MailId, OrganizationId};
 use serde::{Deserialize, Serialize};
 
 use crate::item::{self, Item, number, text};
-use crate::keys::{self, BY_STATE, PK, SK};
+use crate::keys::{self, PK, SK};
 use crate::{Change, Store, StoreError, StoredEvent};
 
 /// How long a mail is kept after it was written. The stream carries it on within seconds; the rest is for outages.
@@ -77,17 +77,7 @@ impl Store {
     /// [`StoreError`] when they cannot be read.
     pub async fn mails_since(&self, since: Timestamp) -> Result<Vec<OutgoingMail>, StoreError> {
         const OPERATION: &str = "mails_since";
-        let items = self
-            .client
-            .scan()
-            .table_name(self.activity_table())
-            .index_name(BY_STATE)
-            .into_paginator()
-            .items()
-            .send()
-            .collect::<Result<Vec<_>, _>>()
-            .await
-            .map_err(|e| StoreError::from_sdk(OPERATION, e))?;
+        let items = self.all_by_state(OPERATION).await?;
         let keys = items
             .iter()
             .filter_map(|found| keys::parse_mail(item::get_text(found, PK)?, item::get_text(found, SK)?));

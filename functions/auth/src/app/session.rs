@@ -82,7 +82,7 @@ pub(crate) fn breaks_glass(
     let signed_on = session.amr.iter().any(|method| method == policy::SINGLE_SIGN_ON);
     let is_spared = (organization.settings.require_sso && !signed_on)
         || !policy::admits_domain(organization, &session.email);
-    is_spared && member.role == Some(Role::Admin) && policy::breaks_glass(organization, session)
+    is_spared && policy::breaks_glass(organization, member)
 }
 
 /// The roles a person holds in each of `workspaces` that they may enter.

@@ -29,7 +29,7 @@ pub(crate) fn routes() -> OpenApiRouter<Edge> {
 /// judging a request but not for changing what was read.
 async fn present(context: &Context) -> Result<Organization, Refused> {
     if let Some(person) = &context.caller.person {
-        return Ok(person.organization.clone());
+        return Ok(Organization::clone(&person.organization));
     }
     let organization = context.tenant().organization().await?;
     organization.ok_or(Refused(Problem::NotFound { what: "organization" }))

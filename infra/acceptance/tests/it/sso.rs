@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use oidc::ClientSeal;
-use sealing::MasterSecret;
 use serde_json::json;
 use standins::{IdentityProvider, Person, Quirk};
-use store::{Change, MemberStatus, Role, SsoConnection};
+use store::{Change, MemberStatus, Role};
 use testkit::{Actor, PASSWORD, Response, TestApp};
 
 use crate::people::{
@@ -31,7 +29,7 @@ impl World {
         let admin = app.sign_up("Acme").await;
         let acme = organization(&admin);
         own_domain(&app, acme, "acme.example.com", None).await;
-        connect(&app, &idp, acme).await;
+        connect(&admin, &idp).await;
         Self { app, idp, admin, acme }
     }
 
@@ -65,21 +63,16 @@ impl World {
     }
 }
 
-async fn connect(app: &TestApp, idp: &IdentityProvider, organization: ids::OrganizationId) {
-    let services = app.platform().services_for("auth").unwrap();
-    let master = MasterSecret::new(services.secret("SESSION_SECRET_ID").await.unwrap());
-    let secret = IdentityProvider::CLIENT_SECRET.to_owned().into();
-    let connection = SsoConnection {
-        issuer: idp.issuer().to_owned(),
-        client_id: IdentityProvider::CLIENT_ID.to_owned(),
-        sealed_client_secret: ClientSeal::new(&master).unwrap().seal(organization, &secret).unwrap(),
-        default_role: Role::ReadOnly,
-        default_workspace_id: None,
-        created_at: app.now(),
-        updated_at: app.now(),
-    };
-    let change = Change::audited(record(app, organization)).set_sso(organization, None, &connection).unwrap();
-    store(app).tenant_of_job(organization).commit(change, None).await.unwrap();
+/// Sets the provider up as an admin does.
+async fn connect(admin: &Actor, idp: &IdentityProvider) {
+    let connection = json!({
+        "issuer": idp.issuer(),
+        "client_id": IdentityProvider::CLIENT_ID,
+        "client_secret": IdentityProvider::CLIENT_SECRET,
+        "default_role": "read_only",
+    });
+    let shown = admin.put("/api/admin/sso", connection).await.expect(200);
+    assert!(!shown.body.contains(IdentityProvider::CLIENT_SECRET));
 }
 
 #[tokio::test]
