@@ -1,5 +1,9 @@
 //! The rules of API keys.
 
+pub(crate) mod alteration;
+pub(crate) mod rotation;
+pub(crate) mod usage;
+
 use access::api_key::PlainKey;
 use access::permission::{ApiKeysWrite, Permit as _};
 use access::{Caller, CallerKind, Grants, Known, Permission};
@@ -8,12 +12,13 @@ use ids::{Ids, WorkspaceId};
 use input::{Fault, Faults};
 use ipnet::IpNet;
 use problem::Problem;
-use store::{ApiKey, AuditRecord, Change, FieldChange, KeyStatus, Mode, StoreError};
+use store::{
+    ApiKey, AuditRecord, Change, FieldChange, KeyStatus, MOST_NETWORKS, Mode, Networks, Secret, StoreError,
+};
 
 /// Requests in any 60 minutes unless the key says otherwise.
 const DEFAULT_RATE_LIMIT: u64 = 1000;
 const LARGEST_RATE_LIMIT: u64 = 1_000_000;
-const MOST_CIDRS: usize = 50;
 
 /// What was sent for a key, before it is checked.
 #[derive(Debug, Clone, Default)]
@@ -55,27 +60,13 @@ impl Draft {
             None => held(creator, workspace_id).iter().collect(),
             Some(names) => scopes(&names, &mut faults),
         };
-        let (latest, networks, largest) = match &creator.kind {
-            CallerKind::Key { expires_at, allowed_cidrs, .. } => {
-                (*expires_at, allowed_cidrs.as_slice(), caller.quota.limit)
-            }
-            CallerKind::Person { .. } => (None, [].as_slice(), LARGEST_RATE_LIMIT),
-        };
-        let rate_limit_per_hour = self.rate_limit_per_hour.unwrap_or(DEFAULT_RATE_LIMIT.min(largest));
-        if !(1..=largest).contains(&rate_limit_per_hour) {
-            faults.note("/rate_limit_per_hour", Fault::new("range", format!("must be 1 to {largest}")));
-        }
-        let expires_at = self.expires_at.or(latest);
-        if expires_at.is_some_and(|at| at <= now) {
-            faults.note("/expires_at", Fault::new("range", "must be in the future"));
-        }
-        if latest.is_some_and(|latest| expires_at.is_some_and(|at| at > latest)) {
-            faults.note(
-                "/expires_at",
-                Fault::new("range", "must not be later than that of the key that makes it"),
-            );
-        }
-        let allowed_cidrs = cidrs(&self.allowed_cidrs, networks, &mut faults);
+        let confines = Confines::of(caller);
+        let rate_limit_per_hour =
+            self.rate_limit_per_hour.unwrap_or(DEFAULT_RATE_LIMIT.min(confines.largest));
+        confines.check_limit(rate_limit_per_hour, &mut faults);
+        let expires_at = self.expires_at.or(confines.latest);
+        confines.check_expiry(expires_at, now, &mut faults);
+        let allowed_cidrs = cidrs(&self.allowed_cidrs, confines.networks, &mut faults);
         faults.finish(name.map(|name| NewKey {
             name,
             scopes,
@@ -85,6 +76,59 @@ impl Draft {
             rate_limit_per_hour,
             allowed_cidrs,
         }))
+    }
+}
+
+/// What a key that makes or changes keys can't give beyond what it has itself. A person has no such bounds.
+#[derive(Debug, Clone, Copy)]
+struct Confines<'a> {
+    /// When it expires.
+    latest: Option<Timestamp>,
+    /// From where it may be used.
+    networks: &'a [IpNet],
+    /// Its limit.
+    largest: u64,
+}
+
+impl<'a> Confines<'a> {
+    fn of(caller: &'a Caller) -> Self {
+        match &caller.known.kind {
+            CallerKind::Key { expires_at, networks, .. } => Self {
+                latest: *expires_at,
+                networks: networks.as_slice(),
+                largest: caller.quota.limit.min(LARGEST_RATE_LIMIT),
+            },
+            CallerKind::Person { .. } => Self { latest: None, networks: &[], largest: LARGEST_RATE_LIMIT },
+        }
+    }
+
+    fn check_limit(&self, limit: u64, faults: &mut Faults) {
+        if !(1..=self.largest).contains(&limit) {
+            let largest = self.largest;
+            faults.note("/rate_limit_per_hour", Fault::new("range", format!("must be 1 to {largest}")));
+        }
+    }
+
+    fn check_expiry(&self, expires_at: Option<Timestamp>, now: Timestamp, faults: &mut Faults) {
+        if expires_at.is_some_and(|at| at <= now) {
+            faults.note("/expires_at", Fault::new("range", "must be in the future"));
+        }
+        if self.latest.is_some_and(|latest| expires_at.is_none_or(|at| at > latest)) {
+            faults.note(
+                "/expires_at",
+                Fault::new("range", "must not be later than that of the key that makes or changes it"),
+            );
+        }
+    }
+
+    /// Whether a key as it is lies within them.
+    fn hold(&self, key: &ApiKey) -> bool {
+        let mut faults = Faults::default();
+        self.check_limit(key.rate_limit_per_hour, &mut faults);
+        self.check_expiry(key.expires_at, key.created_at, &mut faults);
+        let open = key.allowed_cidrs.is_empty() && !self.networks.is_empty();
+        let _ = cidrs(&key.allowed_cidrs, self.networks, &mut faults);
+        !open && faults.finish(Some(())).is_ok()
     }
 }
 
@@ -122,32 +166,42 @@ fn cidrs(texts: &[String], held: &[IpNet], faults: &mut Faults) -> Vec<String> {
     if texts.is_empty() {
         return held.iter().map(ToString::to_string).collect();
     }
-    if texts.len() > MOST_CIDRS {
-        faults
-            .note("/allowed_cidrs", Fault::new("length", format!("must name at most {MOST_CIDRS} networks")));
-    }
-    let mut networks = Vec::with_capacity(texts.len());
-    for (index, text) in texts.iter().enumerate().take(MOST_CIDRS) {
+    let mut networks = Vec::with_capacity(texts.len().min(MOST_NETWORKS));
+    for (index, text) in texts.iter().enumerate().take(MOST_NETWORKS + 1) {
         match text.parse::<IpNet>() {
             Ok(network) if !held.is_empty() && !held.iter().any(|own| own.contains(&network)) => faults.note(
                 format!("/allowed_cidrs/{index}"),
                 Fault::new("value", "must be within the networks of the key that makes it"),
             ),
-            Ok(network) => networks.push(network.trunc().to_string()),
+            Ok(network) => networks.push(network.trunc()),
             Err(_) => faults.note(
                 format!("/allowed_cidrs/{index}"),
                 Fault::new("format", "must be a network such as 203.0.113.0/24 or 2001:db8::/32"),
             ),
         }
     }
-    networks
+    if texts.len() > MOST_NETWORKS || Networks::room_taken(&networks) > MOST_NETWORKS {
+        let most = format!("must name at most {MOST_NETWORKS} networks; an IPv6 network counts as three");
+        faults.note("/allowed_cidrs", Fault::new("length", most));
+    }
+    networks.iter().map(ToString::to_string).collect()
+}
+
+/// The first of `scopes` that `creator` does not hold where a key for `workspace` is used.
+fn exceeding(creator: &Known, workspace: Option<WorkspaceId>, scopes: &[Permission]) -> Option<Permission> {
+    let held = held(creator, workspace);
+    scopes.iter().copied().find(|scope| !held.holds(*scope))
+}
+
+/// The permissions that a key holds.
+fn permissions(key: &ApiKey) -> Vec<Permission> {
+    key.scopes.iter().filter_map(|scope| Permission::parse(scope)).collect()
 }
 
 impl NewKey {
     /// The first permission that the creator would give without holding it where the key is for.
     pub(crate) fn exceeds(&self, creator: &Known) -> Option<Permission> {
-        let held = held(creator, self.workspace_id);
-        self.scopes.iter().copied().find(|scope| !held.holds(*scope))
+        exceeding(creator, self.workspace_id, &self.scopes)
     }
 
     /// Whether a key for one workspace or mode is making one for another.
@@ -169,7 +223,9 @@ impl NewKey {
             expires_at: self.expires_at,
             rate_limit_per_hour: self.rate_limit_per_hour,
             allowed_cidrs: self.allowed_cidrs,
-            hash: plain.hash(),
+            rotated_from: None,
+            rotated_to: None,
+            locator: plain.locator(),
             created_by: creator.actor().id,
             created_at: now,
             updated_at: now,
@@ -182,7 +238,7 @@ impl NewKey {
 /// # Errors
 /// [`StoreError::Malformed`] when it cannot be written as an item.
 pub(crate) fn create(
-    key: &ApiKey,
+    (key, secret): (&ApiKey, &Secret),
     organization: ids::OrganizationId,
     mut record: AuditRecord,
 ) -> Result<Change, StoreError> {
@@ -194,16 +250,17 @@ pub(crate) fn create(
         before: serde_json::Value::Null,
         after: key.scopes.clone().into(),
     });
-    let change = Change::audited(record).create_api_key(organization, key)?;
+    let change = Change::audited(record).create_api_key(organization, key, secret)?;
     Ok(match key.workspace_id {
         Some(workspace) => change.requires_workspace(organization, workspace),
         None => change,
     })
 }
 
-/// The change that revokes `key`; with `unchanged`, only if it is as it was read.
+/// The change that revokes `key`, and `predecessor` with it; with `unchanged`, only if it is as it was read.
 pub(crate) fn revoke(
     key: &ApiKey,
+    predecessor: Option<&ApiKey>,
     organization: ids::OrganizationId,
     unchanged: bool,
     mut record: AuditRecord,
@@ -214,8 +271,26 @@ pub(crate) fn revoke(
     record.compliance_relevant = true;
     record.changes.push(FieldChange {
         field: "status".to_owned(),
-        before: "active".into(),
-        after: "revoked".into(),
+        before: name_of(key.status).into(),
+        after: name_of(KeyStatus::Revoked).into(),
     });
-    Change::audited(record).revoke_api_key(organization, key, unchanged, now)
+    Change::audited(record).revoke_api_key(organization, key, predecessor, unchanged, now)
+}
+
+/// A status in answers and audit records.
+fn name_of(status: KeyStatus) -> &'static str {
+    match status {
+        KeyStatus::Active => "active",
+        KeyStatus::Rotated => "rotated",
+        KeyStatus::Revoked => "revoked",
+    }
+}
+
+/// What a key's status comes to at `now`: one whose time is over is said to be.
+pub(crate) fn status_at(key: &ApiKey, now: Timestamp) -> &'static str {
+    match (key.status, key.expires_at) {
+        (KeyStatus::Active, Some(at)) if at <= now => "expired",
+        (KeyStatus::Rotated, Some(at)) if at <= now => name_of(KeyStatus::Revoked),
+        (status, _) => name_of(status),
+    }
 }

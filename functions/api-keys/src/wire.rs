@@ -1,5 +1,8 @@
 //! API keys on the wire.
 
+mod rotation;
+mod usage;
+
 use access::CallerKind;
 use access::api_key::PlainKey;
 use access::permission::{ApiKeysDelete, ApiKeysRead, ApiKeysWrite, Permit};
@@ -10,17 +13,23 @@ use edge::{
     Json, PageParameters, Paging, PathId, Problems, Refused, Reply,
 };
 use ids::{KeyId, OrganizationId, WorkspaceId, kind};
+use input::Patch;
 use problem::Problem;
 use serde::{Deserialize, Serialize};
-use store::{ApiKey, KeyStatus, Mode};
+use store::{ApiKey, LastUse, Mode};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::app::{self, Draft};
+use crate::app::{self, Draft, alteration};
 
 pub(crate) fn routes() -> OpenApiRouter<Edge> {
-    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(get, revoke)).routes(routes!(whoami))
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(get, change, revoke))
+        .routes(routes!(whoami))
+        .merge(rotation::routes())
+        .merge(usage::routes())
 }
 
 /// A key to be created.
@@ -47,9 +56,36 @@ struct CreateApiKey {
     /// Requests in any 60 minutes, 1,000 if not given.
     #[serde(default)]
     rate_limit_per_hour: Option<u64>,
-    /// Networks it may be used from; any if not given.
+    /// Networks it may be used from; any if not given. At most 30, of which an IPv6 network counts as three.
     #[serde(default)]
     allowed_cidrs: Vec<String>,
+}
+
+/// What to change of a key; what is not mentioned stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"scopes": ["leads:read"], "expires_at": "2027-06-30T00:00:00.000Z"}))]
+struct ChangeApiKey {
+    /// 1 to 100 characters.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    name: Patch<String>,
+    /// Permissions the caller holds.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    scopes: Patch<Vec<String>>,
+    /// In the future; null for never.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Patch<Timestamp>,
+    /// Requests in any 60 minutes; null for 1,000. What was used of the budget stays used.
+    #[serde(default)]
+    #[schema(value_type = Option<u64>)]
+    rate_limit_per_hour: Patch<u64>,
+    /// Networks it may be used from; null or none for any.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    allowed_cidrs: Patch<Vec<String>>,
 }
 
 /// A key, without its secret.
@@ -67,14 +103,25 @@ struct ApiKeyBody {
     scopes: Vec<String>,
     #[schema(value_type = Option<String>)]
     workspace_id: Option<WorkspaceId>,
-    #[schema(value_type = String, example = "active")]
-    status: KeyStatus,
+    /// `active`, `expired`, `rotated` (another key has taken its place, and it works until it expires) or `revoked`.
+    #[schema(example = "active")]
+    status: &'static str,
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
     rate_limit_per_hour: u64,
     allowed_cidrs: Vec<String>,
     #[schema(value_type = Option<String>, format = DateTime)]
     last_used_at: Option<Timestamp>,
+    /// The address it was last used from.
+    last_used_ip: Option<String>,
+    /// The first 48 characters of what it was last used by.
+    last_used_user_agent: Option<String>,
+    /// The key that it has taken the place of.
+    #[schema(value_type = Option<String>)]
+    rotated_from: Option<KeyId>,
+    /// The key that has taken its place.
+    #[schema(value_type = Option<String>)]
+    rotated_to: Option<KeyId>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
 }
@@ -111,11 +158,22 @@ struct WhoAmI {
     mode: Mode,
     /// The permissions it holds on the organization or in a workspace.
     scopes: Vec<String>,
+    /// Requests in any 60 minutes.
+    rate_limit_per_hour: u64,
+    /// When a key stops working.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Timestamp>,
+    /// The networks a key may be used from; any when there is none.
+    allowed_cidrs: Vec<String>,
 }
 
 impl ApiKeyBody {
-    fn of(key: &ApiKey, last_used_at: Option<Timestamp>) -> Self {
-        let key = key.clone();
+    fn of(key: &ApiKey, last_use: Option<LastUse>, now: Timestamp) -> Self {
+        let (key, status) = (key.clone(), app::status_at(key, now));
+        let (at, last_used_ip, last_used_user_agent) = match last_use {
+            Some(LastUse { at, address, user_agent }) => (Some(at), Some(address), user_agent),
+            None => (None, None, None),
+        };
         Self {
             id: key.id,
             name: key.name,
@@ -124,11 +182,15 @@ impl ApiKeyBody {
             last_four: key.last_four,
             scopes: key.scopes,
             workspace_id: key.workspace_id,
-            status: key.status,
+            status,
             expires_at: key.expires_at,
             rate_limit_per_hour: key.rate_limit_per_hour,
             allowed_cidrs: key.allowed_cidrs,
-            last_used_at,
+            last_used_at: at,
+            last_used_ip,
+            last_used_user_agent,
+            rotated_from: key.rotated_from,
+            rotated_to: key.rotated_to,
             created_at: key.created_at,
         }
     }
@@ -156,10 +218,12 @@ async fn create(caller: Authorized<ApiKeysWrite>, key: IdempotencyKey, body: Jso
         return Err(caller.context.refuse_grant(permission).await);
     }
     let plain = PlainKey::generate(new.mode)?;
+    let (grants, peppers) = (new.scopes.iter().copied().collect(), caller.context.edge().peppers());
+    let secret = plain.secret(peppers, grants, kept_days(&caller.context));
     let created = new.issue(&plain, creator, caller.context.edge().ids(), now);
     let record = caller.context.record("api_key.create", "api_key", &created.id.to_string());
-    let change = app::create(&created, creator.organization, record)?;
-    let shown = ApiKeyBody::of(&created, None);
+    let change = app::create((&created, &secret), creator.organization, record)?;
+    let shown = ApiKeyBody::of(&created, None, now);
     let body_shown = CreatedApiKey { key: plain.reveal(), api_key: &shown };
     let committed = Committed { status: StatusCode::CREATED, body: &body_shown, replayed: &shown };
     caller.context.commit(change, None, &key, &body.bytes, committed).await
@@ -178,16 +242,21 @@ async fn list(caller: Authorized<ApiKeysRead>, paging: Paging) -> Reply {
     let confines = caller.confines();
     let page = caller.context.tenant().api_keys(&paging.page(&confines)?).await?;
     let uses = caller.context.tenant().last_uses(&page.items).await?;
-    let mut uses = uses.into_iter();
+    let (mut uses, now) = (uses.into_iter(), caller.context.request.now);
     paging.show(
         &confines,
         &page,
         |last| last.id.to_string(),
         |key| {
-            let last_used_at = uses.next().flatten();
-            caller.reaches(key.workspace_id, key.mode).then(|| ApiKeyBody::of(key, last_used_at))
+            let last_use = uses.next().flatten();
+            caller.reaches(key.workspace_id, key.mode).then(|| ApiKeyBody::of(key, last_use, now))
         },
     )
+}
+
+/// How many days the organization's plan keeps what happened.
+fn kept_days(context: &Context) -> u64 {
+    context.organization().map_or(90, |organization| organization.limits.retention_days)
 }
 
 /// The key, if it is in the caller's reach.
@@ -205,14 +274,60 @@ async fn find<P: Permit>(caller: &Authorized<P>, id: KeyId) -> Result<ApiKey, Re
     extensions(("x-permission" = json!("api_keys:read")))
 )]
 async fn get(caller: Authorized<ApiKeysRead>, PathId(id): PathId<kind::Key>) -> Reply {
+    show(&caller, &find(&caller, id).await?).await
+}
+
+/// The key and its last use.
+async fn show<P>(caller: &Authorized<P>, key: &ApiKey) -> Reply {
+    let used = caller.context.tenant().last_uses(std::slice::from_ref(key)).await?;
+    let last_use = used.into_iter().next().flatten();
+    edge::ok(&ApiKeyBody::of(key, last_use, caller.context.request.now), Some(key.updated_at))
+}
+
+/// The key that `key` has taken the place of, if there is one.
+async fn predecessor<P>(caller: &Authorized<P>, key: &ApiKey) -> Result<Option<ApiKey>, Refused> {
+    match key.rotated_from {
+        Some(id) => Ok(caller.context.tenant().api_key(id).await?),
+        None => Ok(None),
+    }
+}
+
+/// Change an API key
+///
+/// From the next request on it is what it is changed to, everywhere. Whoever changes more than its name must hold its
+/// permissions.
+#[utoipa::path(
+    patch, path = "/api/admin/api-keys/{id}", operation_id = "change_api_key", tag = "api keys",
+    security(("bearer" = [])), params(("id" = String, Path, description = "`key_…`"), IfMatchParameter),
+    request_body = ChangeApiKey,
+    responses((status = 200, description = "Changed", body = ApiKeyBody), Problems),
+    extensions(("x-permission" = json!("api_keys:write")))
+)]
+async fn change(
+    caller: Authorized<ApiKeysWrite>,
+    PathId(id): PathId<kind::Key>,
+    if_match: IfMatch,
+    body: Json<ChangeApiKey>,
+) -> Reply {
+    let ChangeApiKey { name, scopes, expires_at, rate_limit_per_hour, allowed_cidrs } = body.value;
+    let draft = alteration::Draft { name, scopes, expires_at, rate_limit_per_hour, allowed_cidrs };
     let key = find(&caller, id).await?;
-    let used = caller.context.tenant().last_uses(std::slice::from_ref(&key)).await?;
-    edge::ok(&ApiKeyBody::of(&key, used.into_iter().next().flatten()), Some(key.updated_at))
+    if_match.check(key.updated_at)?;
+    let (context, now) = (&caller.context, caller.context.request.now);
+    let alteration = draft.check(&key, &context.caller, now)?;
+    if let Some(permission) = alteration.exceeds(&context.caller) {
+        return Err(context.refuse_grant(permission).await);
+    }
+    let record = context.record("api_key.update", "api_key", &key.id.to_string());
+    let change = alteration.change(&key, context.caller.known.organization, record)?;
+    context.commit_silently(change.only_as_read(if_match.is_given())).await?;
+    show(&caller, &alteration.after).await
 }
 
 /// Revoke an API key
 ///
-/// It is refused from the next request on, everywhere, and stays listed as revoked.
+/// It is refused from the next request on, everywhere, and so is the key that it took the place of, if that still worked.
+/// It stays listed as revoked.
 #[utoipa::path(
     delete, path = "/api/admin/api-keys/{id}", operation_id = "revoke_api_key", tag = "api keys",
     security(("bearer" = [])), params(("id" = String, Path, description = "`key_…`"), IfMatchParameter),
@@ -226,12 +341,14 @@ async fn revoke(
 ) -> Reply {
     let key = find(&caller, id).await?;
     if_match.check(key.updated_at)?;
+    let predecessor = predecessor(&caller, &key).await?;
     let record = caller.context.record("api_key.revoke", "api_key", &key.id.to_string());
     let organization = caller.context.caller.known.organization;
     caller
         .context
         .commit_silently(app::revoke(
             &key,
+            predecessor.as_ref(),
             organization,
             if_match.is_given(),
             record,
@@ -251,9 +368,11 @@ async fn revoke(
 async fn whoami(context: Context) -> Reply {
     let known = &context.caller.known;
     let actor = known.actor();
-    let workspace_id = match &known.kind {
-        CallerKind::Key { workspace, .. } => *workspace,
-        CallerKind::Person { .. } => None,
+    let (workspace_id, expires_at, networks) = match &known.kind {
+        CallerKind::Key { workspace, expires_at, networks, .. } => {
+            (*workspace, *expires_at, networks.as_slice())
+        }
+        CallerKind::Person { .. } => (None, None, [].as_slice()),
     };
     let scopes = known.grants_somewhere().iter().map(|permission| permission.to_string()).collect();
     let body = WhoAmI {
@@ -263,6 +382,9 @@ async fn whoami(context: Context) -> Reply {
         workspace_id,
         mode: known.mode(),
         scopes,
+        rate_limit_per_hour: context.caller.quota.limit,
+        expires_at,
+        allowed_cidrs: networks.iter().map(ToString::to_string).collect(),
     };
     edge::ok(&body, None)
 }

@@ -107,8 +107,8 @@ impl Tenant {
     }
 }
 
-/// What a new API key is asked for with.
-pub(crate) fn key_body() -> String {
+/// What a key that load is made with is asked for with.
+fn key_body() -> String {
     json!({"name": "Bench", "rate_limit_per_hour": REQUESTS_PER_HOUR}).to_string()
 }
 

@@ -1,12 +1,16 @@
 //! The format of API keys: `sk_live_` or `sk_test_`, then 32 base62 characters, of which 26 are random (154 bits)
 //! and 6 are a CRC-32 of all that precedes them.
 //!
-//! The checksum lets junk be refused before any I/O and lets secret scanners tell a key from a look-alike. Only the
-//! SHA-256 of a key is stored: 154 random bits need no slow hash. A [`PlainKey`] prints only its type name.
+//! The checksum lets junk be refused before any I/O and lets secret scanners tell a key from a look-alike. Of a key two
+//! digests are stored: a short one, by which its credential is found, and its hash under a pepper ([`Peppers`]), which the
+//! write that admits a request compares. A [`PlainKey`] prints only its type name.
 
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest as _, Sha256};
-use store::Mode;
+use store::{Mode, Proof, Secret};
+
+use crate::Grants;
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const RANDOM_LENGTH: usize = 26;
@@ -102,18 +106,132 @@ impl PlainKey {
         text.get(text.len().saturating_sub(4)..).unwrap_or_default().to_owned()
     }
 
-    /// SHA-256 in hex: what is stored and looked up.
+    /// Where its credential is: the beginning of a digest, too short to tell this key from all others.
     #[must_use]
-    pub fn hash(&self) -> String {
-        sha256_hex(self.text.expose_secret().as_bytes())
+    pub fn locator(&self) -> String {
+        let digest = Sha256::new().chain_update(LOCATOR).chain_update(self.text.expose_secret()).finalize();
+        hex(digest.get(..LOCATOR_BYTES).unwrap_or_default())
+    }
+
+    /// What its credential is compared with: its hash under the pepper in force, and under the others that are honoured.
+    #[must_use]
+    pub fn proof(&self, peppers: &Peppers) -> Proof {
+        let macs = peppers.macs(self.text.expose_secret().as_bytes());
+        Proof { locator: self.locator(), macs }
+    }
+
+    /// What is stored of it, beside what it may do and how long what it is used for is kept.
+    #[must_use]
+    pub fn secret(&self, peppers: &Peppers, grants: Grants, kept_days: u64) -> Secret {
+        let mac = peppers.current.mac(self.text.expose_secret().as_bytes());
+        Secret { mac, grants: grants.bits(), kept_days }
+    }
+}
+
+/// What separates the digest that locates a key from its hash.
+const LOCATOR: &str = "artisan api key locator/";
+/// 80 bits: no two keys meet, and a key can't be told by them.
+const LOCATOR_BYTES: usize = 10;
+
+/// How keys are hashed: HMAC-SHA-256 under a secret pepper, so that who can write to the table but has not the pepper can't
+/// make a key; plain SHA-256 without one. (154 random bits need no slow hash.)
+///
+/// A pepper is rotated in two steps. First the new one is honoured everywhere beside the old one; then it is put in force,
+/// and the old one honoured. Each key moves to it when it is next used.
+#[derive(Clone)]
+pub struct Peppers {
+    current: Pepper,
+    honoured: Vec<Pepper>,
+}
+
+#[derive(Clone)]
+enum Pepper {
+    Keyed(SecretString),
+    None,
+}
+
+/// The text is not a secret for peppers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "holds neither a pepper of 32 characters or more nor a JSON object with `current`, `honoured` and `unpeppered`"
+)]
+pub struct InvalidPeppers;
+
+/// Peppers as the secret holds them when there is more than one.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    /// New keys and keys in use are hashed under this one.
+    current: SecretString,
+    /// Keys hashed under these work as well.
+    #[serde(default)]
+    honoured: Vec<SecretString>,
+    /// So do keys from before there was a pepper.
+    #[serde(default)]
+    unpeppered: bool,
+}
+
+impl std::fmt::Debug for Peppers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Peppers")
+    }
+}
+
+impl Peppers {
+    const SHORTEST: usize = 32;
+
+    /// No pepper: keys are hashed plainly.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { current: Pepper::None, honoured: Vec::new() }
+    }
+
+    /// Reads a secret: a pepper, or a JSON object `{"current": "…", "honoured": ["…"], "unpeppered": false}`.
+    ///
+    /// # Errors
+    /// [`InvalidPeppers`] when it is neither, or a pepper has fewer than 32 characters.
+    pub fn parse(text: &str) -> Result<Self, InvalidPeppers> {
+        let stored = if text.trim_start().starts_with('{') {
+            serde_json::from_str(text).map_err(|_| InvalidPeppers)?
+        } else {
+            Stored { current: text.into(), honoured: Vec::new(), unpeppered: false }
+        };
+        let is_long = |pepper: &SecretString| pepper.expose_secret().len() >= Self::SHORTEST;
+        if !is_long(&stored.current) || !stored.honoured.iter().all(is_long) {
+            return Err(InvalidPeppers);
+        }
+        let mut honoured: Vec<_> = stored.honoured.into_iter().map(Pepper::Keyed).collect();
+        honoured.extend(stored.unpeppered.then_some(Pepper::None));
+        Ok(Self { current: Pepper::Keyed(stored.current), honoured })
+    }
+
+    fn macs(&self, key: &[u8]) -> Vec<[u8; 32]> {
+        std::iter::once(&self.current).chain(&self.honoured).map(|pepper| pepper.mac(key)).collect()
+    }
+}
+
+impl Pepper {
+    fn mac(&self, key: &[u8]) -> [u8; 32] {
+        match self {
+            Self::None => Sha256::digest(key).into(),
+            Self::Keyed(pepper) => match Hmac::<Sha256>::new_from_slice(pepper.expose_secret().as_bytes()) {
+                Ok(mac) => mac.chain_update(key).finalize().into_bytes().into(),
+                // HMAC takes keys of any length; what can't happen must not match anything.
+                Err(_) => [0; 32],
+            },
+        }
     }
 }
 
 /// SHA-256 in hex.
 pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    let mut text = String::with_capacity(64);
-    for byte in Sha256::digest(bytes) {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
         // Writing to a `String` cannot fail.
         let _ = write!(text, "{byte:02x}");
     }
@@ -154,7 +272,7 @@ mod tests {
             assert_eq!(key.reveal().len(), 8 + 32);
             assert!(key.reveal().starts_with(key.prefix()) && key.reveal().ends_with(&key.last_four()));
             let read = PlainKey::parse(key.reveal()).unwrap();
-            assert_eq!((read.hash(), read.mode()), (key.hash(), mode));
+            assert_eq!((read.locator(), read.mode()), (key.locator(), mode));
             assert_eq!(format!("{key:?}"), "PlainKey");
         }
     }
@@ -165,6 +283,45 @@ mod tests {
         let body = "sk_live_00000000000000000000000000";
         assert_eq!(crc32fast::hash(body.as_bytes()), 0xaef2_1c28);
         assert_eq!(checksum(body), "3CdOEy");
+    }
+
+    /// What is stored: a line that changes here makes every key worthless.
+    #[test]
+    fn digests_are_fixed() {
+        let key = PlainKey::parse("sk_live_000000000000000000000000003CdOEy").unwrap();
+        assert_eq!(key.locator(), "5c905ff97b11581815f3");
+        let hash = |peppers: &Peppers| hex(&key.proof(peppers).macs[0]);
+        assert_eq!(
+            hash(&Peppers::none()),
+            "bd59781a29b056545df146fc8de43c5a609b4e3076e8ad8804696cfa8b94c9b6"
+        );
+        assert_eq!(
+            hash(&Peppers::parse(&"p".repeat(32)).unwrap()),
+            "37dbeef0034080e9a29d7daaffeec04afc8728a3c4f5f4c15ada41037ba87d33"
+        );
+    }
+
+    #[test]
+    fn peppers_are_rotated_in_two_steps() {
+        let key = PlainKey::generate(Mode::Live).unwrap();
+        let (old, new) = ("o".repeat(32), "n".repeat(40));
+        let peppers = |text: String| Peppers::parse(&text).unwrap();
+        let before = peppers(old.clone());
+        let announced = peppers(format!(r#"{{"current": "{old}", "honoured": ["{new}"]}}"#));
+        let rotated = peppers(format!(r#"{{"current": "{new}", "honoured": ["{old}"]}}"#));
+        let macs = |peppers: &Peppers| key.proof(peppers).macs;
+        assert_eq!(macs(&before)[0], macs(&announced)[0]);
+        assert_eq!(macs(&announced), [macs(&rotated)[1], macs(&rotated)[0]]);
+        assert_eq!(key.secret(&rotated, Grants::default(), 90).mac, macs(&rotated)[0]);
+        // From none to one, and a key of before.
+        let first = peppers(format!(r#"{{"current": "{new}", "unpeppered": true}}"#));
+        assert_eq!(macs(&first), [macs(&rotated)[0], macs(&Peppers::none())[0]]);
+        assert_eq!(format!("{first:?}"), "Peppers");
+        for bad in
+            ["short", "{", "{}", r#"{"current": "short"}"#, &format!(r#"{{"current": "{new}", "x": 1}}"#)]
+        {
+            assert_eq!(Peppers::parse(bad).err(), Some(InvalidPeppers), "{bad}");
+        }
     }
 
     proptest! {

@@ -4,18 +4,16 @@
 //! authenticates it, enforces its limit and counts it; for a session a second one at the same time, which reads where its
 //! person stands.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use clock::Timestamp;
 use ids::{KeyId, OrganizationId, SessionId, UserId, WorkspaceId};
-use ipnet::IpNet;
 use store::{
-    Actor, Admission, KeyCredential, Member, Mode, Organization, Quota, Role, SessionCredential, Store,
-    StoreError, Tenant, WorkspaceRole,
+    Actor, Admission, KeyCredential, Member, Mode, Networks, Organization, Quota, Role, SessionCredential,
+    Store, StoreError, Tenant, Visit, WorkspaceRole,
 };
 
-use crate::api_key::PlainKey;
+use crate::api_key::{Peppers, PlainKey};
 use crate::permission::{Grants, Permission};
 use crate::policy::{self, Obstacle};
 use crate::session::{InvalidToken, Tokens};
@@ -34,7 +32,7 @@ pub enum CallerKind {
         /// When it stops working.
         expires_at: Option<Timestamp>,
         /// The networks it may be used from; any when empty.
-        allowed_cidrs: Vec<IpNet>,
+        networks: Networks,
     },
     /// A person.
     Person {
@@ -74,6 +72,8 @@ pub struct Caller {
     pub quota: Quota,
     /// Their tenant's data.
     pub tenant: Tenant,
+    /// Where a key's requests are counted; a session's are not.
+    pub counted_at: Option<store::keys::Key>,
     /// A person's organization as it is at this moment, and their session; a key has neither.
     pub person: Option<Arc<PersonalStanding>>,
 }
@@ -207,6 +207,8 @@ impl Known {
 pub enum Turned {
     /// We don't know them.
     Unauthenticated,
+    /// We don't know the API key, or it can't be one.
+    UnknownKey,
     /// The access token has expired.
     TokenExpired,
     /// Their key was revoked or their session ended.
@@ -218,7 +220,14 @@ pub enum Turned {
     /// Their key may not be used from where they are.
     IpNotAllowed(Box<Known>),
     /// Their budget is spent.
-    Limited(Box<Known>, Quota),
+    Limited {
+        /// Whose.
+        known: Box<Known>,
+        /// How much of it, and when some returns.
+        quota: Quota,
+        /// Where it is counted.
+        counted_at: store::keys::Key,
+    },
     /// Their session is over: they are no longer a member, or it was ended in some other way than by itself.
     Over(Box<Known>),
     /// We could not find out.
@@ -230,50 +239,42 @@ pub enum Turned {
 pub struct Gate {
     store: Store,
     tokens: Tokens,
+    peppers: Peppers,
 }
 
 impl Gate {
     /// A gate over the directory.
     #[must_use]
-    pub fn new(store: Store, tokens: Tokens) -> Self {
-        Self { store, tokens }
+    pub fn new(store: Store, tokens: Tokens, peppers: Peppers) -> Self {
+        Self { store, tokens, peppers }
+    }
+
+    /// How keys are hashed.
+    #[must_use]
+    pub fn peppers(&self) -> &Peppers {
+        &self.peppers
     }
 
     /// Lets in whoever the `Authorization` header speaks for.
     ///
     /// # Errors
     /// [`Turned`] says why not.
-    pub async fn admit(
-        &self,
-        authorization: Option<&str>,
-        from: IpAddr,
-        now: Timestamp,
-    ) -> Result<Caller, Turned> {
+    pub async fn admit(&self, authorization: Option<&str>, visit: &Visit<'_>) -> Result<Caller, Turned> {
         let credential = authorization.and_then(bearer).ok_or(Turned::Unauthenticated)?;
         if credential.starts_with("sk_") {
-            let key = PlainKey::parse(credential).map_err(|_| Turned::Unauthenticated)?;
-            let admission =
-                self.store.admit_key(&key.hash(), now, &from.to_string()).await.map_err(Turned::Store)?;
-            let (credential, quota) = decide(admission, known_key)?;
-            let from_here = policy::admits_address(&credential.allowed_cidrs, from);
-            let known = known_key(credential);
-            return if from_here {
-                Ok(self.let_in(known, quota))
-            } else {
-                Err(Turned::IpNotAllowed(Box::new(known)))
-            };
+            return self.admit_key(credential, visit).await;
         }
+        let now = visit.now;
         let bearer = self.tokens.read(credential, now).map_err(|invalid| match invalid {
             InvalidToken::NotOurs => Turned::Unauthenticated,
             InvalidToken::Expired => Turned::TokenExpired,
         })?;
-        let address = from.to_string();
         let (admission, standing) = tokio::join!(
-            self.store.admit_session(bearer.session, now, &address),
+            self.store.admit_session(bearer.session, visit),
             self.store.standing(bearer.organization, bearer.user)
         );
         let admission = admission.map_err(Turned::Store)?;
-        let (session, quota) = decide(admission, |session| known_person(&session, None))?;
+        let (session, quota, _) = decide(admission, |session| known_person(&session, None))?;
         if (session.organization_id, session.user_id) != (bearer.organization, bearer.user) {
             return Err(Turned::Unauthenticated);
         }
@@ -296,9 +297,21 @@ impl Gate {
         Ok(caller)
     }
 
+    async fn admit_key(&self, credential: &str, visit: &Visit<'_>) -> Result<Caller, Turned> {
+        let key = PlainKey::parse(credential).map_err(|_| Turned::UnknownKey)?;
+        let proof = key.proof(&self.peppers);
+        let admission = self.store.admit_key(&proof, visit).await.map_err(Turned::Store)?;
+        if admission == Admission::Unknown {
+            return Err(Turned::UnknownKey);
+        }
+        let (credential, quota, counted_at) = decide(admission, known_key)?;
+        let caller = self.let_in(known_key(credential), quota);
+        Ok(Caller { counted_at: Some(counted_at), ..caller })
+    }
+
     fn let_in(&self, known: Known, quota: Quota) -> Caller {
         let tenant = self.store.tenant_of_sign_in(known.organization);
-        Caller { known, quota, tenant, person: None }
+        Caller { known, quota, tenant, counted_at: None, person: None }
     }
 
     /// The tenant of somebody who is known but was turned away, for the audit record.
@@ -315,27 +328,33 @@ fn bearer(header: &str) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !credential.is_empty()).then_some(credential)
 }
 
-fn decide<C>(admission: Admission<C>, known: impl Fn(C) -> Known) -> Result<(C, Quota), Turned> {
+fn decide<C>(
+    admission: Admission<C>,
+    known: impl Fn(C) -> Known,
+) -> Result<(C, Quota, store::keys::Key), Turned> {
     match admission {
-        Admission::Admitted(credential, quota) => Ok((credential, quota)),
+        Admission::Admitted { credential, quota, counted_at } => Ok((credential, quota, counted_at)),
         Admission::Unknown => Err(Turned::Unauthenticated),
         Admission::Revoked(credential) => Err(Turned::Revoked(Box::new(known(credential)))),
         Admission::Suspended(credential) => Err(Turned::Suspended(Box::new(known(credential)))),
         Admission::Expired(credential) => Err(Turned::Expired(Box::new(known(credential)))),
-        Admission::Limited(credential, quota) => Err(Turned::Limited(Box::new(known(credential)), quota)),
+        Admission::Elsewhere(credential) => Err(Turned::IpNotAllowed(Box::new(known(credential)))),
+        Admission::Limited { credential, quota, counted_at } => {
+            Err(Turned::Limited { known: Box::new(known(credential)), quota, counted_at })
+        }
     }
 }
 
 fn known_key(credential: KeyCredential) -> Known {
     Known {
         organization: credential.organization_id,
-        scopes: Grants::of_scopes(credential.scopes.iter().map(String::as_str)),
+        scopes: Grants::of_bits(credential.grants),
         kind: CallerKind::Key {
             id: credential.key_id,
             workspace: credential.workspace_id,
             mode: credential.mode,
             expires_at: credential.expires_at_seconds.map(Timestamp::from_seconds),
-            allowed_cidrs: credential.allowed_cidrs.iter().filter_map(|cidr| cidr.parse().ok()).collect(),
+            networks: credential.networks,
         },
     }
 }

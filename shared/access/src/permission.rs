@@ -125,6 +125,7 @@ impl Permission {
             .find(|permission| name.split_once(':') == Some((permission.0.name(), permission.1.name())))
     }
 
+    /// Part of the data format: credentials hold permissions as bits. New resources and actions go to the end.
     const fn bit(self) -> u64 {
         1 << (self.0 as u64 * 4 + self.1 as u64)
     }
@@ -150,6 +151,18 @@ impl Grants {
     /// The permissions named; names that mean nothing (any more) grant nothing.
     pub fn of_scopes<'a>(scopes: impl IntoIterator<Item = &'a str>) -> Self {
         scopes.into_iter().filter_map(Permission::parse).collect()
+    }
+
+    /// A bit for each permission, as credentials hold them.
+    #[must_use]
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// The permissions that `bits` stand for; a bit that means nothing (any more) grants nothing.
+    #[must_use]
+    pub fn of_bits(bits: u64) -> Self {
+        Self(bits).iter().collect()
     }
 
     /// Whether it holds `permission`.

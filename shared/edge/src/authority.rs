@@ -12,8 +12,8 @@ use ids::{SessionId, UserId, WorkspaceId, kind};
 use problem::Problem;
 use serde::Serialize;
 use store::{
-    AuditRecord, Change, Mode, Organization, OrganizationStatus, StoreError, Tenant, Workspace,
-    WorkspaceStatus, WorkspaceStore,
+    AuditRecord, Change, Mode, Organization, OrganizationStatus, RouteGroup, StoreError, Tenant, Visit,
+    Workspace, WorkspaceStatus, WorkspaceStore,
 };
 
 use crate::idempotency::{Idempotency, IdempotencyKey};
@@ -131,10 +131,14 @@ impl Context {
             return Err(Refused(Problem::MalformedRequest { detail }));
         }
         let gate = &edge.0.gate;
-        let (known, problem) = match gate.admit(authorization, request.ip, request.now).await {
+        let group = RouteGroup::of_path(parts.uri.path());
+        let visit =
+            Visit { now: request.now, address: request.ip, user_agent: request.user_agent.as_deref(), group };
+        let (known, problem) = match gate.admit(authorization, &visit).await {
             Ok(caller) => {
                 // Set once per request: nothing else knows the quota.
                 let _ = request.quota.set(caller.quota);
+                request.meter(caller.counted_at.clone(), group, false);
                 let mut context = Self { edge: edge.clone(), caller, request, organization: None };
                 return match context.judge(parts, leniency).await? {
                     None => Ok(context),
@@ -142,11 +146,14 @@ impl Context {
                 };
             }
             Err(Turned::Unauthenticated) => return Err(Refused(Problem::Unauthenticated)),
+            Err(Turned::UnknownKey) => return Err(Refused(Problem::KeyUnknown)),
             Err(Turned::TokenExpired) => return Err(Refused(Problem::SessionExpired)),
             Err(Turned::Store(error)) => return Err(error.into()),
-            Err(Turned::Limited(_, quota)) => {
+            Err(Turned::Limited { known, quota, counted_at }) => {
                 let _ = request.quota.set(quota);
-                return Err(Refused(Problem::RateLimited { retry_after: quota.reset_after }));
+                let is_key = matches!(known.kind, CallerKind::Key { .. });
+                request.meter(is_key.then_some(counted_at), group, true);
+                (known, Problem::RateLimited { retry_after: quota.reset_after })
             }
             Err(Turned::Revoked(known)) => {
                 let problem = match known.kind {
@@ -167,6 +174,14 @@ impl Context {
             Err(Turned::IpNotAllowed(known)) => (known, Problem::IpNotAllowed),
         };
         let record = refusal(edge, &request, &known, None, &problem);
+        if let CallerKind::Key { .. } = known.kind {
+            if edge.0.turned_away.is_on_record(&record) {
+                return Err(Refused(problem));
+            }
+        } else if let Problem::RateLimited { .. } = problem {
+            // A session's budget is its own affair, and known from its answers.
+            return Err(Refused(problem));
+        }
         gate.tenant_of(&known).record(&record).await?;
         Err(Refused(problem))
     }

@@ -16,10 +16,12 @@ mod preflight;
 mod reply;
 mod request;
 mod serve;
+mod turned_away;
 
 use std::sync::Arc;
 
 use access::Gate;
+use access::api_key::Peppers;
 use access::session::Tokens;
 use clock::Clock;
 use ids::Ids;
@@ -52,6 +54,7 @@ struct Shared {
     cursors: sealing::Key,
     fingerprint: secrecy::SecretBox<[u8; 32]>,
     overviews: overview::Overviews,
+    turned_away: turned_away::TurnedAway,
     tokens: Tokens,
     mail_seal: MailSeal,
     store: Store,
@@ -66,28 +69,36 @@ impl std::fmt::Debug for Edge {
 }
 
 impl Edge {
-    /// Builds the edge from `SESSION_SECRET_ID` and the tables, and opens the connections.
+    /// Builds the edge from `SESSION_SECRET_ID`, `API_KEY_PEPPER_ID` and the tables, and opens the connections.
     ///
     /// # Errors
     /// [`StartError`] when a variable or the secret is missing.
     pub async fn start(services: &Services) -> Result<Self, StartError> {
         let store = Store::from_environment(&services.environment, services.aws.dynamodb.clone())?;
-        let (secret, ()) = tokio::join!(services.secret("SESSION_SECRET_ID"), store.warm_up());
-        let master = MasterSecret::new(secret?);
+        let (secret, peppers, ()) =
+            tokio::join!(services.secret("SESSION_SECRET_ID"), peppers(services), store.warm_up());
+        let (master, peppers) = (MasterSecret::new(secret?), peppers?);
         let failed =
             |what| move |source: sealing::SealError| StartError::Client { what, source: Box::new(source) };
         let tokens = Tokens::new(&master).map_err(failed("token signer"))?;
         Ok(Self(Arc::new(Shared {
-            gate: Gate::new(store.clone(), tokens.clone()),
+            gate: Gate::new(store.clone(), tokens.clone(), peppers),
             cursors: master.sealing_key(Purpose::Cursors).map_err(failed("cursor key"))?,
             fingerprint: master.derive(Purpose::Idempotency).map_err(failed("idempotency key"))?,
             overviews: overview::Overviews::default(),
+            turned_away: turned_away::TurnedAway::default(),
             tokens,
             mail_seal: MailSeal::new(&master).map_err(failed("mail key"))?,
             store,
             clock: services.clock.clone(),
             ids: services.ids.clone(),
         })))
+    }
+
+    /// How API keys are hashed.
+    #[must_use]
+    pub fn peppers(&self) -> &Peppers {
+        self.0.gate.peppers()
     }
 
     /// The source of ids.
@@ -120,4 +131,14 @@ impl Edge {
     pub fn unscoped_store(&self) -> &Store {
         &self.0.store
     }
+}
+
+/// The peppers in the secret that `API_KEY_PEPPER_ID` names; none when it is not set.
+async fn peppers(services: &Services) -> Result<Peppers, StartError> {
+    const NAME: &str = "API_KEY_PEPPER_ID";
+    if services.environment.optional(NAME).is_none() {
+        return Ok(Peppers::none());
+    }
+    let secret = services.secret(NAME).await?;
+    Peppers::parse(&secret).map_err(|source| StartError::Secret { name: NAME, source: Box::new(source) })
 }

@@ -27,13 +27,16 @@ pub struct ProblemBody {
     errors: Option<Vec<ProblemField>>,
     /// What to free, on 409 `plan_too_small`.
     excess: Option<Vec<ProblemExcess>>,
+    /// The policies of `RateLimit-Policy` that were violated, on 429 `rate_limited`.
+    #[serde(rename = "violated-policies")]
+    violated_policies: Option<Vec<String>>,
 }
 
 /// More of something than a plan allows.
 #[derive(Debug, ToSchema)]
 #[expect(dead_code, reason = "the schema of what the `problem` crate writes")]
 pub(crate) struct ProblemExcess {
-    /// `seats`, `workspaces`, `api_keys` or `endpoints`.
+    /// `seats`, `workspaces`, `api_keys`, `requests_per_hour` or `endpoints`.
     resource: String,
     /// How many are in use.
     used: u64,

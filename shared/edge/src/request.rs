@@ -10,7 +10,7 @@ use http::request::Parts;
 use ids::{Id, Ids, Kind};
 use lambda_http::request::RequestContext;
 use problem::Problem;
-use store::{Organization, Quota};
+use store::{Organization, Quota, RouteGroup};
 
 use crate::{Edge, Refused};
 
@@ -29,8 +29,19 @@ pub struct RequestInfo {
     pub target: Arc<str>,
     /// Filled in when the caller is known, so that rate-limit headers stand on every answer.
     pub(crate) quota: Arc<OnceLock<Quota>>,
+    /// Filled in when an API key is the caller: what comes of the request is counted with what it was about.
+    pub(crate) metered: Arc<OnceLock<Metered>>,
     /// Filled in when the caller's organization is known: the pages that it lists may read the answer.
     pub(crate) organization: Arc<OnceLock<Arc<Organization>>>,
+}
+
+/// Where a request of an API key is counted, and as what.
+#[derive(Debug)]
+pub(crate) struct Metered {
+    pub(crate) counted_at: store::keys::Key,
+    pub(crate) group: RouteGroup,
+    /// It was refused before it was admitted, for its budget was spent.
+    pub(crate) refused: bool,
 }
 
 const LONGEST_REQUEST_ID: usize = 128;
@@ -47,7 +58,18 @@ impl RequestInfo {
             now: clock.now(),
             target: format!("{} {}", parts.method, parts.uri.path()).into(),
             quota: Arc::default(),
+            metered: Arc::default(),
             organization: Arc::default(),
+        }
+    }
+}
+
+impl RequestInfo {
+    /// Remembers where the request is counted, if it is.
+    pub(crate) fn meter(&self, counted_at: Option<store::keys::Key>, group: RouteGroup, refused: bool) {
+        if let Some(counted_at) = counted_at {
+            // Set once per request.
+            let _ = self.metered.set(Metered { counted_at, group, refused });
         }
     }
 }

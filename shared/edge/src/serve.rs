@@ -11,9 +11,9 @@ use clock::Clock;
 use futures::FutureExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use ids::Ids;
-use problem::{Code, Problem};
+use problem::{Code, HOURLY, Problem};
 use runtime::Services;
-use store::{Quota, Store};
+use store::{Counted, Quota, Store};
 
 use crate::{Edge, Refused, RequestInfo, preflight};
 
@@ -27,8 +27,8 @@ const WINDOW_SECONDS: u64 = 3600;
 /// rate-limit headers, and one log line a request.
 pub fn serve(edge: Edge, routes: Router<Edge>) -> Router {
     let (clock, ids) = (edge.clock().clone(), edge.ids().clone());
-    let listed = Some(edge.unscoped_store().clone());
-    with_fallbacks(routes.with_state(edge)).layer(from_fn_with_state(Outside { clock, ids, listed }, around))
+    let store = Some(edge.unscoped_store().clone());
+    with_fallbacks(routes.with_state(edge)).layer(from_fn_with_state(Outside { clock, ids, store }, around))
 }
 
 /// The same for routes that anybody may call and that know no caller.
@@ -47,13 +47,14 @@ pub fn serve_rest(services: &Services, store: Store, routes: Router) -> Router {
 struct Outside {
     clock: Clock,
     ids: Ids,
-    /// Where to look up whether anybody lists a page's origin, for answers to callers whom nobody knows.
-    listed: Option<Store>,
+    /// Where to look up whether anybody lists a page's origin, for answers to callers whom nobody knows, and where what
+    /// comes of an API key's requests is counted. None where nobody is known.
+    store: Option<Store>,
 }
 
 impl Outside {
     fn open(services: &Services) -> Self {
-        Self { clock: services.clock.clone(), ids: services.ids.clone(), listed: None }
+        Self { clock: services.clock.clone(), ids: services.ids.clone(), store: None }
     }
 
     /// Whether a page from `origin` may read an answer: the caller's organization lists it, or any organization does and
@@ -63,11 +64,23 @@ impl Outside {
         if let Some(own) = info.organization.get() {
             return own.settings.cors_origins.iter().any(|listed| listed == origin);
         }
-        let Some(store) = &self.listed else { return false };
+        let Some(store) = &self.store else { return false };
         store.is_listed_origin(origin).await.unwrap_or_else(|error| {
             tracing::warn!(error = telemetry::chain(&error), "an origin could not be looked up");
             false
         })
+    }
+}
+
+impl Outside {
+    /// Counts what came of an API key's request.
+    async fn count(&self, info: &RequestInfo, status: StatusCode) {
+        let (Some(store), Some(metered)) = (&self.store, info.metered.get()) else { return };
+        let outcome =
+            if metered.refused { Some(Counted::RateLimited) } else { Counted::of_status(status.as_u16()) };
+        if let Some(outcome) = outcome {
+            store.count_outcome(&metered.counted_at, info.now, metered.group, outcome).await;
+        }
     }
 }
 
@@ -101,6 +114,7 @@ async fn around(State(outside): State<Outside>, request: Request, next: Next) ->
             response.headers_mut().insert(header::ALLOW, allow);
         }
     }
+    outside.count(&info, response.status()).await;
     let may_read = match &origin {
         Some(origin) => outside.may_read(&info, origin).await,
         None => false,
@@ -164,8 +178,8 @@ fn write_problem(problem: &Problem, instance: &str, request_id: &str) -> Respons
 fn rate_limit_headers(headers: &mut HeaderMap, quota: &Quota, now: i64) {
     let Quota { limit, remaining, reset_after } = *quota;
     let reset = reset_after.as_millis().div_ceil(1000);
-    set(headers, "ratelimit-policy", &format!("\"hourly\";q={limit};w={WINDOW_SECONDS}"));
-    set(headers, "ratelimit", &format!("\"hourly\";r={remaining};t={reset}"));
+    set(headers, "ratelimit-policy", &format!("\"{HOURLY}\";q={limit};w={WINDOW_SECONDS}"));
+    set(headers, "ratelimit", &format!("\"{HOURLY}\";r={remaining};t={reset}"));
     set(headers, "x-ratelimit-limit", &limit.to_string());
     set(headers, "x-ratelimit-remaining", &remaining.to_string());
     set(headers, "x-ratelimit-reset", &(i128::from(now) + i128::try_from(reset).unwrap_or(0)).to_string());

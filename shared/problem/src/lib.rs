@@ -53,7 +53,9 @@ codes! {
     MalformedRequest "malformed_request" 400 "The request cannot be read"
         "The body is not valid JSON, or the request is not valid HTTP in some other way. `detail` says where.";
     Unauthenticated "unauthenticated" 401 "Credentials are missing or unknown"
-        "Send `Authorization: Bearer` with an API key or an access token. The same answer is given for a key that does not exist and for one that is malformed.";
+        "Send `Authorization: Bearer` with an API key or an access token.";
+    KeyUnknown "key_unknown" 401 "There is no such API key"
+        "It was mistyped, is cut off, belongs to another installation or was erased. A key has 40 characters; the last six are a checksum.";
     KeyRevoked "key_revoked" 401 "The API key has been revoked"
         "The key was revoked and will not work again. Create or rotate to a new one.";
     KeyExpired "key_expired" 401 "The API key has expired"
@@ -170,7 +172,7 @@ impl FieldError {
 /// More of something than a plan allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Excess {
-    /// What: `seats`, `workspaces`, `api_keys`, `endpoints`.
+    /// What: `seats`, `workspaces`, `api_keys`, `requests_per_hour`, `endpoints`.
     pub resource: &'static str,
     /// How many are in use.
     pub used: u64,
@@ -188,6 +190,8 @@ pub enum Problem {
     },
     /// No credentials, or none that are known.
     Unauthenticated,
+    /// There is no such API key, or it can't be one.
+    KeyUnknown,
     /// The API key was revoked.
     KeyRevoked,
     /// The API key has expired.
@@ -320,6 +324,7 @@ impl Problem {
         match self {
             Self::MalformedRequest { .. } => Code::MalformedRequest,
             Self::Unauthenticated => Code::Unauthenticated,
+            Self::KeyUnknown => Code::KeyUnknown,
             Self::KeyRevoked => Code::KeyRevoked,
             Self::KeyExpired => Code::KeyExpired,
             Self::SessionExpired => Code::SessionExpired,
@@ -387,6 +392,7 @@ impl Problem {
                 format!("In use: {}.", each.collect::<Vec<_>>().join(", "))
             }
             Self::Unauthenticated
+            | Self::KeyUnknown
             | Self::KeyRevoked
             | Self::KeyExpired
             | Self::SessionExpired
@@ -459,6 +465,10 @@ impl Problem {
                 Self::PlanTooSmall { excess } => excess.clone(),
                 _ => Vec::new(),
             },
+            violated_policies: match self {
+                Self::RateLimited { .. } => vec![HOURLY],
+                _ => Vec::new(),
+            },
         }
     }
 }
@@ -489,7 +499,14 @@ pub struct Body {
     /// What to free, on 409 `plan_too_small`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub excess: Vec<Excess>,
+    /// The names of the policies in `RateLimit-Policy` that were violated, on 429 `rate_limited`
+    /// (draft-ietf-httpapi-ratelimit-headers).
+    #[serde(rename = "violated-policies", skip_serializing_if = "Vec::is_empty")]
+    pub violated_policies: Vec<&'static str>,
 }
+
+/// The name of the policy that budgets are given by, as it stands in `RateLimit-Policy`.
+pub const HOURLY: &str = "hourly";
 
 #[cfg(test)]
 mod tests {

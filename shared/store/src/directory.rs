@@ -7,29 +7,36 @@ use ids::{KeyId, OrganizationId, SessionId, UserId, WorkspaceId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::admission::{self, Denied, Quota, Use};
+use crate::admission::{self, Admitted, Denied, Kind, Proof, Quota, Visit};
 use crate::change::{Expression, Table, Write};
 use crate::item::{self, Item, number, primary, text};
 use crate::keys::{self, Key};
-use crate::{Change, Mode, Refusal, Store, StoreError, Tenant};
+use crate::{Change, Mode, Networks, Refusal, Store, StoreError, Tenant};
 
-/// What an API key stands for.
+/// What an API key stands for. Its item is kept small, as each request writes it: names are short, permissions are a
+/// number and networks are packed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyCredential {
     /// The key.
+    #[serde(rename = "id")]
     pub key_id: KeyId,
     /// Its tenant.
+    #[serde(rename = "org")]
     pub organization_id: OrganizationId,
     /// The one workspace it is for, if it is for one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "ws", default, skip_serializing_if = "Option::is_none")]
     pub workspace_id: Option<WorkspaceId>,
     /// Test or live.
     pub mode: Mode,
-    /// The permissions it holds, as `resource:action`.
-    pub scopes: Vec<String>,
+    /// The permissions it holds, a bit each; which one is whose is the `access` crate's to say.
+    #[serde(rename = "may")]
+    pub grants: u64,
     /// The networks it may be used from; any when empty.
-    #[serde(default)]
-    pub allowed_cidrs: Vec<String>,
+    #[serde(rename = "nets", default, skip_serializing_if = "Networks::is_empty")]
+    pub networks: Networks,
+    /// How many days what it was used for is kept, as its organization's plan says.
+    #[serde(rename = "days")]
+    pub kept_days: u64,
     /// When it stops working, in Unix seconds.
     #[serde(rename = "exp", default, skip_serializing_if = "Option::is_none")]
     pub expires_at_seconds: Option<i64>,
@@ -146,20 +153,18 @@ pub struct IdentityMembership {
     pub created_at: Timestamp,
 }
 
-/// A credential of either kind.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Credential {
-    /// An API key.
-    Key(KeyCredential),
-    /// A person's session.
-    Session(SessionCredential),
-}
-
 /// What became of a credential that asked to be admitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admission<C> {
     /// Come in.
-    Admitted(C, Quota),
+    Admitted {
+        /// Who.
+        credential: C,
+        /// What is left.
+        quota: Quota,
+        /// Where the request was counted, for [`Store::note_outcome`].
+        counted_at: Key,
+    },
     /// Never heard of it.
     Unknown,
     /// Revoked, or the session was ended.
@@ -168,23 +173,31 @@ pub enum Admission<C> {
     Suspended(C),
     /// Expired.
     Expired(C),
+    /// It may not be used from there.
+    Elsewhere(C),
     /// Its budget is spent.
-    Limited(C, Quota),
+    Limited {
+        /// Whose.
+        credential: C,
+        /// How much of it, and when some returns.
+        quota: Quota,
+        /// Where it is counted, for [`Store::note_outcome`].
+        counted_at: Key,
+    },
 }
 
 impl Store {
-    /// Admits one request of the API key with this SHA-256 (hex): authenticates, checks status and expiry,
-    /// enforces the limit, stamps the last use and counts it, in one call (see [`crate::RING`] for the exception).
+    /// Admits one request of an API key: authenticates it, checks status, expiry and networks, enforces the limit, stamps
+    /// the last use and counts it, in one call (the module `admission` tells when it is two).
     ///
     /// # Errors
     /// [`StoreError`] when the store does not answer or the item is malformed.
     pub async fn admit_key(
         &self,
-        hash: &str,
-        now: Timestamp,
-        address: &str,
+        proof: &Proof,
+        visit: &Visit<'_>,
     ) -> Result<Admission<KeyCredential>, StoreError> {
-        self.admit(&keys::api_key_by_hash(hash), now, address).await
+        judged(self.admit_at(keys::api_key_at(&proof.locator), Kind::Key(proof), visit).await)
     }
 
     /// Admits one request of a session, in the same way.
@@ -194,28 +207,9 @@ impl Store {
     pub async fn admit_session(
         &self,
         id: SessionId,
-        now: Timestamp,
-        address: &str,
+        visit: &Visit<'_>,
     ) -> Result<Admission<SessionCredential>, StoreError> {
-        self.admit(&keys::session(id), now, address).await
-    }
-
-    async fn admit<C: DeserializeOwned>(
-        &self,
-        key: &Key,
-        now: Timestamp,
-        address: &str,
-    ) -> Result<Admission<C>, StoreError> {
-        let credential = |item: Item| item::read::<C>("admit", item);
-        match admission::admit(&self.client, self.directory_table(), key, Use { now, address }).await {
-            Ok((item, quota)) => Ok(Admission::Admitted(credential(item)?, quota)),
-            Err(Denied::Unknown) => Ok(Admission::Unknown),
-            Err(Denied::Revoked(item)) => Ok(Admission::Revoked(credential(item)?)),
-            Err(Denied::Suspended(item)) => Ok(Admission::Suspended(credential(item)?)),
-            Err(Denied::Expired(item)) => Ok(Admission::Expired(credential(item)?)),
-            Err(Denied::Limited { item, quota }) => Ok(Admission::Limited(credential(item)?, quota)),
-            Err(Denied::Store(error)) => Err(error),
-        }
+        judged(self.admit_at(keys::session(id), Kind::Session, visit).await)
     }
 
     /// Who is behind an e-mail address, in one query.
@@ -291,6 +285,25 @@ impl Store {
     pub fn tenant_of_sign_in(&self, organization: OrganizationId) -> Tenant {
         self.tenant_of_job(organization)
     }
+}
+
+/// An admission in terms of the credential that stands on the item.
+fn judged<C: DeserializeOwned>(decision: Result<Admitted, Denied>) -> Result<Admission<C>, StoreError> {
+    let credential = |item: Item| item::read::<C>("admit", item);
+    Ok(match decision {
+        Ok(Admitted { item, quota, counted_at }) => {
+            Admission::Admitted { credential: credential(item)?, quota, counted_at }
+        }
+        Err(Denied::Unknown) => Admission::Unknown,
+        Err(Denied::Revoked(item)) => Admission::Revoked(credential(item)?),
+        Err(Denied::Suspended(item)) => Admission::Suspended(credential(item)?),
+        Err(Denied::Expired(item)) => Admission::Expired(credential(item)?),
+        Err(Denied::Elsewhere(item)) => Admission::Elsewhere(credential(item)?),
+        Err(Denied::Limited { item, quota, counted_at }) => {
+            Admission::Limited { credential: credential(item)?, quota, counted_at }
+        }
+        Err(Denied::Store(error)) => return Err(error),
+    })
 }
 
 impl Change {

@@ -2,7 +2,7 @@
 //!
 //! | what | table | key condition |
 //! |---|---|---|
-//! | API key by hash | directory | `pk = KEY#<sha256>`, `sk = KEY` |
+//! | API key by its locator | directory | `pk = KEY#<locator>`, `sk = KEY` |
 //! | session by id | directory | `pk = SES#<ses>`, `sk = SES` |
 //! | identity and its organizations by e-mail | directory | `pk = EMAIL#<email>` |
 //! | sign-up remembered for its idempotency key | directory | `pk = IDEM#<digest>`, `sk = IDEM` |
@@ -29,6 +29,7 @@
 //! | leads of a workspace | core | `pk = ORG#<org>#WS#<ws>#<mode>#LEAD#<shard>`, one query a shard |
 //! | replies of a lead | core | `pk = ORG#<org>#WS#<ws>#<mode>#REPLY#<lead>` |
 //! | event | activity | `pk = ORG#<org>#EVT#<day>#<shard>`, `sk = EVT#<evt>` |
+//! | usage of an API key by day | activity | `pk = ORG#<org>#USE#<key>`, `sk` between two `USE#<day>` |
 //! | mail | activity | `pk = ORG#<org>#MAIL#<day>`, `sk = MAIL#<mail>` |
 //! | delivery with its attempts | activity | `pk = ORG#<org>#DLV#<day>#<shard>`, `sk` begins `DLV#<dlv>` |
 //! | deliveries to an endpoint | activity, `by-endpoint` | `endpoint_pk = ORG#<org>#EP#<ep>` |
@@ -67,7 +68,7 @@ const ACTIVITY_SHARDS: u8 = 8;
 const AUDIT_SHARDS: u8 = 4;
 
 /// The primary key of an item.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Key {
     /// Partition key.
     pub pk: String,
@@ -103,8 +104,8 @@ fn shard(bytes: &[u8; 16], shards: u8) -> u8 {
 
 // ── directory ───────────────────────────────────────────────────────────────────────────────────
 
-pub(crate) fn api_key_by_hash(hash: &str) -> Key {
-    Key::new(format!("KEY#{hash}"), "KEY")
+pub(crate) fn api_key_at(locator: &str) -> Key {
+    Key::new(format!("KEY#{locator}"), "KEY")
 }
 
 pub(crate) fn session(id: SessionId) -> Key {
@@ -208,6 +209,11 @@ pub(crate) fn api_key(organization: OrganizationId, id: KeyId) -> Key {
     Key::new(organization_pk(organization), format!("KEY#{id}"))
 }
 
+/// The key in the sort key of its metadata.
+pub(crate) fn parse_api_key(sk: &str) -> Option<KeyId> {
+    sk.strip_prefix("KEY#")?.parse().ok()
+}
+
 pub(crate) fn endpoint(organization: OrganizationId, id: EndpointId) -> Key {
     Key::new(organization_pk(organization), format!("EP#{id}"))
 }
@@ -291,6 +297,24 @@ pub(crate) fn event(organization: OrganizationId, id: EventId) -> Key {
 
 pub(crate) fn events_of(organization: OrganizationId, day: Timestamp) -> impl Iterator<Item = String> {
     (0..ACTIVITY_SHARDS).map(move |shard| format!("ORG#{organization}#EVT#{}#{shard}", day.day()))
+}
+
+const USAGE_PREFIX: &str = "USE#";
+
+/// A key's usage in the day that `day` is in.
+pub(crate) fn key_usage(organization: OrganizationId, key: KeyId, day: Timestamp) -> Key {
+    Key::new(usage_of_key(organization, key), format!("{USAGE_PREFIX}{}", day.day()))
+}
+
+/// The partition of a key's usage.
+pub(crate) fn usage_of_key(organization: OrganizationId, key: KeyId) -> String {
+    format!("ORG#{organization}#USE#{key}")
+}
+
+/// The day in the sort key of a key's usage: Unix time in days.
+pub(crate) fn parse_usage_day(sk: &str) -> Option<i64> {
+    let day = sk.strip_prefix(USAGE_PREFIX)?;
+    Some(Timestamp::parse(&format!("{day}T00:00:00.000Z"))?.seconds().div_euclid(24 * 60 * 60))
 }
 
 /// How the sort key of a mail begins.
@@ -384,7 +408,7 @@ pub(crate) fn audit_shards(organization: OrganizationId, day: Timestamp) -> impl
 
 /// What an item in a partition of an organization or of its activity is, by its sort key, as exports name it.
 pub(crate) fn kind_of(sk: &str) -> &'static str {
-    const KINDS: [(&str, &str); 10] = [
+    const KINDS: [(&str, &str); 11] = [
         ("WS#", "workspace"),
         ("MEMBER#", "member"),
         ("INV#", "invitation"),
@@ -394,6 +418,7 @@ pub(crate) fn kind_of(sk: &str) -> &'static str {
         ("EP#", "endpoint"),
         (EVENT_PREFIX, "event"),
         (MAIL_PREFIX, "mail"),
+        (USAGE_PREFIX, "api_key_usage"),
         ("AUD#", "audit_record"),
     ];
     match sk {
@@ -433,7 +458,7 @@ mod tests {
     fn golden_keys() {
         let scope = scope();
         let keys = [
-            api_key_by_hash("00ff"),
+            api_key_at("00ff"),
             session(id(3)),
             identity("ada@example.com"),
             identity_organization("ada@example.com", id(1)),
@@ -467,6 +492,7 @@ mod tests {
             Key::new(owed(id(1), id(11)), state_since(clock::utc(2026, 11, 22, 15, 4), id(11))),
             Key::new(dead(id(1)), ""),
             Key::new(deliveries_to(id(1), id(6)), id::<ids::kind::Delivery>(11).to_string()),
+            key_usage(id(1), id(5), clock::utc(2026, 11, 22, 15, 4)),
             mail(id(1), id(13)),
             Key::new(mails(id(1)), mail_since(clock::utc(2026, 11, 22, 15, 4), id(13))),
         ];
@@ -500,6 +526,7 @@ mod tests {
             (endpoint(id(1), id(6)), "endpoint"),
             (event(id(1), id(10)), "event"),
             (mail(id(1), id(13)), "mail"),
+            (key_usage(id(1), id(5), clock::utc(2026, 11, 22, 15, 4)), "api_key_usage"),
             (delivery(id(1), id(11)), "delivery"),
             (attempt(id(1), id(11), 3), "attempt"),
             (audit(id(1), id(12)), "audit_record"),

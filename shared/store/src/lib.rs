@@ -30,6 +30,7 @@ pub mod keys;
 mod leads;
 mod mails;
 mod members;
+mod networks;
 mod organizations;
 mod outbox;
 mod page;
@@ -38,6 +39,7 @@ mod sso;
 mod standing;
 mod tally;
 mod throttle;
+mod usage;
 mod workspaces;
 
 use std::sync::Arc;
@@ -46,8 +48,8 @@ use ids::{OrganizationId, WorkspaceId};
 use runtime::{Environment, StartError};
 use serde::{Deserialize, Serialize};
 
-pub use admission::{Quota, RING};
-pub use api_keys::{ApiKey, KeyStatus};
+pub use admission::{Proof, Quota, Visit};
+pub use api_keys::{ApiKey, KeyStatus, LastUse, Secret, Succession};
 pub use audit::{Actor, AuditRecord, FieldChange};
 pub use campaigns::{Campaign, CampaignStatus};
 pub use change::{Change, CommitError, Refusal};
@@ -55,8 +57,7 @@ pub use deliveries::{
     Attempt, Delivery, DeliveryDetail, DeliveryStatus, ErrorClass, NewDelivery, Settlement,
 };
 pub use directory::{
-    Account, Admission, Credential, Identity, IdentityMembership, KeyCredential, SecondFactor, Session,
-    SessionCredential,
+    Account, Admission, Identity, IdentityMembership, KeyCredential, SecondFactor, Session, SessionCredential,
 };
 pub use domains::{AutoJoin, DomainClaim, DomainOwner, DomainStatus};
 pub use due::{Due, Task};
@@ -68,6 +69,7 @@ pub use invitations::{Invitation, InvitationStatus};
 pub use leads::{Lead, LeadStatus, Reply};
 pub use mails::{Outboxed, OutgoingMail};
 pub use members::{MOST_NOTIFIED, Member, MemberStatus, Role, WorkspaceRole, new_generation};
+pub use networks::{MOST_NETWORKS, Networks};
 pub use organizations::{GRACE_BEFORE_ERASURE, Organization, OrganizationStatus, Overview, Plan, Settings};
 pub use outbox::{Event, StoredEvent};
 pub use page::{Page, PageRequest};
@@ -76,6 +78,7 @@ pub use sso::SsoConnection;
 pub use standing::Standing;
 pub use tally::{Limits, Usage};
 pub use throttle::{Attempts, WINDOW as ATTEMPT_WINDOW};
+pub use usage::{Counted, HourCount, RouteGroup};
 pub use workspaces::{Bound, Workspace, WorkspaceStatus};
 
 /// The time of a change of something that was last changed at `before`: now, but always later than that, so that no two
@@ -120,6 +123,7 @@ pub(crate) struct Tables {
 pub struct Store {
     client: aws_sdk_dynamodb::Client,
     tables: Arc<Tables>,
+    memory: Arc<admission::Memory>,
 }
 
 impl Store {
@@ -142,7 +146,7 @@ impl Store {
         if tables.core.is_none() && tables.activity.is_none() && tables.directory.is_none() {
             return Err(StartError::Missing { name: "CORE_TABLE" });
         }
-        Ok(Self { client, tables: Arc::new(tables) })
+        Ok(Self { client, tables: Arc::new(tables), memory: Arc::default() })
     }
 
     /// The data of one tenant, for work that follows from something already authorized and written by us: a

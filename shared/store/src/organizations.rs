@@ -34,17 +34,18 @@ impl Plan {
     /// What the plan allows. An enterprise's own figures stand on its item; these are what it begins with.
     #[must_use]
     pub const fn limits(self) -> Limits {
-        let (seats, workspaces, api_keys, endpoints, retention_days) = match self {
-            Self::Starter => (5, 3, 20, 10, 90),
-            Self::Growth => (25, 10, 100, 50, 90),
-            Self::Business => (100, 50, 500, 100, 180),
-            Self::Enterprise => (1000, 200, 500, 100, 365),
+        let (seats, workspaces, api_keys, endpoints, retention_days, requests) = match self {
+            Self::Starter => (5, 3, 20, 10, 90, 1_000_000),
+            Self::Growth => (25, 10, 100, 50, 90, 2_000_000),
+            Self::Business => (100, 50, 500, 100, 180, 10_000_000),
+            Self::Enterprise => (1000, 200, 500, 100, 365, 100_000_000),
         };
         Limits {
             seat_limit: seats,
             workspace_limit: workspaces,
             api_key_limit: api_keys,
             endpoint_limit: endpoints,
+            requests_per_hour_limit: requests,
             retention_days,
         }
     }
@@ -122,7 +123,13 @@ impl Organization {
             status: OrganizationStatus::Active,
             erased_after: None,
             settings: Settings::default(),
-            usage: Usage { seat_count: 1, admin_count: 1, workspace_count: 1, ..Usage::default() },
+            usage: Usage {
+                seat_count: 1,
+                admin_count: 1,
+                workspace_count: 1,
+                requests_per_hour_left: Plan::Starter.limits().requests_per_hour_limit,
+                ..Usage::default()
+            },
             limits: Plan::Starter.limits(),
             created_at: now,
             updated_at: now,
@@ -209,6 +216,18 @@ impl Change {
             if allowed < was {
                 condition.push_str(&format!(" AND {in_use} <= {name}"));
             }
+        }
+        // The keys' limits together are bounded by what is left to give, which moves with what there is to give.
+        let (requests, were) = (after.limits.requests_per_hour_limit, before.limits.requests_per_hour_limit);
+        update.push_str(", requests_per_hour_limit = :requests");
+        values.push((":requests", count(requests)));
+        if requests >= were {
+            update.push_str(", requests_per_hour_left = requests_per_hour_left + :gain");
+            values.push((":gain", count(requests - were)));
+        } else {
+            update.push_str(", requests_per_hour_left = requests_per_hour_left - :loss");
+            condition.push_str(" AND requests_per_hour_left >= :loss");
+            values.push((":loss", count(were - requests)));
         }
         match after.erased_after {
             Some(at) => {

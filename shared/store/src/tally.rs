@@ -1,4 +1,4 @@
-//! What an organization has so much of: seats, admins, workspaces, keys, endpoints.
+//! What an organization has so much of: seats, admins, workspaces, keys, endpoints, and requests an hour to give to keys.
 //!
 //! Counts and limits stand on the organization's own item, and each count moves in the transaction that makes or ends
 //! what it counts. So a limit is judged at the instant of the change: of any number of people who join for the last seat
@@ -23,6 +23,8 @@ pub struct Usage {
     pub workspace_count: u64,
     /// API keys that are not revoked.
     pub api_key_count: u64,
+    /// How many of the requests an hour that the plan allows are not given to a key yet.
+    pub requests_per_hour_left: u64,
     /// Webhook endpoints.
     pub endpoint_count: u64,
 }
@@ -37,6 +39,8 @@ pub struct Limits {
     pub workspace_limit: u64,
     /// API keys that are not revoked.
     pub api_key_limit: u64,
+    /// What the limits of all keys together may come to, in requests an hour.
+    pub requests_per_hour_limit: u64,
     /// Webhook endpoints.
     pub endpoint_limit: u64,
     /// Days that events, deliveries and attempts are kept.
@@ -50,6 +54,9 @@ const COUNTED: [(&str, &str, &str); 4] = [
     ("API keys", "api_key_count", "api_key_limit"),
     ("endpoints", "endpoint_count", "endpoint_limit"),
 ];
+/// What may still be given out is kept and not what was given: a condition can compare, but it can't add.
+const REQUESTS_LEFT: &str = "requests_per_hour_left";
+const REQUESTS_LIMIT: &str = "requests_per_hour_limit";
 const ADMINS: &str = "admin_count";
 const BREAK_GLASS: &str = "settings.break_glass_user_id";
 
@@ -61,8 +68,18 @@ pub(crate) struct Tally {
     pub(crate) workspaces: i64,
     pub(crate) api_keys: i64,
     pub(crate) endpoints: i64,
+    /// Requests an hour that are given to keys, or taken back.
+    pub(crate) requests: i64,
     /// The admin who ceases to be one, who must not be the one that breaks the glass.
     pub(crate) resigns: Option<UserId>,
+}
+
+impl Usage {
+    /// How many requests an hour the keys have been given.
+    #[must_use]
+    pub fn requests_per_hour(&self, limits: &Limits) -> u64 {
+        limits.requests_per_hour_limit.saturating_sub(self.requests_per_hour_left)
+    }
 }
 
 impl Tally {
@@ -77,6 +94,20 @@ impl Tally {
             workspaces: self.workspaces + other.workspaces,
             api_keys: self.api_keys + other.api_keys,
             endpoints: self.endpoints + other.endpoints,
+            requests: self.requests + other.requests,
+            resigns: self.resigns.or(other.resigns),
+        }
+    }
+
+    /// This one without what `other` counts.
+    pub(crate) fn less(self, other: Self) -> Self {
+        Self {
+            seats: self.seats - other.seats,
+            admins: self.admins - other.admins,
+            workspaces: self.workspaces - other.workspaces,
+            api_keys: self.api_keys - other.api_keys,
+            endpoints: self.endpoints - other.endpoints,
+            requests: self.requests - other.requests,
             resigns: self.resigns.or(other.resigns),
         }
     }
@@ -86,7 +117,7 @@ impl Tally {
     }
 
     fn grows(&self) -> bool {
-        self.bounded().iter().any(|delta| *delta > 0)
+        self.requests > 0 || self.bounded().iter().any(|delta| *delta > 0)
     }
 
     /// The one update of the organization's item that moves all counts, if there is room for it.
@@ -103,6 +134,13 @@ impl Tally {
             if delta > 0 {
                 conditions.push(format!("{count} < {limit}"));
             }
+        }
+        if self.requests != 0 {
+            updates.push(format!("{REQUESTS_LEFT} = {REQUESTS_LEFT} - :requests"));
+            values.push((":requests", number(self.requests)));
+        }
+        if self.requests > 0 {
+            conditions.push(format!("{REQUESTS_LEFT} >= :requests"));
         }
         let mut names = Vec::new();
         if self.grows() {
@@ -142,6 +180,11 @@ impl Tally {
             if delta > 0 && count >= limit {
                 return Refusal::Full { what, limit: u64::try_from(limit).unwrap_or(0) };
             }
+        }
+        if self.requests > get_number(item, REQUESTS_LEFT).unwrap_or(0) {
+            let limit = get_number(item, REQUESTS_LIMIT).unwrap_or(0);
+            let limit = u64::try_from(limit).unwrap_or(0);
+            return Refusal::Full { what: "requests an hour, over all API keys", limit };
         }
         let breaks_glass =
             break_glass(item).is_some_and(|user| self.resigns.is_some_and(|id| id.to_string() == user));

@@ -169,20 +169,20 @@ impl Tenant {
     /// [`StoreError`] when it cannot be read.
     pub async fn bound_to(&self, id: WorkspaceId) -> Result<Bound, StoreError> {
         let (api_keys, endpoints, invitations) = tokio::try_join!(
-            self.bound(OfOrganization::ApiKeys, id, Some("active")),
-            self.bound(OfOrganization::Endpoints, id, None),
-            self.bound(OfOrganization::Invitations, id, Some("pending")),
+            self.bound(OfOrganization::ApiKeys, id, &["active", "rotated"]),
+            self.bound(OfOrganization::Endpoints, id, &[]),
+            self.bound(OfOrganization::Invitations, id, &["pending"]),
         )?;
         Ok(Bound { api_keys, endpoints, invitations })
     }
 
-    /// Everything of one kind that is for this workspace alone and, if one is named, in this state. Most of a kind may be
+    /// Everything of one kind that is for this workspace alone and, if any are named, in one of these states. Most of a kind may be
     /// over and done with, so DynamoDB leaves out what is not asked for.
     async fn bound<T: DeserializeOwned>(
         &self,
         kind: OfOrganization,
         workspace: WorkspaceId,
-        status: Option<&str>,
+        states: &[&str],
     ) -> Result<Vec<T>, StoreError> {
         const OPERATION: &str = "bound_to";
         let (pk, prefix) = keys::of_organization(self.organization, kind);
@@ -196,13 +196,16 @@ impl Tenant {
             .expression_attribute_values(":prefix", item::text(prefix))
             .expression_attribute_values(":workspace", item::text(workspace.to_string()))
             .consistent_read(true);
-        query = match status {
-            None => query.filter_expression("workspace_id = :workspace"),
-            Some(status) => query
-                .filter_expression("workspace_id = :workspace AND #status = :status")
-                .expression_attribute_names("#status", "status")
-                .expression_attribute_values(":status", item::text(status)),
-        };
+        let mut filter = "workspace_id = :workspace".to_owned();
+        if !states.is_empty() {
+            let names: Vec<_> = (0..states.len()).map(|index| format!(":state{index}")).collect();
+            filter.push_str(&format!(" AND #status IN ({})", names.join(", ")));
+            query = query.expression_attribute_names("#status", "status");
+            for (name, state) in names.into_iter().zip(states) {
+                query = query.expression_attribute_values(name, item::text(*state));
+            }
+        }
+        query = query.filter_expression(filter);
         let items = query.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
         item::read_all(OPERATION, items.map_err(|e| StoreError::from_sdk(OPERATION, e))?)
     }

@@ -3,7 +3,7 @@
 use clock::Timestamp;
 use input::{Fault, Faults, Patch};
 use problem::{Excess, Problem};
-use store::{AuditRecord, Change, Limits, Organization, Plan, StoreError, Usage};
+use store::{AuditRecord, Change, Limits, Organization, Plan, StoreError};
 
 use super::note;
 use super::settings::{Circumstances, SettingsDraft};
@@ -48,7 +48,7 @@ impl Draft {
             after.settings = settings.check(&before.settings, circumstances, &mut faults);
         }
         let after = faults.finish(Some(after))?;
-        let excess = excess(&before.usage, &after.limits);
+        let excess = excess(before, &after.limits);
         if after.plan != before.plan && !excess.is_empty() {
             return Err(Problem::PlanTooSmall { excess });
         }
@@ -72,11 +72,14 @@ fn given<T>(pointer: &str, patch: Patch<T>, faults: &mut Faults) -> Option<T> {
 }
 
 /// What is in use beyond `limits`.
-fn excess(usage: &Usage, limits: &Limits) -> Vec<Excess> {
+fn excess(organization: &Organization, limits: &Limits) -> Vec<Excess> {
+    let usage = &organization.usage;
+    let given = usage.requests_per_hour(&organization.limits);
     [
         ("seats", usage.seat_count, limits.seat_limit),
         ("workspaces", usage.workspace_count, limits.workspace_limit),
         ("api_keys", usage.api_key_count, limits.api_key_limit),
+        ("requests_per_hour", given, limits.requests_per_hour_limit),
         ("endpoints", usage.endpoint_count, limits.endpoint_limit),
     ]
     .into_iter()
@@ -159,6 +162,8 @@ mod tests {
         (before.plan, before.limits) = (Plan::Business, Plan::Business.limits());
         before.usage.seat_count = 26;
         before.usage.endpoint_count = 50;
+        // 1,500,000 requests an hour are given to keys.
+        before.usage.requests_per_hour_left = before.limits.requests_per_hour_limit - 1_500_000;
         let Err(Problem::PlanTooSmall { excess }) = checked(&before, plan(Plan::Growth)) else {
             panic!("accepted")
         };
@@ -166,7 +171,8 @@ mod tests {
         let Err(Problem::PlanTooSmall { excess }) = checked(&before, plan(Plan::Starter)) else {
             panic!("accepted")
         };
-        assert_eq!(excess.iter().map(|it| it.resource).collect::<Vec<_>>(), ["seats", "endpoints"]);
+        let resources: Vec<_> = excess.iter().map(|it| it.resource).collect();
+        assert_eq!(resources, ["seats", "requests_per_hour", "endpoints"]);
         before.usage.seat_count = 25;
         assert!(checked(&before, plan(Plan::Growth)).is_ok());
         // What is over its limit already does not stand in the way of another name.

@@ -66,6 +66,8 @@ struct UsageBody {
     workspaces: UseBody,
     /// API keys that are not revoked.
     api_keys: UseBody,
+    /// Requests an hour: what the limits of the API keys come to together, and what they may come to.
+    requests_per_hour: UseBody,
     /// Webhook endpoints.
     endpoints: UseBody,
     /// Days that events, deliveries and attempts are kept.
@@ -102,6 +104,10 @@ impl From<&Organization> for OrganizationBody {
                 seats: UseBody { used: usage.seat_count, limit: limits.seat_limit },
                 workspaces: UseBody { used: usage.workspace_count, limit: limits.workspace_limit },
                 api_keys: UseBody { used: usage.api_key_count, limit: limits.api_key_limit },
+                requests_per_hour: UseBody {
+                    used: usage.requests_per_hour(&limits),
+                    limit: limits.requests_per_hour_limit,
+                },
                 endpoints: UseBody { used: usage.endpoint_count, limit: limits.endpoint_limit },
                 retention_days: limits.retention_days,
             },
@@ -221,6 +227,9 @@ pub(super) async fn change(
         let change = organization::change(&before, &after, record)?;
         context.commit_silently(change.only_as_read(if_match.is_given())).await?;
         context.forget_overview();
+        if after.limits.retention_days != before.limits.retention_days {
+            context.tenant().align_usage_retention(after.limits.retention_days).await?;
+        }
     }
     edge::ok(&OrganizationBody::from(&after), Some(after.updated_at))
 }

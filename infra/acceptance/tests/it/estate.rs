@@ -287,7 +287,7 @@ async fn an_erased_organization_leaves_nothing_and_its_neighbour_everything() {
         "but for the record of the export"
     );
     let _ = initech.key.get("/v1/leads").await.expect(200);
-    let _ = acme.key.get("/v1/leads").await.expect_problem(401, "unauthenticated");
+    let _ = acme.key.get("/v1/leads").await.expect_problem(401, "key_unknown");
     assert_eq!(
         organization.audit_day(app.now()).await.unwrap().len(),
         audit.len() + 1,
@@ -370,7 +370,7 @@ async fn an_erased_workspace_takes_only_its_own_along() {
     let gone = |kind: &str| by_type(&before)[kind] - by_type(&after)[kind];
     assert_eq!((gone("reply"), gone("lead")), (5, 5));
     assert_eq!(gone("attempt"), gone("delivery"));
-    let _ = bound.get("/v1/leads").await.expect_problem(401, "unauthenticated");
+    let _ = bound.get("/v1/leads").await.expect_problem(401, "key_unknown");
     let usage = acme.key.get("/api/admin/organization").await.expect(200).json["usage"].clone();
     assert_eq!(
         (

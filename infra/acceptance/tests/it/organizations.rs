@@ -101,12 +101,14 @@ async fn an_organization_shows_what_is_in_use_beside_what_its_plan_allows() {
         json!({
             "seats": {"used": 1, "limit": 5}, "workspaces": {"used": 1, "limit": 3},
             "api_keys": {"used": 0, "limit": 20}, "endpoints": {"used": 0, "limit": 10},
+            "requests_per_hour": {"used": 0, "limit": 1_000_000},
             "retention_days": 90,
         })
     );
     let _ = app.key(&admin, json!({})).await;
     let after = admin.get(PATH).await.expect(200);
     assert_eq!(after.json["usage"]["api_keys"], json!({"used": 1, "limit": 20}));
+    assert_eq!(after.json["usage"]["requests_per_hour"], json!({"used": 1000, "limit": 1_000_000}));
     assert_eq!(after.header("etag"), shown.header("etag"), "counts are no change of the profile");
 }
 

@@ -64,7 +64,7 @@ async fn a_deleted_organization_is_erased_after_thirty_days_and_its_admins_get_a
     app.advance(DAY * 400);
     let _ = app.engines().dynamodb().sweep().unwrap();
     assert!(!tables(&app).await.contains(&id), "{}", tables(&app).await);
-    let _ = key.get("/v1/whoami").await.expect_problem(401, "unauthenticated");
+    let _ = key.get("/v1/whoami").await.expect_problem(401, "key_unknown");
     let initech = app.sign_in_again(&initech).await;
     assert_eq!(initech.get("/v1/leads").await.expect(200).body, before);
     // The person is still a person, and the audit log still tells.

@@ -251,10 +251,11 @@ async fn a_workspace_with_data_is_archived_before_it_is_deleted_and_takes_along_
         people::store(&app).tenant_of_job(organization).api_key(key.text("/id").parse().unwrap()).await;
     let left = left.as_mut().unwrap().as_mut().unwrap();
     left.id = people::ids(&app).next();
-    left.hash = "00ff".repeat(16);
+    left.locator = "00ff".repeat(5);
     left.status = KeyStatus::Active;
-    let change =
-        Change::audited(people::record(&app, organization)).create_api_key(organization, left).unwrap();
+    let secret = store::Secret { mac: [0; 32], grants: 0, kept_days: 90 };
+    let change = Change::audited(people::record(&app, organization));
+    let change = change.create_api_key(organization, left, &secret).unwrap();
     people::store(&app).tenant_of_job(organization).commit(change, None).await.unwrap();
     let _ = admin.delete(&path(&id)).await.expect(204);
     let left = admin.get(&format!("/api/admin/api-keys/{}", left.id)).await.expect(200);

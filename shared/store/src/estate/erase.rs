@@ -19,8 +19,8 @@ use crate::item::{self, Item, get_text, number, primary, text};
 use crate::keys::{self, Key, OfOrganization};
 use crate::tally::Tally;
 use crate::{
-    ApiKey, Change, DomainClaim, Due, Endpoint, Invitation, KeyStatus, Member, Organization,
-    OrganizationStatus, Refusal, StoreError, Task, Tenant, Workspace, WorkspaceScope, WorkspaceStatus,
+    ApiKey, Change, DomainClaim, Due, Endpoint, Invitation, Member, Organization, OrganizationStatus,
+    Refusal, StoreError, Task, Tenant, Workspace, WorkspaceScope, WorkspaceStatus,
 };
 
 /// Items of a batch.
@@ -302,6 +302,7 @@ impl Tenant {
             let mut named = Vec::new();
             for item in &items {
                 named.extend(self.named_by(item.clone()).await?);
+                self.erase_usage(item).await?;
             }
             self.delete(Table::Directory, named).await?;
             work.count_kinds(&items);
@@ -314,6 +315,15 @@ impl Tenant {
         Ok(())
     }
 
+    /// Erases what an API key was used for, if the item is one.
+    async fn erase_usage(&self, item: &Item) -> Result<(), StoreError> {
+        let id = get_text(item, keys::SK).and_then(keys::parse_api_key);
+        if let Some(id) = id {
+            self.erase_all(Table::Activity, keys::usage_of_key(self.organization, id), None).await?;
+        }
+        Ok(())
+    }
+
     /// What stands in the directory for one of the organization's own items.
     async fn named_by(&self, item: Item) -> Result<Vec<Key>, StoreError> {
         const OPERATION: &str = "erase";
@@ -321,7 +331,7 @@ impl Tenant {
         Ok(match kind {
             "api_key" => {
                 let key: ApiKey = item::read(OPERATION, item)?;
-                vec![keys::api_key_by_hash(&key.hash)]
+                vec![keys::api_key_at(&key.locator)]
             }
             "member" => {
                 let member: Member = item::read(OPERATION, item)?;
@@ -374,10 +384,10 @@ impl Tenant {
         let of = self.organization;
         let all: Vec<ApiKey> = self.store.all_of_organization(OPERATION, of, OfOrganization::ApiKeys).await?;
         for key in all.into_iter().filter(|key| here(key.workspace_id)) {
-            let counted = i64::from(key.status == KeyStatus::Active);
-            let tally = Tally { api_keys: -counted, ..Tally::default() };
+            self.erase_all(Table::Activity, keys::usage_of_key(of, key.id), None).await?;
+            let tally = Tally::default().less(key.weight());
             let own = unchanged(&keys::api_key(of, key.id), key.updated_at);
-            self.end_bound(own, vec![keys::api_key_by_hash(&key.hash)], tally).await?;
+            self.end_bound(own, vec![keys::api_key_at(&key.locator)], tally).await?;
             work.count("api_key", 1);
         }
         let all: Vec<Endpoint> =

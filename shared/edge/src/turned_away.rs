@@ -1,0 +1,33 @@
+//! API keys that are turned away at the gate, on record once a minute.
+//!
+//! Whoever has a key that does not work any more can send as many requests with it as they like. Each of them as a record
+//! would be an audit log that others fill, kept for years at its owner's expense. So of refusals of one key from one
+//! address for one reason, each process puts one a minute on record.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use store::AuditRecord;
+
+/// How many refusals are remembered.
+const MOST: usize = 10_000;
+
+/// What refusals have in common: the key, the reason and the address.
+type Kind = (String, Option<String>, String);
+
+/// The refusals of this minute that are on record.
+#[derive(Debug, Default)]
+pub(crate) struct TurnedAway(Mutex<(i64, HashSet<Kind>)>);
+
+impl TurnedAway {
+    /// Whether a refusal like this one is on record in this minute; from now on it is.
+    pub(crate) fn is_on_record(&self, record: &AuditRecord) -> bool {
+        let minute = record.timestamp.minute();
+        let kind = (record.actor.id.clone(), record.error_code.clone(), record.ip_address.clone());
+        let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if remembered.0 != minute || remembered.1.len() >= MOST {
+            *remembered = (minute, HashSet::new());
+        }
+        !remembered.1.insert(kind)
+    }
+}
