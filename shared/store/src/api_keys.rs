@@ -13,7 +13,10 @@ use crate::directory::KeyCredential;
 use crate::item::{self, primary, text};
 use crate::keys::{self, OfOrganization};
 use crate::tally::Tally;
-use crate::{Change, Mode, OrganizationStatus, Page, PageRequest, Refusal, Store, StoreError, Tenant};
+use crate::{
+    Change, ExpiryWarning, Leak, Mode, OrganizationStatus, Page, PageRequest, Refusal, Store, StoreError,
+    Tenant,
+};
 
 /// How many credentials are changed side by side.
 const AT_ONCE: usize = 16;
@@ -62,6 +65,15 @@ pub struct ApiKey {
     pub hash: String,
     /// Who made it.
     pub created_by: String,
+    /// The last warning that it is about to expire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expiry_warning: Option<ExpiryWarning>,
+    /// When it was reported as found where anybody can read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaked_at: Option<Timestamp>,
+    /// Where it was found. The reporter's text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaked_url: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -105,6 +117,23 @@ impl Change {
         unchanged: bool,
         now: Timestamp,
     ) -> Self {
+        self.end_api_key(organization, key, unchanged, None, now)
+    }
+
+    /// Revokes a key that has leaked, also one that waits for its organization to be brought back, and says where it was
+    /// found.
+    pub fn revoke_leaked_api_key(self, organization: ids::OrganizationId, key: &ApiKey, leak: &Leak) -> Self {
+        self.end_api_key(organization, key, false, Some(leak), leak.at)
+    }
+
+    fn end_api_key(
+        self,
+        organization: ids::OrganizationId,
+        key: &ApiKey,
+        unchanged: bool,
+        leak: Option<&Leak>,
+        now: Timestamp,
+    ) -> Self {
         let revoke = |key| Expression {
             key,
             update: "SET #status = :revoked, updated_at = :now".to_owned(),
@@ -117,7 +146,12 @@ impl Change {
             ],
         };
         let mut metadata = revoke(primary(&keys::api_key(organization, key.id)));
-        let credential = revoke(primary(&keys::api_key_by_hash(&key.hash)));
+        let mut credential = revoke(primary(&keys::api_key_by_hash(&key.hash)));
+        if let Some(leak) = leak {
+            leak.note(&mut metadata);
+            credential.condition.push_str(" OR #status = :suspended");
+            credential.values.push((":suspended", text(SUSPENDED)));
+        }
         let revoked = Refusal::Rule("the API key is already revoked");
         if unchanged {
             metadata.condition.push_str(" AND updated_at = :read");

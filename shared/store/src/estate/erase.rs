@@ -321,7 +321,7 @@ impl Tenant {
         Ok(match kind {
             "api_key" => {
                 let key: ApiKey = item::read(OPERATION, item)?;
-                vec![keys::api_key_by_hash(&key.hash)]
+                self.named_by_key(&key)
             }
             "member" => {
                 let member: Member = item::read(OPERATION, item)?;
@@ -341,6 +341,12 @@ impl Tenant {
             }
             _ => Vec::new(),
         })
+    }
+
+    /// A key's credential, and the warnings of its expiry.
+    fn named_by_key(&self, key: &ApiKey) -> Vec<Key> {
+        let warnings = key.expiry_warnings(self.organization);
+        warnings.iter().map(Due::key).chain([keys::api_key_by_hash(&key.hash)]).collect()
     }
 
     /// Frees a domain if it is this organization's.
@@ -377,7 +383,7 @@ impl Tenant {
             let counted = i64::from(key.status == KeyStatus::Active);
             let tally = Tally { api_keys: -counted, ..Tally::default() };
             let own = unchanged(&keys::api_key(of, key.id), key.updated_at);
-            self.end_bound(own, vec![keys::api_key_by_hash(&key.hash)], tally).await?;
+            self.end_bound(own, self.named_by_key(&key), tally).await?;
             work.count("api_key", 1);
         }
         let all: Vec<Endpoint> =
