@@ -1,5 +1,7 @@
 //! The rules of API keys.
 
+pub(crate) mod leaks;
+
 use access::api_key::PlainKey;
 use access::permission::{ApiKeysWrite, Permit as _};
 use access::{Caller, CallerKind, Grants, Known, Permission};
@@ -171,6 +173,9 @@ impl NewKey {
             allowed_cidrs: self.allowed_cidrs,
             hash: plain.hash(),
             created_by: creator.actor().id,
+            expiry_warning: None,
+            leaked_at: None,
+            leaked_url: None,
             created_at: now,
             updated_at: now,
         }
@@ -195,6 +200,7 @@ pub(crate) fn create(
         after: key.scopes.clone().into(),
     });
     let change = Change::audited(record).create_api_key(organization, key)?;
+    let change = change.schedule_expiry_warning(organization, key, key.created_at)?;
     Ok(match key.workspace_id {
         Some(workspace) => change.requires_workspace(organization, workspace),
         None => change,
