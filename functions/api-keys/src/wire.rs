@@ -1,5 +1,7 @@
 //! API keys on the wire.
 
+mod leaks;
+
 use access::CallerKind;
 use access::api_key::PlainKey;
 use access::permission::{ApiKeysDelete, ApiKeysRead, ApiKeysWrite, Permit};
@@ -20,7 +22,11 @@ use utoipa_axum::routes;
 use crate::app::{self, Draft};
 
 pub(crate) fn routes() -> OpenApiRouter<Edge> {
-    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(get, revoke)).routes(routes!(whoami))
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(get, revoke))
+        .routes(routes!(whoami))
+        .merge(leaks::routes())
 }
 
 /// A key to be created.
@@ -75,6 +81,11 @@ struct ApiKeyBody {
     allowed_cidrs: Vec<String>,
     #[schema(value_type = Option<String>, format = DateTime)]
     last_used_at: Option<Timestamp>,
+    /// When it was reported as found where anybody can read it.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    leaked_at: Option<Timestamp>,
+    /// Where it was found, in the reporter's words. Not checked by anybody.
+    leaked_url: Option<String>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
 }
@@ -129,6 +140,8 @@ impl ApiKeyBody {
             rate_limit_per_hour: key.rate_limit_per_hour,
             allowed_cidrs: key.allowed_cidrs,
             last_used_at,
+            leaked_at: key.leaked_at,
+            leaked_url: key.leaked_url,
             created_at: key.created_at,
         }
     }
