@@ -1,5 +1,6 @@
 //! The rules of keys that were found where anybody can read them.
 
+use access::api_key;
 use clock::Timestamp;
 use mailing::Letter;
 use store::{
@@ -33,12 +34,12 @@ pub(crate) fn remedy(key: &ApiKey, setting: LeakedKeys, now: Timestamp) -> Optio
     }
 }
 
-/// The address that a reporter gives, as far as it may be kept: of the web, in ASCII, cut to [`LONGEST_URL`]. A report without a
-/// usable one is still a report.
+/// The address that a reporter gives, as far as it may be kept: of the web, in ASCII, cut to [`LONGEST_URL`], and without keys
+/// in it, as it goes into records and mails. A report without a usable one is still a report.
 pub(crate) fn place(text: &str) -> Option<String> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "https" | "http"))?;
     // What `url` writes is ASCII, without spaces and control characters.
-    Some(String::from(url).chars().take(LONGEST_URL).collect())
+    Some(api_key::without_keys(String::from(url)).chars().take(LONGEST_URL).collect())
 }
 
 /// The change that carries `remedy` out, on `record`.
@@ -152,6 +153,9 @@ mod tests {
             place("http://x.example/ü\n\u{202e}").as_deref(),
             Some("http://x.example/%C3%BC%E2%80%AE")
         );
+        let key = api_key::PlainKey::generate(Mode::Live).unwrap();
+        let told = place(&format!("https://x.example/?key={}", key.reveal())).unwrap();
+        assert_eq!(told, format!("https://x.example/?key=sk_live_...{}", key.last_four()));
         let long = format!("https://x.example/{}", "a".repeat(5000));
         assert_eq!(place(&long).unwrap().len(), LONGEST_URL);
         for bad in

@@ -5,14 +5,15 @@
 //! that is not signed costs: its bytes (256 KiB at most), one verification, and no call to the store. The answer tells for
 //! each secret that was sent whether it is a key of ours, and nothing else: not whose, nor whether it still works.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use access::api_key::PlainKey;
 use axum::Extension;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use clock::Timestamp;
 use edge::{Edge, Problems, Raw, Refused, Reply, RequestInfo};
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures::stream::{self, StreamExt as _};
 use ids::KeyId;
 use problem::Problem;
 use secret_scanning::{IDENTIFIER_HEADER, SIGNATURE_HEADER, Signature, VerifyError};
@@ -123,6 +124,25 @@ fn parse(body: &[u8]) -> Result<Vec<Match>, Problem> {
     Ok(matches)
 }
 
+/// Something that has the form of a key, and where it was found.
+struct Sighted {
+    key: PlainKey,
+    leak: Leak,
+}
+
+/// What has the form of a key among the matches, by its token. One that is named several times is dealt with once, with the
+/// first place that is named for it.
+fn sighted(matches: &[Match], now: Timestamp) -> BTreeMap<&str, Sighted> {
+    let mut sighted: BTreeMap<&str, Sighted> = BTreeMap::new();
+    for found in matches {
+        let Ok(key) = PlainKey::parse(&found.token) else { continue };
+        let entry = sighted.entry(&found.token);
+        let leak = &mut entry.or_insert(Sighted { key, leak: Leak { at: now, url: None } }).leak;
+        leak.url = leak.url.take().or_else(|| leaks::place(&found.url));
+    }
+    sighted
+}
+
 /// Where reports are worked on.
 #[derive(Clone, Copy)]
 struct Desk<'a> {
@@ -131,26 +151,20 @@ struct Desk<'a> {
 }
 
 impl Desk<'_> {
-    /// Does what is to be done about each key, and gives the tokens that are keys of ours. A token that is named several times
-    /// is dealt with once, with the first place that is named for it. Junk costs nothing.
-    async fn deal_with<'m>(&self, matches: &'m [Match]) -> Result<HashSet<&'m str>, Refused> {
-        let mut keys: HashMap<&str, (PlainKey, Option<String>)> = HashMap::new();
-        for found in matches {
-            if let Ok(plain) = PlainKey::parse(&found.token) {
-                let (_, place) = keys.entry(&found.token).or_insert((plain, None));
-                *place = place.take().or_else(|| leaks::place(&found.url));
-            }
-        }
-        let work = keys.into_iter().map(|(token, (plain, url))| async move {
-            let leak = Leak { at: self.request.now, url };
-            Ok::<_, Refused>(self.deal_with_key(&plain, &leak).await?.then_some(token))
-        });
-        let ours: Vec<Option<&str>> = stream::iter(work).buffer_unordered(AT_ONCE).try_collect().await?;
-        Ok(ours.into_iter().flatten().collect())
+    /// Does what is to be done about each key, and gives the tokens that are keys of ours. Junk costs nothing.
+    async fn deal_with(self, matches: &[Match]) -> Result<HashSet<&str>, Refused> {
+        let sighted = sighted(matches, self.request.now);
+        let tokens: Vec<&str> = sighted.keys().copied().collect();
+        let keys: Vec<Sighted> = sighted.into_values().collect();
+        let work = keys.into_iter().map(|it| async move { self.deal_with_key(&it.key, &it.leak).await });
+        // One that fails holds up none of the others: the reporter may not come again.
+        let ours: Vec<Result<bool, Refused>> = stream::iter(work).buffered(AT_ONCE).collect().await;
+        let ours = ours.into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(tokens.into_iter().zip(ours).filter_map(|(token, is_ours)| is_ours.then_some(token)).collect())
     }
 
     /// Whether it is a key of ours; after what is to be done about it has been done.
-    async fn deal_with_key(&self, plain: &PlainKey, leak: &Leak) -> Result<bool, Refused> {
+    async fn deal_with_key(self, plain: &PlainKey, leak: &Leak) -> Result<bool, Refused> {
         let store = self.edge.unscoped_store();
         let Some((tenant, id)) = store.owner_of_key(&plain.hash()).await? else { return Ok(false) };
         let (key, organization) = futures::try_join!(tenant.api_key(id), tenant.organization())?;
@@ -164,7 +178,7 @@ impl Desk<'_> {
 
     /// Revokes or flags the key and tells the admins, in one transaction.
     async fn carry_out(
-        &self,
+        self,
         tenant: &Tenant,
         key: &ApiKey,
         organization: &Organization,
@@ -185,7 +199,7 @@ impl Desk<'_> {
         }
     }
 
-    fn record(&self, organization: &Organization, key: KeyId) -> AuditRecord {
+    fn record(self, organization: &Organization, key: KeyId) -> AuditRecord {
         AuditRecord {
             id: self.edge.ids().next(),
             action: "api_key.leaked",

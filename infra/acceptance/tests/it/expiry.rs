@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use artisan_local::engines::Strike;
 use aws_sdk_dynamodb::types::AttributeValue;
 use clock::Timestamp;
 use http::Method;
 use serde_json::{Value, json};
-use store::{ApiKey, Change, Due, Task};
+use store::{ApiKey, Change, Due, Organization, OrganizationStatus, Task};
 use testkit::{Actor, TestApp};
 
 use crate::people::{self, organization, records, store};
@@ -206,6 +207,25 @@ async fn a_task_that_comes_up_twice_or_late_tells_once() {
 }
 
 #[tokio::test]
+async fn a_warning_that_fails_is_put_off_and_given_later() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let _ = expiring(&app, &admin, 10 * DAY).await;
+    app.advance(3 * DAY);
+    let broken = r#"{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError","message":"Internal"}"#;
+    app.engines().faults().order("TransactWriteItems", 0, 3, Strike::Before, 500, broken);
+    assert_eq!(app.platform().run_schedules().await.len(), 1);
+    sweep(&app).await;
+    assert_eq!(warnings(&app, &admin), 0);
+    app.advance(Duration::from_secs(15 * 60));
+    sweep(&app).await;
+    assert_eq!(warnings(&app, &admin), 1);
+    app.advance(6 * DAY);
+    sweep(&app).await;
+    assert_eq!(warnings(&app, &admin), 2);
+}
+
+#[tokio::test]
 async fn nobody_of_a_deleted_organization_is_told_unless_it_comes_back() {
     let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
@@ -214,8 +234,8 @@ async fn nobody_of_a_deleted_organization_is_told_unless_it_comes_back() {
     app.advance(4 * DAY);
     sweep(&app).await;
     assert_eq!((warnings(&app, &admin), warned_today(&app, &admin).await.len()), (0, 0));
-    let admin = app.sign_in_again(&admin).await;
-    let _ = admin.raw(Method::POST, &format!("{ORGANIZATION}/restore"), "{}").await.expect(200);
+    let back = |it: &mut Organization| (it.status, it.erased_after) = (OrganizationStatus::Active, None);
+    people::alter(&app, organization(&admin), back).await;
     app.advance(5 * DAY);
     sweep(&app).await;
     assert_eq!(warnings(&app, &admin), 1, "the second one is still given");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use artisan_local::engines::Strike;
 use futures::future::join_all;
 use http::Method;
 use serde_json::{Value, json};
@@ -347,6 +348,26 @@ async fn a_key_that_leaks_while_its_organization_is_deleted_does_not_come_back_w
     let _ = leaked.get("/v1/whoami").await.expect_problem(401, "key_revoked");
     let _ = kept.get("/v1/whoami").await.expect(200);
     app.drain().await;
+}
+
+#[tokio::test]
+async fn a_key_that_could_not_be_dealt_with_holds_up_no_other_and_is_done_when_the_report_comes_again() {
+    let world = World::new().await;
+    let World { app, admin, scanner } = &world;
+    let mut keys = Vec::new();
+    for _ in 0..12 {
+        keys.push(app.key(admin, json!({})).await);
+    }
+    let tokens: Vec<&str> = keys.iter().map(Actor::token).collect();
+    let report = scanner.sign(&matches(&tokens));
+    let throttled = r#"{"__type":"com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+        "Message":"Transaction cancelled","CancellationReasons":[{"Code":"ThrottlingError"}]}"#;
+    app.engines().faults().order("TransactWriteItems", 0, 1, Strike::Before, 400, throttled);
+    let _ = world.send(&report).await.expect_problem(503, "unavailable");
+    assert_eq!(world.on_record(admin).await.len(), 11);
+    let answer = world.send(&report).await.expect(200);
+    assert_eq!(labels(&answer, &tokens), vec!["true_positive"; 12]);
+    assert_eq!((world.told(admin), world.on_record(admin).await.len()), (12, 12));
 }
 
 #[tokio::test]
