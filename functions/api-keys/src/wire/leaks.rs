@@ -28,13 +28,15 @@ use crate::app::leaks::{self, MOST_MATCHES, Remedy};
 
 /// How many keys are dealt with side by side.
 const AT_ONCE: usize = 8;
+/// How often a key is looked at again that somebody else changed at the same moment.
+const LOOKS: usize = 3;
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::new().routes(routes!(report))
 }
 
 /// A secret that was found. More fields are taken and passed over: the form is the reporter's.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[schema(as = LeakedSecret, example = json!({
     "token": "sk_live_…", "type": "artisan_api_key", "url": "https://github.com/acme/site/blob/main/.env", "source": "content"
 }))]
@@ -53,7 +55,7 @@ struct Match {
 }
 
 /// Whether a secret is a key of ours.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(as = LeakedSecretLabel)]
 struct Labelled<'a> {
     /// The secret, as it was sent.
@@ -106,7 +108,7 @@ async fn report(
 fn unbelieved(error: VerifyError) -> Refused {
     Refused(match error {
         VerifyError::Unsigned | VerifyError::UnknownKey | VerifyError::Forged => {
-            tracing::warn!(%error, "a report of leaked keys is refused");
+            tracing::info!(%error, "a report of leaked keys is refused");
             Problem::Unauthenticated
         }
         VerifyError::NoKeys => Problem::Unavailable,
@@ -167,13 +169,21 @@ impl Desk<'_> {
     async fn deal_with_key(self, plain: &PlainKey, leak: &Leak) -> Result<bool, Refused> {
         let store = self.edge.unscoped_store();
         let Some((tenant, id)) = store.owner_of_key(&plain.hash()).await? else { return Ok(false) };
-        let (key, organization) = futures::try_join!(tenant.api_key(id), tenant.organization())?;
-        // A credential of an organization that is being erased may be left for a moment.
-        let (Some(key), Some(organization)) = (key, organization) else { return Ok(true) };
-        if let Some(remedy) = leaks::remedy(&key, organization.settings.leaked_keys, leak.at) {
-            self.carry_out(&tenant, &key, &organization, leak, remedy).await?;
+        for _ in 0..LOOKS {
+            let (key, organization) = futures::try_join!(tenant.api_key(id), tenant.organization())?;
+            // A credential of an organization that is being erased may be left for a moment.
+            let (Some(key), Some(organization)) = (key, organization) else { return Ok(true) };
+            let setting = organization.settings.leaked_keys;
+            let Some(remedy) = leaks::remedy(&key, setting, leak.at) else { return Ok(true) };
+            match self.carry_out(&tenant, &key, &organization, leak, remedy).await {
+                Ok(()) => return Ok(true),
+                // Somebody else changed it at the same moment; perhaps there is nothing to do any more.
+                Err(CommitError::Refused(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-        Ok(true)
+        tracing::error!(api_key = %id, "a leaked key could not be dealt with");
+        Err(Refused(Problem::Unavailable))
     }
 
     /// Revokes or flags the key and tells the admins, in one transaction.
@@ -184,7 +194,7 @@ impl Desk<'_> {
         organization: &Organization,
         leak: &Leak,
         remedy: Remedy,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), CommitError> {
         let mut change = leaks::change(key, organization, leak, remedy, self.record(organization, key.id));
         let admins = if leaks::is_told(organization) { tenant.notified_admins().await? } else { Vec::new() };
         for admin in admins {
@@ -192,11 +202,7 @@ impl Desk<'_> {
             let id = self.edge.ids().next();
             change = change.mailing(self.edge.mail_seal().outgoing(id, organization.id, letter, leak.at)?);
         }
-        match tenant.commit(change, None).await {
-            // Somebody else revoked or flagged it at the same moment.
-            Ok(()) | Err(CommitError::Refused(_)) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        tenant.commit(change, None).await
     }
 
     fn record(self, organization: &Organization, key: KeyId) -> AuditRecord {
