@@ -1,6 +1,7 @@
 //! The rules of API keys.
 
 pub(crate) mod alteration;
+pub(crate) mod leaks;
 pub(crate) mod rotation;
 pub(crate) mod usage;
 
@@ -227,6 +228,9 @@ impl NewKey {
             rotated_to: None,
             locator: plain.locator(),
             created_by: creator.actor().id,
+            expiry_warning: None,
+            leaked_at: None,
+            leaked_url: None,
             created_at: now,
             updated_at: now,
         }
@@ -251,6 +255,7 @@ pub(crate) fn create(
         after: key.scopes.clone().into(),
     });
     let change = Change::audited(record).create_api_key(organization, key, secret)?;
+    let change = change.schedule_expiry_warning(organization, key, key.created_at)?;
     Ok(match key.workspace_id {
         Some(workspace) => change.requires_workspace(organization, workspace),
         None => change,

@@ -1,5 +1,6 @@
 //! API keys on the wire.
 
+mod leaks;
 mod rotation;
 mod usage;
 
@@ -30,6 +31,7 @@ pub(crate) fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(whoami))
         .merge(rotation::routes())
         .merge(usage::routes())
+        .merge(leaks::routes())
 }
 
 /// A key to be created.
@@ -122,6 +124,11 @@ struct ApiKeyBody {
     /// The key that has taken its place.
     #[schema(value_type = Option<String>)]
     rotated_to: Option<KeyId>,
+    /// When it was reported as found where anybody can read it.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    leaked_at: Option<Timestamp>,
+    /// Where it was found, in the reporter's words. Not checked by anybody.
+    leaked_url: Option<String>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
 }
@@ -191,6 +198,8 @@ impl ApiKeyBody {
             last_used_user_agent,
             rotated_from: key.rotated_from,
             rotated_to: key.rotated_to,
+            leaked_at: key.leaked_at,
+            leaked_url: key.leaked_url,
             created_at: key.created_at,
         }
     }

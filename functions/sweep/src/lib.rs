@@ -6,6 +6,7 @@
 //! counts as failed, which raises an alarm. It is called by nobody but the clock and takes no input.
 
 mod erase;
+mod expiry;
 
 use std::time::{Duration, Instant};
 
@@ -136,6 +137,10 @@ impl Sweep {
                     actor: "sweep",
                 };
                 domains::recheck(&with, due, self.clock.now()).await?;
+                Ok(Outcome::Done)
+            }
+            Task::WarnOfExpiry { organization_id, key_id, expires_at } => {
+                self.warn_of_expiry(due, *organization_id, *key_id, *expires_at).await?;
                 Ok(Outcome::Done)
             }
             Task::EraseWorkspace { organization_id, workspace_id } => {

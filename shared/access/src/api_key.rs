@@ -238,6 +238,25 @@ fn hex(bytes: &[u8]) -> String {
     text
 }
 
+/// A text with the prefix and the last four characters of each key in the key's place: for texts of others that may hold some.
+#[must_use]
+pub fn without_keys(mut text: String) -> String {
+    const LENGTH: usize = LIVE.len() + RANDOM_LENGTH + CHECKSUM_LENGTH;
+    let mut from = 0;
+    let next = |text: &str, from: usize| {
+        let rest = text.get(from..)?;
+        Some(from + [LIVE, TEST].into_iter().filter_map(|prefix| rest.find(prefix)).min()?)
+    };
+    while let Some(start) = next(&text, from) {
+        let end = start + LENGTH;
+        if let Some(Ok(key)) = text.get(start..end).map(PlainKey::parse) {
+            text.replace_range(start..end, &format!("{}...{}", key.prefix(), key.last_four()));
+        }
+        from = start + LIVE.len();
+    }
+    text
+}
+
 fn prefix(mode: Mode) -> &'static str {
     match mode {
         Mode::Live => LIVE,
@@ -322,6 +341,20 @@ mod tests {
         {
             assert_eq!(Peppers::parse(bad).err(), Some(InvalidPeppers), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_text_without_its_keys_is_the_text() {
+        let [one, other] = [Mode::Live, Mode::Test].map(|mode| PlainKey::generate(mode).unwrap());
+        let (a, b) = (one.reveal(), other.reveal());
+        let text = format!("ü/sk_live/{a}?k={b}{b}&sk_test_0#sk_live_{a}x sk_live_ü{}", &a[8..]);
+        let (c, d) = (one.last_four(), other.last_four());
+        let shown = format!(
+            "ü/sk_live/sk_live_...{c}?k=sk_test_...{d}sk_test_...{d}&sk_test_0#sk_live_sk_live_...{c}x sk_live_ü{}",
+            &a[8..]
+        );
+        assert_eq!(without_keys(text), shown);
+        assert_eq!(without_keys(shown.clone()), shown);
     }
 
     proptest! {

@@ -33,7 +33,7 @@ use store::Store;
 pub use authority::{
     Authorized, Context, Everywhere, EverywhereOrSelf, InWorkspace, Person, Reinstating, Unproven,
 };
-pub use body::Json;
+pub use body::{Json, Raw};
 pub use commit::Committed;
 pub use cursor::Paging;
 pub use etag::IfMatch;

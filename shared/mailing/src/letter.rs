@@ -14,6 +14,10 @@ const NAME: usize = 80;
 const ADDRESS: usize = 254;
 /// Longest subject, in characters.
 const SUBJECT: usize = 150;
+/// Longest beginning and end of an API key, in characters.
+const KEY: usize = 32;
+/// Longest address of a page that something was found on, in characters.
+const PLACE: usize = 500;
 /// A receipt has at most this many lines of at most so many characters.
 const RECEIPT_LINES: usize = 60;
 const RECEIPT_LINE: usize = 200;
@@ -49,6 +53,31 @@ impl Token {
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token")
+    }
+}
+
+/// What people know an API key by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyLabel {
+    /// Its name.
+    pub name: String,
+    /// What it begins with: `sk_live_`.
+    pub prefix: String,
+    /// What it ends with.
+    pub last_four: String,
+}
+
+impl From<&store::ApiKey> for KeyLabel {
+    fn from(key: &store::ApiKey) -> Self {
+        let key = key.clone();
+        Self { name: key.name, prefix: key.prefix, last_four: key.last_four }
+    }
+}
+
+impl KeyLabel {
+    /// The name, and of the key no more than a listing shows.
+    fn words(&self) -> String {
+        format!("{} ({})", name(&self.name), line(&format!("{}…{}", self.prefix, self.last_four), KEY))
     }
 }
 
@@ -189,6 +218,32 @@ pub enum Letter {
         /// What was erased and what is kept, line by line.
         receipt: Vec<String>,
     },
+    /// An API key is about to expire.
+    ApiKeyExpiring {
+        /// An admin.
+        to: String,
+        /// The organization.
+        organization_name: String,
+        /// The key.
+        key: KeyLabel,
+        /// When it stops working.
+        expires_at: Timestamp,
+    },
+    /// An API key was found where anybody can read it.
+    ApiKeyLeaked {
+        /// An admin.
+        to: String,
+        /// The organization.
+        organization_name: String,
+        /// The key.
+        key: KeyLabel,
+        /// Where it was found, if the reporter said so. The reporter's text.
+        found_at: Option<String>,
+        /// Whether it was revoked; it works on otherwise.
+        revoked: bool,
+        /// When.
+        at: Timestamp,
+    },
     /// The break-glass admin has signed in.
     BreakGlassUsed {
         /// An admin.
@@ -222,6 +277,8 @@ impl Letter {
             Self::DomainLapsed { .. } => "domain_lapsed",
             Self::OrganizationDeleted { .. } => "organization_deleted",
             Self::OrganizationErased { .. } => "organization_erased",
+            Self::ApiKeyExpiring { .. } => "api_key_expiring",
+            Self::ApiKeyLeaked { .. } => "api_key_leaked",
             Self::BreakGlassUsed { .. } => "break_glass_used",
         }
     }
@@ -329,6 +386,44 @@ impl Letter {
                 );
                 (to, format!("The data of {organization} has been erased"), text)
             }
+            Self::ApiKeyExpiring { to, organization_name, key, expires_at } => {
+                let text = format!(
+                    "Hello,\n\nThe API key {} of {} expires at {}. From then on its requests are refused.\n\nIf it \
+                     is still in use, rotate it and put the new key in its place, or move its expiry, in the \
+                     console, under API keys. If it is not, there is nothing to do.",
+                    key.words(),
+                    name(organization_name),
+                    when(*expires_at),
+                );
+                (to, format!("The API key {} expires on {}", name(&key.name), expires_at.day()), text)
+            }
+            Self::ApiKeyLeaked { to, organization_name, key, found_at, revoked, at } => {
+                let place = match found_at {
+                    Some(url) => format!("here:\n\n    {}", line(url, PLACE)),
+                    None => "in a place that was not named.".to_owned(),
+                };
+                let (fate, advice) = if *revoked {
+                    (
+                        "It was revoked at once, and its requests are refused.",
+                        "Create a new key, and put it where the old one was in use.",
+                    )
+                } else {
+                    (
+                        "It still works, because your organization has chosen to decide that itself.",
+                        "Please rotate or revoke it as soon as you can.",
+                    )
+                };
+                let text = format!(
+                    "Hello,\n\nThe API key {} of {} was reported at {} as found in public, {place}\n\n{fate} \
+                     {advice} Taking it away from there does not make it secret again. When it was last used stands \
+                     in the console, under API keys.",
+                    key.words(),
+                    name(organization_name),
+                    when(*at),
+                );
+                let done = if *revoked { "has leaked and was revoked" } else { "has leaked" };
+                (to, format!("The API key {} {done}", name(&key.name)), text)
+            }
             Self::BreakGlassUsed { to, organization_name, by, at } => {
                 let (organization, by) = (name(organization_name), line(by, ADDRESS));
                 let text = format!(
@@ -375,6 +470,8 @@ pub(crate) mod tests {
         let at = clock::utc(2026, 11, 22, 15, 4);
         let (to, token) = ("ada@example.com".to_owned(), Token::new(token));
         let (organization_name, name, domain) = (text.to_owned(), text.to_owned(), text.to_owned());
+        let key =
+            KeyLabel { name: text.to_owned(), prefix: "sk_live_".to_owned(), last_four: "wxyz".to_owned() };
         vec![
             Letter::Invitation {
                 to: to.clone(),
@@ -404,6 +501,28 @@ pub(crate) mod tests {
                 to: to.clone(),
                 organization_name: organization_name.clone(),
                 receipt: vec!["Leads: 12".to_owned(), text.to_owned()],
+            },
+            Letter::ApiKeyExpiring {
+                to: to.clone(),
+                organization_name: organization_name.clone(),
+                key: key.clone(),
+                expires_at: at,
+            },
+            Letter::ApiKeyLeaked {
+                to: to.clone(),
+                organization_name: organization_name.clone(),
+                key: key.clone(),
+                found_at: Some(format!("https://git.example/acme/{text}")),
+                revoked: true,
+                at,
+            },
+            Letter::ApiKeyLeaked {
+                to: to.clone(),
+                organization_name: organization_name.clone(),
+                key,
+                found_at: None,
+                revoked: false,
+                at,
             },
             Letter::BreakGlassUsed { to, organization_name, by: text.to_owned(), at },
         ]

@@ -13,7 +13,9 @@
 mod dns;
 mod idp;
 mod keys;
+mod scanner;
 
 pub use dns::DnsServer;
 pub use idp::{IdentityProvider, Person, Quirk};
 pub use keys::Algorithm;
+pub use scanner::{SecretScanner, SignedReport};

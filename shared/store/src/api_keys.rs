@@ -15,7 +15,8 @@ use crate::item::{self, Item, get_number, get_text, number, primary, text};
 use crate::keys::{self, OfOrganization};
 use crate::tally::Tally;
 use crate::{
-    Change, Mode, Networks, OrganizationStatus, Page, PageRequest, Refusal, Store, StoreError, Tenant,
+    Change, ExpiryWarning, Leak, Mode, Networks, OrganizationStatus, Page, PageRequest, Refusal, Store,
+    StoreError, Tenant,
 };
 
 /// How many credentials are changed side by side.
@@ -75,6 +76,15 @@ pub struct ApiKey {
     pub locator: String,
     /// Who made it.
     pub created_by: String,
+    /// The last warning that it is about to expire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expiry_warning: Option<ExpiryWarning>,
+    /// When it was reported as found where anybody can read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaked_at: Option<Timestamp>,
+    /// Where it was found. The reporter's text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaked_url: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -233,8 +243,37 @@ impl Change {
         unchanged: bool,
         now: Timestamp,
     ) -> Self {
+        self.end_api_key(organization, key, predecessor, unchanged, None, now)
+    }
+
+    /// Revokes a key that has leaked, also one that waits for its organization to be brought back, and says where it was
+    /// found. `predecessor`, which draws on the same budget, goes with it.
+    pub fn revoke_leaked_api_key(
+        self,
+        organization: ids::OrganizationId,
+        key: &ApiKey,
+        predecessor: Option<&ApiKey>,
+        leak: &Leak,
+    ) -> Self {
+        self.end_api_key(organization, key, predecessor, false, Some(leak), leak.at)
+    }
+
+    fn end_api_key(
+        self,
+        organization: ids::OrganizationId,
+        key: &ApiKey,
+        predecessor: Option<&ApiKey>,
+        unchanged: bool,
+        leak: Option<&Leak>,
+        now: Timestamp,
+    ) -> Self {
         let revoked = Refusal::Rule("the API key is already revoked");
-        let [mut metadata, credential] = revocation(organization, key, now);
+        let [mut metadata, mut credential] = revocation(organization, key, now);
+        if let Some(leak) = leak {
+            leak.note(&mut metadata);
+            credential.condition = "#status IN (:active, :rotated, :suspended)".to_owned();
+            credential.values.push((":suspended", text(SUSPENDED)));
+        }
         if unchanged {
             metadata.condition.push_str(" AND updated_at = :read");
             metadata.values.push((":read", text(key.updated_at.to_string())));

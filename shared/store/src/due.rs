@@ -6,7 +6,7 @@
 
 use clock::Timestamp;
 use futures::future::try_join_all;
-use ids::{OrganizationId, WorkspaceId};
+use ids::{KeyId, OrganizationId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
 use crate::change::{Expression, Table, Write};
@@ -23,6 +23,15 @@ pub enum Task {
         organization_id: OrganizationId,
         /// The domain.
         domain: String,
+    },
+    /// Warn the admins that a key is about to expire.
+    WarnOfExpiry {
+        /// The organization.
+        organization_id: OrganizationId,
+        /// The key.
+        key_id: KeyId,
+        /// The expiry it is about. If the key expires at another time by now, the task is out of date.
+        expires_at: Timestamp,
     },
     /// Erase what a deleted workspace held.
     EraseWorkspace {
@@ -53,6 +62,7 @@ impl Task {
     pub(crate) fn name(&self) -> String {
         match self {
             Self::CheckDomain { organization_id, domain } => format!("{organization_id}#domain#{domain}"),
+            Self::WarnOfExpiry { organization_id, key_id, .. } => format!("{organization_id}#key#{key_id}"),
             Self::EraseWorkspace { organization_id, workspace_id } => {
                 format!("{organization_id}#workspace#{workspace_id}")
             }

@@ -29,6 +29,11 @@ pub(crate) fn write<T: Serialize>(
     Ok(item)
 }
 
+/// One value as an attribute.
+pub(crate) fn value<T: Serialize>(operation: &'static str, of: &T) -> Result<AttributeValue, StoreError> {
+    serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(of).map_err(|e| StoreError::malformed(operation, e))
+}
+
 /// The record in `item`. Attributes the record doesn't know are passed over: they may be a newer writer's.
 pub(crate) fn read<T: DeserializeOwned>(operation: &'static str, item: Item) -> Result<T, StoreError> {
     serde_dynamo::aws_sdk_dynamodb_1::from_item(item).map_err(|e| StoreError::malformed(operation, e))

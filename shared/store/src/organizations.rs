@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::change::{Expression, Table, Write};
-use crate::item::{self, number, primary, text};
+use crate::item::{self, number, primary, text, value};
 use crate::keys::{self, Key, OfOrganization};
 use crate::tally::{Limits, Usage};
 use crate::{Change, Member, Refusal, Store, StoreError, Tenant, Workspace, WorkspaceStatus};
@@ -61,6 +61,17 @@ pub enum OrganizationStatus {
     Deleted,
 }
 
+/// What becomes of an API key that was found where anybody can read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LeakedKeys {
+    /// It is revoked at once.
+    #[default]
+    Revoke,
+    /// It works on, and says that it has leaked.
+    Flag,
+}
+
 /// What an organization asks of its people and allows.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -81,6 +92,8 @@ pub struct Settings {
     pub cors_origins: Vec<String>,
     /// The networks from which it may be administered; any when empty.
     pub admin_allowed_cidrs: Vec<String>,
+    /// What becomes of its API keys that leak.
+    pub leaked_keys: LeakedKeys,
 }
 
 /// A tenant.
@@ -288,13 +301,6 @@ impl Change {
 
 fn count(value: u64) -> aws_sdk_dynamodb::types::AttributeValue {
     number(i64::try_from(value).unwrap_or(i64::MAX))
-}
-
-fn value<T: Serialize>(
-    operation: &'static str,
-    of: &T,
-) -> Result<aws_sdk_dynamodb::types::AttributeValue, StoreError> {
-    serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(of).map_err(|e| StoreError::malformed(operation, e))
 }
 
 impl Store {

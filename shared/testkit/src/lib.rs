@@ -33,7 +33,7 @@ use serde_json::json;
 pub use actor::{Actor, Response};
 pub use authenticator::Authenticator;
 pub use receiver::{Receiver, Webhook};
-pub use standins::{Algorithm, DnsServer, IdentityProvider, Person, Quirk};
+pub use standins::{Algorithm, DnsServer, IdentityProvider, Person, Quirk, SecretScanner, SignedReport};
 
 /// When every test begins.
 #[must_use]

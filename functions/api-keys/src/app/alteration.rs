@@ -112,7 +112,12 @@ impl Alteration {
             before,
             after,
         }));
-        Change::audited(record).change_api_key(organization, before, after, self.grants.bits())
+        let change =
+            Change::audited(record).change_api_key(organization, before, after, self.grants.bits())?;
+        if before.expires_at == after.expires_at {
+            return Ok(change);
+        }
+        change.schedule_expiry_warning(organization, after, after.updated_at)
     }
 }
 

@@ -109,6 +109,9 @@ impl Rotation {
             expires_at: self.expires_at,
             rotated_from: Some(old.id),
             locator: plain.locator(),
+            expiry_warning: None,
+            leaked_at: None,
+            leaked_url: None,
             created_by: caller.known.actor().id,
             created_at: now,
             updated_at: now,
@@ -163,12 +166,8 @@ impl Rotated {
             before,
             after,
         }));
-        Change::audited(record).rotate_api_key(
-            organization,
-            (old, retired),
-            predecessor,
-            (new, secret),
-            succession,
-        )
+        Change::audited(record)
+            .rotate_api_key(organization, (old, retired), predecessor, (new, secret), succession)?
+            .schedule_expiry_warning(organization, new, new.created_at)
     }
 }

@@ -109,6 +109,7 @@ pub(crate) fn change(
     note(&mut record, "settings.session_max_age_seconds", &old_age, &new_age);
     note(&mut record, "settings.cors_origins", &was.cors_origins, &is.cors_origins);
     note(&mut record, "settings.admin_allowed_cidrs", &was.admin_allowed_cidrs, &is.admin_allowed_cidrs);
+    note(&mut record, "settings.leaked_keys", &was.leaked_keys, &is.leaked_keys);
     record.sensitive = was != is;
     record.compliance_relevant = was != is || before.plan != after.plan;
     let mut change = Change::audited(record).change_organization(before, after)?;

@@ -1,4 +1,4 @@
-//! The rules of its settings. Each of them can lock people out, so each asks that whoever switches it is not locked out by
+//! The rules of its settings. All but one of them can lock people out, so each of those asks that whoever switches it is not locked out by
 //! it, or that somebody else can still come in: the break-glass admin.
 //!
 //! API keys are bound by none of what sessions must prove, and can prove nothing. So they switch neither `require_mfa` nor
@@ -11,7 +11,7 @@ use dns::Domain;
 use ids::UserId;
 use input::{Fault, Faults, Patch};
 use ipnet::IpNet;
-use store::{DomainClaim, Member, Role, Settings};
+use store::{DomainClaim, LeakedKeys, Member, Role, Settings};
 use url::{Host, Url};
 
 const MOST_DOMAINS: usize = 50;
@@ -38,6 +38,7 @@ pub(crate) struct SettingsDraft {
     pub(crate) session_max_age_seconds: Patch<u64>,
     pub(crate) cors_origins: Patch<Vec<String>>,
     pub(crate) admin_allowed_cidrs: Patch<Vec<String>>,
+    pub(crate) leaked_keys: Patch<LeakedKeys>,
 }
 
 /// Who changes settings.
@@ -146,6 +147,7 @@ impl SettingsDraft {
                 faults.note(ADMIN_ALLOWED_CIDRS, Fault::new("value", message));
             }
         }
+        after.leaked_keys = self.leaked_keys.onto(before.leaked_keys, LeakedKeys::default());
         judge_lock_out(before, &after, circumstances, faults);
         after
     }

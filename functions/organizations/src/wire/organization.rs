@@ -6,7 +6,7 @@ use edge::{Authorized, Context, Everywhere, IfMatch, IfMatchParameter, Json, Pro
 use ids::{OrganizationId, UserId};
 use input::Patch;
 use serde::{Deserialize, Serialize};
-use store::{Organization, OrganizationStatus, Plan};
+use store::{LeakedKeys, Organization, OrganizationStatus, Plan};
 use utoipa::ToSchema;
 
 use super::present;
@@ -55,6 +55,9 @@ struct SettingsBody {
     cors_origins: Vec<String>,
     /// The networks from which `/api/admin` may be called; any when empty.
     admin_allowed_cidrs: Vec<String>,
+    /// What becomes of an API key that was found in public: `revoke` or `flag`.
+    #[schema(value_type = String, example = "revoke")]
+    leaked_keys: LeakedKeys,
 }
 
 /// What is in use, beside what the plan allows.
@@ -99,6 +102,7 @@ impl From<&Organization> for OrganizationBody {
                 session_max_age_seconds: settings.session_max_age_seconds,
                 cors_origins: settings.cors_origins,
                 admin_allowed_cidrs: settings.admin_allowed_cidrs,
+                leaked_keys: settings.leaked_keys,
             },
             usage: UsageBody {
                 seats: UseBody { used: usage.seat_count, limit: limits.seat_limit },
@@ -168,6 +172,10 @@ struct ChangeSettings {
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
     admin_allowed_cidrs: Patch<Vec<String>>,
+    /// `revoke` or `flag`: whether an API key that was found in public is revoked at once, or works on and says so.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    leaked_keys: Patch<LeakedKeys>,
 }
 
 impl From<ChangeOrganization> for Draft {
@@ -186,6 +194,7 @@ impl From<ChangeSettings> for SettingsDraft {
             session_max_age_seconds: sent.session_max_age_seconds,
             cors_origins: sent.cors_origins,
             admin_allowed_cidrs: sent.admin_allowed_cidrs,
+            leaked_keys: sent.leaked_keys,
         }
     }
 }

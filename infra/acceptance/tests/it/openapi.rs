@@ -94,6 +94,7 @@ async fn every_operation_but_the_open_ones_refuses_a_stranger() {
         "POST /api/auth/mfa/verify",
         "GET /api/auth/sso/{organization}/start",
         "GET /api/auth/sso/callback",
+        "POST /api/secret-scanning/github",
         "GET /health",
         "GET /openapi.json",
         "GET /docs/errors",

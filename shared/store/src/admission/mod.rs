@@ -223,7 +223,7 @@ impl Store {
             };
             self.memory.note(&at, &noted);
             if predecessor.is_none() {
-                is_proved(&item, macs)?;
+                prove(&item, macs)?;
             }
             if get_text(&item, "status") == Some(ROTATED) && predecessor.is_none() {
                 // Its own time and networks hold for it, the successor's budget and status.
@@ -270,7 +270,7 @@ impl Store {
             .consistent_read(true);
         let answer = read.send().await.map_err(|e| Denied::Store(StoreError::from_sdk("admit", e)))?;
         let item = answer.item.ok_or(Denied::Unknown)?;
-        is_proved(&item, &proof.macs)?;
+        prove(&item, &proof.macs)?;
         if get_text(&item, "status") == Some(ROTATED) {
             // What was leased is the successor's to give by now.
             self.memory.give_up_lease(&key);
@@ -396,14 +396,18 @@ impl Store {
     }
 }
 
-/// Whether the item has the hash of the key that was shown. Nothing is told of one that has not.
-fn is_proved(item: &Item, macs: &[[u8; 32]]) -> Result<(), Denied> {
-    let stored = match item.get(MAC) {
-        Some(AttributeValue::B(blob)) => blob.as_ref(),
-        _ => &[],
-    };
-    let proved = macs.is_empty() || macs.iter().any(|mac| mac.as_slice() == stored);
+/// Turns away whoever shows another key than that of the item. Nothing is told of the one it is.
+fn prove(item: &Item, macs: &[[u8; 32]]) -> Result<(), Denied> {
+    let proved = macs.is_empty() || is_proved(item, macs);
     if proved { Ok(()) } else { Err(Denied::Unknown) }
+}
+
+/// Whether the item has one of these hashes of a key.
+pub(crate) fn is_proved(item: &Item, macs: &[[u8; 32]]) -> bool {
+    match item.get(MAC) {
+        Some(AttributeValue::B(stored)) => macs.iter().any(|mac| mac.as_slice() == stored.as_ref()),
+        _ => false,
+    }
 }
 
 /// Turns a credential away that is barred by what it is; else gives the list of networks it must be on, if there is one.

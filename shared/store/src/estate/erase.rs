@@ -331,7 +331,7 @@ impl Tenant {
         Ok(match kind {
             "api_key" => {
                 let key: ApiKey = item::read(OPERATION, item)?;
-                vec![keys::api_key_at(&key.locator)]
+                self.named_by_key(&key)
             }
             "member" => {
                 let member: Member = item::read(OPERATION, item)?;
@@ -351,6 +351,12 @@ impl Tenant {
             }
             _ => Vec::new(),
         })
+    }
+
+    /// A key's credential, and the warnings of its expiry.
+    fn named_by_key(&self, key: &ApiKey) -> Vec<Key> {
+        let warnings = key.expiry_warnings(self.organization);
+        warnings.iter().map(Due::key).chain([keys::api_key_at(&key.locator)]).collect()
     }
 
     /// Frees a domain if it is this organization's.
@@ -387,7 +393,7 @@ impl Tenant {
             self.erase_all(Table::Activity, keys::usage_of_key(of, key.id), None).await?;
             let tally = Tally::default().less(key.weight());
             let own = unchanged(&keys::api_key(of, key.id), key.updated_at);
-            self.end_bound(own, vec![keys::api_key_at(&key.locator)], tally).await?;
+            self.end_bound(own, self.named_by_key(&key), tally).await?;
             work.count("api_key", 1);
         }
         let all: Vec<Endpoint> =
