@@ -3,6 +3,7 @@
 //! ```sh
 //! ARTISAN_URL=https://api.example.com ARTISAN_API_KEY=sk_test_… cargo run -p sample-leads -- grace@example.com
 //! ```
+#![allow(clippy::indexing_slicing, reason = "what a JSON value does not have reads as null")]
 
 use std::error::Error;
 use std::fmt;
