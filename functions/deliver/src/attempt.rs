@@ -47,10 +47,11 @@ pub(crate) async fn make(
     ids: &Ids,
 ) -> Result<Made, Fault> {
     let secret = open_secret(secrets, endpoint, job)?;
+    let added = open_headers(secrets, endpoint, job)?;
     let started_at = clock.now();
     let outcome = match Target::parse(&endpoint.url, sender.policy()) {
         Ok(target) => {
-            let headers = headers(&secret, endpoint, job, started_at);
+            let headers = headers(&secret, added, job, started_at);
             let timeout = Duration::from_secs(u64::from(endpoint.timeout_seconds));
             sender.post(&target, headers, Bytes::from(job.body.clone()), timeout).await
         }
@@ -66,23 +67,46 @@ fn open_secret(
     job: &DeliveryJob,
 ) -> Result<SigningSecret, Fault> {
     let context = Endpoint::secret_context(job.organization_id, endpoint.id);
-    let envelope = STANDARD.decode(&endpoint.sealed_secret).map_err(|e| Fault::Secret(Box::new(e)))?;
-    let plain = secrets.open_envelope(&context, &envelope).map_err(|e| Fault::Secret(Box::new(e)))?;
+    let plain = open(secrets, &context, &endpoint.sealed_secret)?;
     let bytes: [u8; 32] = plain.try_into().map_err(|_| Fault::Secret("it is not 32 bytes long".into()))?;
     Ok(SigningSecret::from_bytes(bytes))
 }
 
-fn headers(secret: &SigningSecret, endpoint: &Endpoint, job: &DeliveryJob, now: Timestamp) -> HeaderMap {
-    let mut headers = HeaderMap::new();
+/// The headers that the customer adds.
+fn open_headers(
+    secrets: &sealing::Key,
+    endpoint: &Endpoint,
+    job: &DeliveryJob,
+) -> Result<Vec<(HeaderName, HeaderValue)>, Fault> {
+    let opened = endpoint.headers.iter().map(|(name, value)| {
+        let context = Endpoint::header_context(job.organization_id, endpoint.id, name);
+        let mut value = HeaderValue::try_from(open(secrets, &context, &value.0)?)
+            .map_err(|e| Fault::Secret(Box::new(e)))?;
+        value.set_sensitive(true);
+        let name = HeaderName::try_from(name.as_str()).map_err(|e| Fault::Secret(Box::new(e)))?;
+        Ok((name, value))
+    });
+    opened.collect()
+}
+
+fn open(secrets: &sealing::Key, context: &[u8], sealed: &str) -> Result<Vec<u8>, Fault> {
+    let envelope = STANDARD.decode(sealed).map_err(|e| Fault::Secret(Box::new(e)))?;
+    secrets.open_envelope(context, &envelope).map_err(|e| Fault::Secret(Box::new(e)))
+}
+
+fn headers(
+    secret: &SigningSecret,
+    added: Vec<(HeaderName, HeaderValue)>,
+    job: &DeliveryJob,
+    now: Timestamp,
+) -> HeaderMap {
+    let mut headers: HeaderMap = added.into_iter().collect();
     let mut set = |name: &str, value: String| {
-        // The customer's headers were checked when they were saved; ours are plain ASCII.
+        // Ours are plain ASCII.
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             headers.insert(name, value);
         }
     };
-    for (name, value) in &endpoint.headers {
-        set(name, value.clone());
-    }
     // Ours come last: nothing a customer adds can replace them.
     let id = job.event_id.to_string();
     let body = job.body.as_bytes();

@@ -15,7 +15,7 @@ use input::{Fault, Faults, Text};
 use problem::Problem;
 use sealing::SealError;
 use signing::SigningSecret;
-use store::{AuditRecord, Change, Endpoint, EndpointStatus, FieldChange, Mode, StoreError};
+use store::{AuditRecord, Change, Endpoint, EndpointStatus, FieldChange, Mode, SealedHeader, StoreError};
 
 const MOST_HEADERS: usize = 20;
 const LONGEST_HEADER: usize = 1024;
@@ -154,10 +154,10 @@ impl NewEndpoint {
         !creator.reaches(WebhooksWrite::PERMISSION, self.workspace_id, self.mode)
     }
 
-    /// The endpoint, enabled, with `secret` sealed for it alone.
+    /// The endpoint, enabled, with `secret` and the values of its headers sealed for it alone.
     ///
     /// # Errors
-    /// [`SealError`] when the secret can't be sealed.
+    /// [`SealError`] when they can't be sealed.
     pub(crate) fn open(
         self,
         organization: OrganizationId,
@@ -168,6 +168,12 @@ impl NewEndpoint {
     ) -> Result<(Endpoint, SigningSecret), SealError> {
         let id: EndpointId = ids.next();
         let sealed = key.seal_envelope(&Endpoint::secret_context(organization, id), &secret)?;
+        let mut headers = BTreeMap::new();
+        for (name, value) in self.headers {
+            let context = Endpoint::header_context(organization, id, &name);
+            let sealed = key.seal_envelope(&context, value.as_bytes())?;
+            headers.insert(name, SealedHeader(STANDARD.encode(sealed)));
+        }
         let endpoint = Endpoint {
             id,
             url: self.url,
@@ -175,7 +181,7 @@ impl NewEndpoint {
             workspace_id: self.workspace_id,
             mode: self.mode,
             description: self.description,
-            headers: self.headers,
+            headers,
             timeout_seconds: self.timeout_seconds,
             max_retries: self.max_retries,
             rate_limit_per_second: self.rate_limit_per_second,
@@ -256,6 +262,33 @@ mod tests {
         }
         assert_eq!(faults_of_headers(&[("x-a", "line\r\nbreak")]), 1);
         assert_eq!(faults_of_headers(&[("x-a", &"v".repeat(1025))]), 1);
+    }
+
+    #[test]
+    fn an_added_header_is_sealed_for_its_endpoint_and_name() {
+        let key = sealing::MasterSecret::new("a master secret of 32 characters".to_owned());
+        let key = key.sealing_key(sealing::Purpose::WebhookSecrets).unwrap();
+        let ids = Ids::new(clock::Clock::system());
+        let organization = ids.next();
+        let new = NewEndpoint {
+            url: "https://example.com/".to_owned(),
+            events: Subscription::parse(&["*".to_owned()]).unwrap(),
+            workspace_id: None,
+            mode: Mode::Live,
+            description: None,
+            headers: BTreeMap::from([("authorization".to_owned(), "Bearer t".to_owned())]),
+            timeout_seconds: 30,
+            max_retries: 4,
+            rate_limit_per_second: None,
+        };
+        let (endpoint, _) =
+            new.open(organization, [7; 32], &key, &ids, clock::utc(2026, 11, 22, 15, 0)).unwrap();
+        let sealed = STANDARD.decode(&endpoint.headers["authorization"].0).unwrap();
+        let opened = |id, name| key.open_envelope(&Endpoint::header_context(organization, id, name), &sealed);
+        assert_eq!(opened(endpoint.id, "authorization").unwrap(), b"Bearer t");
+        assert!(opened(endpoint.id, "x-other").is_err());
+        assert!(opened(ids.next(), "authorization").is_err());
+        assert!(key.open_envelope(&Endpoint::secret_context(organization, endpoint.id), &sealed).is_err());
     }
 
     #[test]

@@ -9,12 +9,13 @@
     reason = "what cannot go on fails the test"
 )]
 
+mod support;
+
 use std::collections::BTreeSet;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use artisan_local::{server, shutdown};
 use axum::Router;
@@ -22,9 +23,9 @@ use axum::extract::State;
 use axum::routing::post;
 use serde_json::{Value, json};
 
+use support::{free_ports, until};
+
 const KILLS: usize = 40;
-/// Far more than any step takes; only a platform that is broken is waited for this long.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The running platform, killed when dropped.
 struct Running(Child);
@@ -51,29 +52,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
-    }
-}
-
-/// Two neighbouring free ports, as the platform takes them.
-fn free_ports() -> u16 {
-    for _ in 0..50 {
-        let first = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = first.local_addr().unwrap().port();
-        if port < 65_000 && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
-            return port;
-        }
-    }
-    panic!("no two free ports side by side");
-}
-
-async fn until<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(value) = condition().await {
-            return value;
-        }
-        assert!(Instant::now() < deadline, "{what} did not happen");
-        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 

@@ -364,7 +364,7 @@ fn refusal(
 ) -> AuditRecord {
     AuditRecord {
         resource_type: "route".to_owned(),
-        resource_id: Some(request.target.chars().take(256).collect()),
+        resource_id: Some(request.shown_target.chars().take(256).collect()),
         workspace_id: workspace,
         success: false,
         error_code: Some(problem.code().as_str().to_owned()),

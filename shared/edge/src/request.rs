@@ -25,8 +25,10 @@ pub struct RequestInfo {
     pub user_agent: Option<String>,
     /// When it came.
     pub now: Timestamp,
-    /// Method and path, as the caller wrote them.
+    /// Method and path, as the caller wrote them: for telling requests apart, never to be kept or shown.
     pub target: Arc<str>,
+    /// Method and path for logs and audit records: what may be a credential is left out.
+    pub shown_target: Arc<str>,
     /// Filled in when the caller is known, so that rate-limit headers stand on every answer.
     pub(crate) quota: Arc<OnceLock<Quota>>,
     /// Filled in when an API key is the caller: what comes of the request is counted with what it was about.
@@ -46,6 +48,12 @@ pub(crate) struct Metered {
 
 const LONGEST_REQUEST_ID: usize = 128;
 const LONGEST_USER_AGENT: usize = 256;
+/// Characters of an id after its prefix.
+const ID_BODY_LENGTH: usize = 26;
+/// No part of a route is longer, and no key, token, secret or recovery code is as short.
+const LONGEST_WORD: usize = 16;
+/// Longer labels of domain names are rare.
+const LONGEST_LABEL: usize = 24;
 
 impl RequestInfo {
     pub(crate) fn of(clock: &Clock, ids: &Ids, parts: &Parts) -> Self {
@@ -57,6 +65,7 @@ impl RequestInfo {
             user_agent: header("user-agent").map(|agent| agent.chars().take(LONGEST_USER_AGENT).collect()),
             now: clock.now(),
             target: format!("{} {}", parts.method, parts.uri.path()).into(),
+            shown_target: format!("{} {}", parts.method, shown_path(parts.uri.path())).into(),
             quota: Arc::default(),
             metered: Arc::default(),
             organization: Arc::default(),
@@ -72,6 +81,33 @@ impl RequestInfo {
             let _ = self.metered.set(Metered { counted_at, group, refused });
         }
     }
+}
+
+/// A path as it may be kept and shown. Callers mistake a key for its id, or put a token where it doesn't belong; what
+/// is neither an id of ours, a word nor a domain name is shown as `***`.
+pub(crate) fn shown_path(path: &str) -> String {
+    path.split('/')
+        .map(|segment| if harmless(segment) { segment } else { "***" })
+        .collect::<Vec<_>>()
+        .join("/")
+}
+
+fn harmless(segment: &str) -> bool {
+    let of = |text: &str, also: &[u8]| {
+        text.bytes().all(|byte| byte.is_ascii_alphanumeric() || also.contains(&byte))
+    };
+    let word = || segment.len() <= LONGEST_WORD && of(segment, b"-_.~");
+    let domain = || {
+        segment.contains('.')
+            && segment.split('.').all(|label| label.len() <= LONGEST_LABEL && of(label, b"-"))
+    };
+    let id = || {
+        segment.split_once('_').is_some_and(|(prefix, body)| {
+            ids::PREFIXES.contains(&prefix) && body.len() == ID_BODY_LENGTH && of(body, b"")
+        })
+    };
+    let small = || !segment.bytes().any(|byte| byte.is_ascii_uppercase());
+    word() || (small() && (domain() || id()))
 }
 
 fn usable(id: &str) -> bool {
@@ -153,6 +189,32 @@ mod tests {
         assert!(usable("req_1") && usable("a-b.c:d_e"));
         for bad in ["", "a b", "a\nb", "é", &"x".repeat(129)] {
             assert!(!usable(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_shown_without_what_may_be_a_credential() {
+        for path in [
+            "/",
+            "/v1/leads/",
+            "/v1/leads/lead_01kaq8zr3y7e2r4m8n5p6q7s8t/replies",
+            "/api/admin/domains/sales.analytical-engines.example.com/verify",
+            "/api/admin/webhooks/deliveries/dlv_01kaq8zr3y7e2r4m8n5p6q7s8t",
+            "/api/auth/mfa/recovery-codes",
+        ] {
+            assert_eq!(shown_path(path), path);
+        }
+        for secret in [
+            "sk_live_0123456789abcdefghijklmnop012345",
+            "rt_ses_01kaq8zr3y7e2r4m8n5p6q7s8t.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            "eyJhbGciOiJIUzI1NiJ9.e30.sig",
+            "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+            "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
+            "a%20difference%20engine%20of%20brass",
+            "0d4c-9f1e-77ab-c2d3",
+            "abcdefghijklmnopqrstuvwxyz",
+        ] {
+            assert_eq!(shown_path(&format!("/v1/leads/{secret}/replies")), "/v1/leads/***/replies");
         }
     }
 }

@@ -15,6 +15,7 @@ use problem::{Code, HOURLY, Problem};
 use runtime::Services;
 use store::{Counted, Quota, Store};
 
+use crate::request::shown_path;
 use crate::{Edge, Refused, RequestInfo, preflight};
 
 /// The largest body a request may have: 256 KiB.
@@ -94,7 +95,7 @@ async fn around(State(outside): State<Outside>, request: Request, next: Next) ->
     let started = Instant::now();
     let (mut parts, body) = request.into_parts();
     let info = RequestInfo::of(&outside.clock, &outside.ids, &parts);
-    let instance = parts.uri.path().to_owned();
+    let instance = shown_path(parts.uri.path());
     let origin = parts.headers.get(header::ORIGIN).cloned();
     let too_large = declared_length(&parts.headers).is_some_and(|length| length > BODY_LIMIT);
     parts.extensions.insert(info.clone());
@@ -130,7 +131,7 @@ async fn around(State(outside): State<Outside>, request: Request, next: Next) ->
     }
     tracing::info!(
         request_id = info.id,
-        request = %info.target,
+        request = %info.shown_target,
         status = response.status().as_u16(),
         duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         "served"

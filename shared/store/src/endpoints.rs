@@ -22,6 +22,11 @@ pub enum EndpointStatus {
     Disabled,
 }
 
+/// The value of a header, as the `sealing` crate's envelope in base64. See [`Endpoint::header_context`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SealedHeader(pub String);
+
 /// Where a customer wants events sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
@@ -39,9 +44,9 @@ pub struct Endpoint {
     /// What it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Headers to add.
+    /// Headers to add. Their values may be credentials.
     #[serde(default)]
-    pub headers: BTreeMap<String, String>,
+    pub headers: BTreeMap<String, SealedHeader>,
     /// How long an attempt may take.
     pub timeout_seconds: u32,
     /// Retries after the first attempt.
@@ -67,6 +72,12 @@ impl Endpoint {
     #[must_use]
     pub fn secret_context(organization: OrganizationId, id: EndpointId) -> Vec<u8> {
         format!("{organization}/{id}").into_bytes()
+    }
+
+    /// What the sealed value of a header is bound to: it opens as this header of this endpoint only.
+    #[must_use]
+    pub fn header_context(organization: OrganizationId, id: EndpointId, name: &str) -> Vec<u8> {
+        format!("{organization}/{id}/headers/{name}").into_bytes()
     }
 }
 

@@ -63,7 +63,7 @@ pub use directory::{
 };
 pub use domains::{AutoJoin, DomainClaim, DomainOwner, DomainStatus};
 pub use due::{Due, Task};
-pub use endpoints::{Endpoint, EndpointStatus};
+pub use endpoints::{Endpoint, EndpointStatus, SealedHeader};
 pub use error::{BoxError, StoreError};
 pub use estate::{Erased, Holding, Holdings, Position};
 pub use expiry::{ExpiryWarning, Notice};

