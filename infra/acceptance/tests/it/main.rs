@@ -7,6 +7,7 @@
     reason = "a test stops at the first thing that is not as it should be"
 )]
 
+mod admission;
 mod audit;
 mod domains;
 mod estate;
@@ -31,12 +32,14 @@ mod people;
 mod policies;
 mod problems;
 mod roles;
+mod rotation;
 mod sessions;
 mod sso;
 mod sweep;
 mod switching;
 mod template;
 mod throttle;
+mod usage;
 mod users;
 mod walls;
 mod workspaces;
