@@ -131,7 +131,7 @@ impl Context {
             return Err(Refused(Problem::MalformedRequest { detail }));
         }
         let gate = &edge.0.gate;
-        let group = RouteGroup::of_path(parts.uri.path());
+        let group = RouteGroup::of_path(request.path());
         let visit =
             Visit { now: request.now, address: request.ip, user_agent: request.user_agent.as_deref(), group };
         let (known, problem) = match gate.admit(authorization, &visit).await {

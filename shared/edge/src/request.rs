@@ -74,6 +74,11 @@ impl RequestInfo {
 }
 
 impl RequestInfo {
+    /// The path as the caller wrote it; the request's own URI lacks what a nested router has matched.
+    pub(crate) fn path(&self) -> &str {
+        self.target.split_once(' ').map_or("", |(_, path)| path)
+    }
+
     /// Remembers where the request is counted, if it is.
     pub(crate) fn meter(&self, counted_at: Option<store::keys::Key>, group: RouteGroup, refused: bool) {
         if let Some(counted_at) = counted_at {
