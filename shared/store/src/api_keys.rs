@@ -526,7 +526,7 @@ impl Tenant {
                 Some(LastUse {
                     at: Timestamp::from_millis(get_number(&item, at)?),
                     address: get_text(&item, from)?.to_owned(),
-                    user_agent: get_text(&item, by).map(str::to_owned),
+                    user_agent: get_text(&item, by).filter(|agent| !agent.is_empty()).map(str::to_owned),
                 })
             }))
         });

@@ -152,6 +152,14 @@ async fn a_rotated_key_works_until_the_grace_is_over_and_both_have_one_budget() 
     assert_eq!(new.get("/v1/leads").await.expect(200).header("x-ratelimit-remaining"), Some("11"));
     assert_eq!(used(&old, 5).await, 5);
     assert_eq!(used(&new, 10).await, 6);
+    // Who still uses the old one is to be seen.
+    let shown = admin.get(&path(&old)).await.expect(200);
+    assert_eq!(shown.text("/last_used_at"), app.now().to_string());
+    let counted = async |id: &str| {
+        let usage = admin.get(&format!("/api/admin/api-keys/{id}/usage")).await.expect(200);
+        usage.json["total"]["requests"].as_u64().unwrap()
+    };
+    assert_eq!((counted(&old.text("/id")).await, counted(&made.text("/id")).await), (6 + 1 + 5, 2 + 6));
     let _ = old.get("/v1/leads").await.expect_problem(429, "rate_limited");
     // A rotated key is on its way out.
     let _ = admin.patch(&path(&old), json!({"name": "x"})).await.expect_problem(409, "conflict");

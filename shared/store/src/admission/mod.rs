@@ -105,7 +105,7 @@ pub struct Visit<'a> {
 pub(crate) struct Admitted {
     pub(crate) item: Item,
     pub(crate) quota: Quota,
-    /// The item that counted it: another one for a key that was rotated and is still honoured.
+    /// The item that counts what the key is used for.
     pub(crate) counted_at: Key,
 }
 
@@ -170,8 +170,8 @@ struct Attempt<'a> {
     take: Take,
     /// The list of networks that is known to admit the request: the item must have that very list, or none.
     networks: Option<&'a [u8]>,
-    /// What is still to be counted of earlier requests.
-    noted: &'a [HourCount],
+    /// What the key was used for, earlier requests' included.
+    counts: &'a [HourCount],
 }
 
 enum Outcome {
@@ -204,22 +204,28 @@ impl Store {
             Kind::Key(proof) => proof.macs.as_slice(),
             Kind::Session => &[],
         };
-        let (mut at, mut predecessor) = (key, None);
+        let (mut at, mut predecessor) = (key.clone(), None);
         let mut networks = self.memory.networks_admitting(&at, visit.address);
         let mut take = self.memory.next_block(&at, minute).unwrap_or(Take::One);
         let mut last = None;
         for _ in 0..TRIES {
-            let noted = self.memory.take_noted(&at);
-            let attempt = Attempt { key: &at, macs, take, networks: networks.as_deref(), noted: &noted };
-            let outcome = self.attempt(&attempt, kind, visit).await;
-            let item = match outcome {
-                Ok(Outcome::Admitted(item)) => {
+            let mut counts = self.memory.take_noted(&at);
+            let noted = counts.clone();
+            // What a key is used for is counted on its own item, also when its budget is another one's.
+            if matches!(kind, Kind::Key(_)) && predecessor.is_none() {
+                HourCount::one(visit.now, visit.group.total()).add_to(&mut counts);
+            }
+            let attempt = Attempt { key: &at, macs, take, networks: networks.as_deref(), counts: &counts };
+            let item = match self.attempt(&attempt, visit).await? {
+                Outcome::Admitted(item) => {
                     let quota = window::quota(&item, minute, visit.now);
                     self.after(&at, &item, take, visit).await;
-                    return Ok(Admitted { item: predecessor.unwrap_or(item), quota, counted_at: at });
+                    if predecessor.is_some() {
+                        self.stamp(&key, visit).await;
+                    }
+                    return Ok(Admitted { item: predecessor.unwrap_or(item), quota, counted_at: key });
                 }
-                Ok(Outcome::Refused(item)) => item,
-                Err(error) => return Err(error),
+                Outcome::Refused(item) => item,
             };
             self.memory.note(&at, &noted);
             if predecessor.is_none() {
@@ -248,7 +254,7 @@ impl Store {
                     return self.admit_on_lease(at, proof, visit).await;
                 }
                 let quota = window::quota(&item, minute, visit.now);
-                return Err(Denied::Limited { item: predecessor.unwrap_or(item), quota, counted_at: at });
+                return Err(Denied::Limited { item: predecessor.unwrap_or(item), quota, counted_at: key });
             }
             take = if floor > known { Take::OneBelow(floor) } else { Take::One };
             last = Some(item);
@@ -256,7 +262,7 @@ impl Store {
         let item = last.unwrap_or_default();
         let quota = window::quota(&item, minute, visit.now);
         let quota = Quota { remaining: 0, reset_after: Duration::from_secs(1), ..quota };
-        Err(Denied::Limited { item: predecessor.unwrap_or(item), quota, counted_at: at })
+        Err(Denied::Limited { item: predecessor.unwrap_or(item), quota, counted_at: key })
     }
 
     /// Admits a request whose budget was taken beforehand: the item is only read, so that what became of the key in
@@ -299,13 +305,32 @@ impl Store {
         }
     }
 
+    /// Notes on a key that was rotated that it was used, on another one's budget. It is not worth failing a request for.
+    async fn stamp(&self, key: &Key, visit: &Visit<'_>) {
+        let [used_at, used_from, used_by] = LAST_USED;
+        let count = HourCount::one(visit.now, visit.group.total()).name();
+        let agent = visit.user_agent.map_or("", |agent| cut(agent, LONGEST_AGENT));
+        let update = self
+            .client
+            .update_item()
+            .table_name(self.directory_table())
+            .set_key(Some(primary(key)))
+            .update_expression(format!(
+                "SET {used_at} = :at, {used_from} = :from, {used_by} = :by ADD {count} :one"
+            ))
+            .condition_expression("attribute_exists(pk)")
+            .expression_attribute_values(":at", number(visit.now.millis()))
+            .expression_attribute_values(":from", text(visit.address.to_canonical().to_string()))
+            .expression_attribute_values(":by", text(agent))
+            .expression_attribute_values(":one", number(1));
+        if let Err(error) = update.send().await {
+            let error = StoreError::from_sdk("stamp", error);
+            tracing::warn!(error = telemetry::chain(&error), "the use of a rotated key is not noted");
+        }
+    }
+
     /// One conditional update.
-    async fn attempt(
-        &self,
-        attempt: &Attempt<'_>,
-        kind: Kind<'_>,
-        visit: &Visit<'_>,
-    ) -> Result<Outcome, Denied> {
+    async fn attempt(&self, attempt: &Attempt<'_>, visit: &Visit<'_>) -> Result<Outcome, Denied> {
         let [used_at, used_from, used_by] = LAST_USED;
         let many = attempt.take.many();
         let mut update = format!("SET {used_at} = :at, {used_from} = :from");
@@ -357,11 +382,7 @@ impl Store {
             }
         }
         let _ = write!(update, " ADD {COUNT} :many, {OVER} :many, {} :many", mark(visit.now.minute()));
-        let mut counts = attempt.noted.to_vec();
-        if let Kind::Key(_) = kind {
-            HourCount::one(visit.now, visit.group.total()).add_to(&mut counts);
-        }
-        for (index, count) in counts.iter().enumerate() {
+        for (index, count) in attempt.counts.iter().enumerate() {
             let _ = write!(update, ", {} :count{index}", count.name());
             call = call.expression_attribute_values(format!(":count{index}"), number(count.count));
         }
