@@ -23,8 +23,6 @@ use crate::{
 const AT_ONCE: usize = 16;
 /// How often the organization is looked at again after its keys were brought in step with it.
 const LOOKS: usize = 4;
-/// How many requests a key in use may admit while it is being rotated, at least.
-const SPARE: i64 = 8;
 
 /// Whether a key works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -502,17 +500,21 @@ impl Tenant {
         stream::iter(updates).buffer_unordered(AT_ONCE).try_collect().await
     }
 
-    /// What a key's credential has counted, for one that takes over. `None` when there is no credential.
+    /// What a key's credential has counted, for one that takes over, and room for what it may admit until then: what it
+    /// admits in two seconds, by the present minute and the last one, and `spare` more. `None` when there is no credential.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
-    pub async fn succession(&self, key: &ApiKey, now: Timestamp) -> Result<Option<Succession>, StoreError> {
+    pub async fn succession(
+        &self,
+        key: &ApiKey,
+        spare: u32,
+        now: Timestamp,
+    ) -> Result<Option<Succession>, StoreError> {
         let Some(counted) = self.credential(key).await? else { return Ok(None) };
-        // A key that was used in this or the last minute may be used again before it is taken over.
-        let lately = [now.minute(), now.minute() - 1].map(|minute| admission::mark(minute));
+        let lately = [now.minute(), now.minute() - 1].map(admission::mark);
         let used: i64 = lately.iter().filter_map(|mark| get_number(&counted, mark)).sum();
-        let margin = if used == 0 { 0 } else { SPARE + used / 30 };
-        Ok(Some(Succession { counted, margin }))
+        Ok(Some(Succession { counted, margin: used / 30 + i64::from(spare) }))
     }
 
     /// When each of these keys was last used; one read a key, all at once.
