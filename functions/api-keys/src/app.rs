@@ -11,7 +11,7 @@ use access::{Caller, CallerKind, Grants, Known, Permission};
 use clock::Timestamp;
 use ids::{Ids, WorkspaceId};
 use input::{Fault, Faults};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use problem::Problem;
 use store::{
     ApiKey, AuditRecord, Change, FieldChange, KeyStatus, MOST_NETWORKS, Mode, Networks, Secret, StoreError,
@@ -169,7 +169,7 @@ fn cidrs(texts: &[String], held: &[IpNet], faults: &mut Faults) -> Vec<String> {
     }
     let mut networks = Vec::with_capacity(texts.len().min(MOST_NETWORKS));
     for (index, text) in texts.iter().enumerate().take(MOST_NETWORKS + 1) {
-        match text.parse::<IpNet>() {
+        match text.parse().map(canonical) {
             Ok(network) if !held.is_empty() && !held.iter().any(|own| own.contains(&network)) => faults.note(
                 format!("/allowed_cidrs/{index}"),
                 Fault::new("value", "must be within the networks of the key that makes it"),
@@ -186,6 +186,13 @@ fn cidrs(texts: &[String], held: &[IpNet], faults: &mut Faults) -> Vec<String> {
         faults.note("/allowed_cidrs", Fault::new("length", most));
     }
     networks.iter().map(ToString::to_string).collect()
+}
+
+/// A network of IPv4 addresses in IPv6 clothing (RFC 4291 §2.5.5.2) as what it is, like the addresses it is compared with.
+fn canonical(network: IpNet) -> IpNet {
+    let IpNet::V6(v6) = network else { return network };
+    let inner = v6.addr().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(96));
+    inner.and_then(|(address, length)| Ipv4Net::new(address, length).ok()).map_or(network, IpNet::V4)
 }
 
 /// The first of `scopes` that `creator` does not hold where a key for `workspace` is used.

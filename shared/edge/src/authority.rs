@@ -138,7 +138,7 @@ impl Context {
             Ok(caller) => {
                 // Set once per request: nothing else knows the quota.
                 let _ = request.quota.set(caller.quota);
-                request.meter(caller.counted_at.clone(), group, false);
+                request.meter(caller.counted_at.clone(), false);
                 let mut context = Self { edge: edge.clone(), caller, request, organization: None };
                 return match context.judge(parts, leniency).await? {
                     None => Ok(context),
@@ -152,7 +152,7 @@ impl Context {
             Err(Turned::Limited { known, quota, counted_at }) => {
                 let _ = request.quota.set(quota);
                 let is_key = matches!(known.kind, CallerKind::Key { .. });
-                request.meter(is_key.then_some(counted_at), group, true);
+                request.meter(is_key.then_some(counted_at), true);
                 (known, Problem::RateLimited { retry_after: quota.reset_after })
             }
             Err(Turned::Revoked(known)) => {
@@ -182,7 +182,10 @@ impl Context {
             // A session's budget is its own affair, and known from its answers.
             return Err(Refused(problem));
         }
-        gate.tenant_of(&known).record(&record).await?;
+        if let Err(error) = gate.tenant_of(&known).record(&record).await {
+            edge.0.turned_away.forget(&record);
+            return Err(error.into());
+        }
         Err(Refused(problem))
     }
 

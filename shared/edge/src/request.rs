@@ -10,7 +10,7 @@ use http::request::Parts;
 use ids::{Id, Ids, Kind};
 use lambda_http::request::RequestContext;
 use problem::Problem;
-use store::{Organization, Quota, RouteGroup};
+use store::{Organization, Quota};
 
 use crate::{Edge, Refused};
 
@@ -37,11 +37,10 @@ pub struct RequestInfo {
     pub(crate) organization: Arc<OnceLock<Arc<Organization>>>,
 }
 
-/// Where a request of an API key is counted, and as what.
+/// Where it is counted what comes of an API key's request.
 #[derive(Debug)]
 pub(crate) struct Metered {
     pub(crate) counted_at: store::keys::Key,
-    pub(crate) group: RouteGroup,
     /// It was refused before it was admitted, for its budget was spent.
     pub(crate) refused: bool,
 }
@@ -80,10 +79,10 @@ impl RequestInfo {
     }
 
     /// Remembers where the request is counted, if it is.
-    pub(crate) fn meter(&self, counted_at: Option<store::keys::Key>, group: RouteGroup, refused: bool) {
+    pub(crate) fn meter(&self, counted_at: Option<store::keys::Key>, refused: bool) {
         if let Some(counted_at) = counted_at {
             // Set once per request.
-            let _ = self.metered.set(Metered { counted_at, group, refused });
+            let _ = self.metered.set(Metered { counted_at, refused });
         }
     }
 }

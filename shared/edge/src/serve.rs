@@ -80,7 +80,7 @@ impl Outside {
         let outcome =
             if metered.refused { Some(Counted::RateLimited) } else { Counted::of_status(status.as_u16()) };
         if let Some(outcome) = outcome {
-            store.count_outcome(&metered.counted_at, info.now, metered.group, outcome).await;
+            store.count_outcome(&metered.counted_at, info.now, outcome).await;
         }
     }
 }

@@ -5,6 +5,7 @@
 //! address for one reason, each process puts one a minute on record.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 use store::AuditRecord;
@@ -12,7 +13,7 @@ use store::AuditRecord;
 /// How many refusals are remembered.
 const MOST: usize = 10_000;
 
-/// What refusals have in common: the key, the reason and the address.
+/// What refusals have in common: the key, the reason and the address or network.
 type Kind = (String, Option<String>, String);
 
 /// The refusals of this minute that are on record.
@@ -23,11 +24,29 @@ impl TurnedAway {
     /// Whether a refusal like this one is on record in this minute; from now on it is.
     pub(crate) fn is_on_record(&self, record: &AuditRecord) -> bool {
         let minute = record.timestamp.minute();
-        let kind = (record.actor.id.clone(), record.error_code.clone(), record.ip_address.clone());
+        let kind = kind(record);
         let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if remembered.0 != minute || remembered.1.len() >= MOST {
             *remembered = (minute, HashSet::new());
         }
         !remembered.1.insert(kind)
     }
+
+    /// Forgets a refusal that could not be put on record after all.
+    pub(crate) fn forget(&self, record: &AuditRecord) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1.remove(&kind(record));
+    }
+}
+
+/// Whoever has one address of IPv6 has the network of 64 bits that it is in.
+fn kind(record: &AuditRecord) -> Kind {
+    let network = match record.ip_address.parse().map(|address: IpAddr| address.to_canonical()) {
+        Ok(IpAddr::V6(address)) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+        Ok(address) => address.to_string(),
+        Err(_) => record.ip_address.clone(),
+    };
+    (record.actor.id.clone(), record.error_code.clone(), network)
 }

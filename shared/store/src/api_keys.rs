@@ -70,7 +70,8 @@ pub struct ApiKey {
     /// The key that has taken its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotated_to: Option<KeyId>,
-    /// Where its credential is.
+    /// Where its credential is. Empty for a key of before there were locators, which is not honoured any more.
+    #[serde(default)]
     pub locator: String,
     /// Who made it.
     pub created_by: String,
@@ -512,9 +513,8 @@ impl Tenant {
         now: Timestamp,
     ) -> Result<Option<Succession>, StoreError> {
         let Some(counted) = self.credential(key).await? else { return Ok(None) };
-        let lately = [now.minute(), now.minute() - 1].map(admission::mark);
-        let used: i64 = lately.iter().filter_map(|mark| get_number(&counted, mark)).sum();
-        Ok(Some(Succession { counted, margin: used / 30 + i64::from(spare) }))
+        let margin = admission::margin(&counted, i64::from(spare), now);
+        Ok(Some(Succession { counted, margin }))
     }
 
     /// When each of these keys was last used; one read a key, all at once.

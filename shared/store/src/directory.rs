@@ -162,7 +162,7 @@ pub enum Admission<C> {
         credential: C,
         /// What is left.
         quota: Quota,
-        /// Where the request was counted, for [`Store::note_outcome`].
+        /// Where the request was counted, for [`Store::count_outcome`].
         counted_at: Key,
     },
     /// Never heard of it.
@@ -181,7 +181,7 @@ pub enum Admission<C> {
         credential: C,
         /// How much of it, and when some returns.
         quota: Quota,
-        /// Where it is counted, for [`Store::note_outcome`].
+        /// Where it is counted, for [`Store::count_outcome`].
         counted_at: Key,
     },
 }

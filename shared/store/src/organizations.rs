@@ -232,12 +232,16 @@ impl Change {
         }
         // The keys' limits together are bounded by what is left to give, which moves with what there is to give.
         let (requests, were) = (after.limits.requests_per_hour_limit, before.limits.requests_per_hour_limit);
-        update.push_str(", requests_per_hour_limit = :requests");
-        values.push((":requests", count(requests)));
-        if requests >= were {
-            update.push_str(", requests_per_hour_left = requests_per_hour_left + :gain");
+        if requests != were {
+            update.push_str(", requests_per_hour_limit = :requests");
+            values.push((":requests", count(requests)));
+        }
+        if requests > were {
+            update
+                .push_str(", requests_per_hour_left = if_not_exists(requests_per_hour_left, :none) + :gain");
+            values.push((":none", count(0)));
             values.push((":gain", count(requests - were)));
-        } else {
+        } else if requests < were {
             update.push_str(", requests_per_hour_left = requests_per_hour_left - :loss");
             condition.push_str(" AND requests_per_hour_left >= :loss");
             values.push((":loss", count(were - requests)));

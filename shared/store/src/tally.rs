@@ -136,7 +136,8 @@ impl Tally {
             }
         }
         if self.requests != 0 {
-            updates.push(format!("{REQUESTS_LEFT} = {REQUESTS_LEFT} - :requests"));
+            updates.push(format!("{REQUESTS_LEFT} = if_not_exists({REQUESTS_LEFT}, :none) - :requests"));
+            values.push((":none", number(0)));
             values.push((":requests", number(self.requests)));
         }
         if self.requests > 0 {

@@ -2,13 +2,17 @@
 //!
 //! A request is counted by the write that admits it, on the credential's own item, under the hour and what the request is
 //! about. That it failed is known only afterwards: the process that answered remembers it and lets the next admission of
-//! the same key take it along, so that no request costs a second write, and a key at most one a minute. Once an hour is
-//! over its counts go to the history (one item a key and day), in one transaction that takes them off the credential.
+//! the same key take it along, so that no request costs a second write, and a key at most one a minute and process. Once
+//! an hour is over its counts go to the history (one item a key and day), in one transaction that takes them off the
+//! credential.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::error::BuildError;
-use aws_sdk_dynamodb::types::Update;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::types::{ReturnValue, Update};
 use clock::Timestamp;
 use ids::{KeyId, OrganizationId};
 use serde::Deserialize;
@@ -47,8 +51,8 @@ pub enum RouteGroup {
 /// What is counted of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Counted {
-    /// That they were admitted.
-    Admitted,
+    /// That they were admitted, and what they were about.
+    Admitted(RouteGroup),
     /// That they were admitted and answered with 4xx.
     ClientError,
     /// That they were admitted and answered with 5xx.
@@ -57,21 +61,32 @@ pub enum Counted {
     RateLimited,
 }
 
-const GROUPS: [RouteGroup; 7] = [
-    RouteGroup::Leads,
-    RouteGroup::Campaigns,
-    RouteGroup::Meetings,
-    RouteGroup::EmailEvents,
-    RouteGroup::Analytics,
-    RouteGroup::Admin,
-    RouteGroup::Other,
+/// All that is counted. The position stands for it in the tables: it is part of the data format, and what is new goes to
+/// the end.
+const COUNTED: [Counted; 10] = [
+    Counted::Admitted(RouteGroup::Leads),
+    Counted::Admitted(RouteGroup::Campaigns),
+    Counted::Admitted(RouteGroup::Meetings),
+    Counted::Admitted(RouteGroup::EmailEvents),
+    Counted::Admitted(RouteGroup::Analytics),
+    Counted::Admitted(RouteGroup::Admin),
+    Counted::Admitted(RouteGroup::Other),
+    Counted::ClientError,
+    Counted::ServerError,
+    Counted::RateLimited,
 ];
-const COUNTED: [Counted; 4] =
-    [Counted::Admitted, Counted::ClientError, Counted::ServerError, Counted::RateLimited];
 
 impl RouteGroup {
     /// Every group.
-    pub const ALL: [Self; 7] = GROUPS;
+    pub const ALL: [Self; 7] = [
+        Self::Leads,
+        Self::Campaigns,
+        Self::Meetings,
+        Self::EmailEvents,
+        Self::Analytics,
+        Self::Admin,
+        Self::Other,
+    ];
 
     /// What a path is about.
     #[must_use]
@@ -101,11 +116,6 @@ impl RouteGroup {
             Self::Other => "other",
         }
     }
-
-    /// That a request about it was admitted.
-    pub(crate) fn total(self) -> (Self, Counted) {
-        (self, Counted::Admitted)
-    }
 }
 
 impl Counted {
@@ -125,9 +135,7 @@ impl Counted {
 pub struct HourCount {
     /// The hour: Unix time in hours.
     pub hour: i64,
-    /// What they were about.
-    pub group: RouteGroup,
-    /// What is counted of them.
+    /// What is counted.
     pub counted: Counted,
     /// How many.
     pub count: i64,
@@ -136,12 +144,12 @@ pub struct HourCount {
 impl HourCount {
     /// One request now.
     #[must_use]
-    pub fn one(now: Timestamp, (group, counted): (RouteGroup, Counted)) -> Self {
-        Self { hour: now.minute().div_euclid(60), group, counted, count: 1 }
+    pub fn one(now: Timestamp, counted: Counted) -> Self {
+        Self { hour: now.minute().div_euclid(60), counted, count: 1 }
     }
 
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        (self.hour, self.group, self.counted) == (other.hour, other.group, other.counted)
+        (self.hour, self.counted) == (other.hour, other.counted)
     }
 
     /// Adds it to others: an update can name an attribute once only.
@@ -157,17 +165,14 @@ impl HourCount {
         format!("{COUNT}{}{}", base36(self.hour), self.code())
     }
 
-    /// One character for group and what is counted. Part of the data format.
+    /// One character for what is counted.
     fn code(&self) -> char {
-        let position = |found: Option<usize>| u32::try_from(found.unwrap_or(0)).unwrap_or(0);
-        let group = position(GROUPS.iter().position(|group| *group == self.group));
-        let counted = position(COUNTED.iter().position(|counted| *counted == self.counted));
-        char::from_digit(group * 4 + counted, 36).unwrap_or('0')
+        let position = COUNTED.iter().position(|counted| *counted == self.counted);
+        position.and_then(|at| char::from_digit(u32::try_from(at).ok()?, 36)).unwrap_or('0')
     }
 
-    fn of_code(code: char) -> Option<(RouteGroup, Counted)> {
-        let code = usize::try_from(code.to_digit(36)?).ok()?;
-        Some((*GROUPS.get(code / 4)?, *COUNTED.get(code % 4)?))
+    fn of_code(code: char) -> Option<Counted> {
+        COUNTED.get(usize::try_from(code.to_digit(36)?).ok()?).copied()
     }
 }
 
@@ -188,8 +193,8 @@ pub(crate) fn counts(item: &Item) -> impl Iterator<Item = HourCount> + '_ {
     item.iter().filter_map(|(name, value)| {
         let name = name.strip_prefix(COUNT)?;
         let (hour, code) = name.split_at_checked(name.len().checked_sub(1)?)?;
-        let (group, counted) = HourCount::of_code(code.chars().next()?)?;
-        Some(HourCount { hour: from_base36(hour)?, group, counted, count: value.as_n().ok()?.parse().ok()? })
+        let counted = HourCount::of_code(code.chars().next()?)?;
+        Some(HourCount { hour: from_base36(hour)?, counted, count: value.as_n().ok()?.parse().ok()? })
     })
 }
 
@@ -236,9 +241,9 @@ fn history(item: &Item, day: i64) -> impl Iterator<Item = HourCount> + '_ {
     item.iter().filter_map(move |(name, value)| {
         let name = name.strip_prefix(HISTORY)?;
         let (hour, code) = name.split_at_checked(2)?;
-        let (group, counted) = HourCount::of_code(code.chars().next()?)?;
+        let counted = HourCount::of_code(code.chars().next()?)?;
         let hour = day * 24 + hour.parse::<i64>().ok()?;
-        Some(HourCount { hour, group, counted, count: value.as_n().ok()?.parse().ok()? })
+        Some(HourCount { hour, counted, count: value.as_n().ok()?.parse().ok()? })
     })
 }
 
@@ -305,37 +310,63 @@ impl Tenant {
     }
 }
 
+/// How often a write is tried that met a transaction on the same item, and how long it waits for that.
+const CONFLICT_TRIES: u32 = 4;
+const CONFLICT_WAIT: Duration = Duration::from_millis(15);
+
 impl Store {
     /// Counts that an admitted request failed, or that one was refused. What comes of a request is known when it is too late
-    /// for the write that admitted it, so the next admission of the key takes it along; once a minute and key it is written
-    /// by itself, so that little is lost when the process ends before there is a next one.
-    pub async fn count_outcome(
-        &self,
-        counted_at: &keys::Key,
-        now: Timestamp,
-        group: RouteGroup,
-        outcome: Counted,
-    ) {
-        let counts = self.memory.note_outcome(counted_at, now, HourCount::one(now, (group, outcome)));
+    /// for the write that admitted it, so the next admission of the key in this process takes it along; once a minute, key
+    /// and process it is written by itself, so that little is lost when the process ends before there is a next one.
+    pub async fn count_outcome(&self, counted_at: &keys::Key, now: Timestamp, outcome: Counted) {
+        let counts = self.memory.note_outcome(counted_at, now, HourCount::one(now, outcome));
         if counts.is_empty() {
             return;
         }
+        let call = self.client.update_item().condition_expression("attribute_exists(pk)");
+        if let Err(error) = self.count(call, counted_at, "ADD ", &counts).await {
+            // It says what came of requests, not how many there were, and is not worth failing an answer for.
+            tracing::warn!(
+                error = telemetry::chain(&error),
+                "the outcomes of some requests wait to be counted"
+            );
+            self.memory.note(counted_at, &counts);
+        }
+    }
+
+    /// Adds `counts` to a credential's item by an update that `expression` begins; gives the item as it is then.
+    pub(crate) async fn count(
+        &self,
+        call: UpdateItemFluentBuilder,
+        key: &keys::Key,
+        expression: &str,
+        counts: &[HourCount],
+    ) -> Result<Item, StoreError> {
         let names: Vec<_> =
             counts.iter().enumerate().map(|(index, count)| format!("{} :c{index}", count.name())).collect();
-        let mut call = self
-            .client
-            .update_item()
+        let mut call = call
             .table_name(self.directory_table())
-            .set_key(Some(primary(counted_at)))
-            .update_expression(format!("ADD {}", names.join(", ")))
-            .condition_expression("attribute_exists(pk)");
+            .set_key(Some(primary(key)))
+            .update_expression(format!("{expression}{}", names.join(", ")))
+            .return_values(ReturnValue::AllNew);
         for (index, count) in counts.iter().enumerate() {
             call = call.expression_attribute_values(format!(":c{index}"), number(count.count));
         }
-        if let Err(error) = call.send().await {
-            // It says what came of requests, not how many there were, and is not worth failing an answer for.
-            let error = StoreError::from_sdk("count_outcome", error);
-            tracing::warn!(error = telemetry::chain(&error), "the outcomes of some requests are not counted");
+        let mut tried = 1;
+        loop {
+            match call.clone().send().await {
+                Ok(answer) => return Ok(answer.attributes.unwrap_or_default()),
+                Err(error) => {
+                    let is_met = error
+                        .as_service_error()
+                        .is_some_and(UpdateItemError::is_transaction_conflict_exception);
+                    if !is_met || tried == CONFLICT_TRIES {
+                        return Err(StoreError::from_sdk("count", error));
+                    }
+                    tokio::time::sleep(CONFLICT_WAIT * tried).await;
+                    tried += 1;
+                }
+            }
         }
     }
 }
@@ -348,22 +379,24 @@ mod tests {
     fn every_kind_of_count_has_a_name_of_its_own_that_reads_back() {
         let mut item = Item::new();
         let mut expected = Vec::new();
-        for group in GROUPS {
-            for counted in COUNTED {
-                let count = HourCount { hour: 497_234, group, counted, count: 3 };
-                item.insert(count.name(), number(3));
-                expected.push(count);
-            }
+        for counted in COUNTED {
+            let count = HourCount { hour: 497_234, counted, count: 3 };
+            item.insert(count.name(), number(3));
+            expected.push(count);
+        }
+        for group in RouteGroup::ALL {
+            assert!(COUNTED.contains(&Counted::Admitted(group)));
         }
         item.insert("Ubad!".to_owned(), number(1));
         item.insert("updated_at".to_owned(), number(1));
         let mut read: Vec<_> = counts(&item).collect();
-        read.sort_by_key(|count| (count.group, count.counted));
+        read.sort_by_key(|count| count.counted);
         assert_eq!(read, expected);
         // Data format: a line that changes here is a migration.
-        let named = |group, counted| HourCount { hour: 497_234, group, counted, count: 1 }.name();
-        assert_eq!(named(RouteGroup::Leads, Counted::Admitted), "Uano20");
-        assert_eq!(named(RouteGroup::Other, Counted::RateLimited), "Uano2r");
+        let named = |counted| HourCount { hour: 497_234, counted, count: 1 }.name();
+        assert_eq!(named(Counted::Admitted(RouteGroup::Leads)), "Uano20");
+        assert_eq!(named(Counted::Admitted(RouteGroup::Other)), "Uano26");
+        assert_eq!(named(Counted::RateLimited), "Uano29");
     }
 
     #[test]

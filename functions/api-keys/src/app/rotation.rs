@@ -126,7 +126,8 @@ impl Rotation {
         if !self.grace.is_zero() {
             let until = now + self.grace;
             retired.status = KeyStatus::Rotated;
-            retired.expires_at = Some(old.expires_at.map_or(until, |at| at.min(until)));
+            // The old key draws on the new one's budget, so it ends with that at the latest.
+            retired.expires_at = [old.expires_at, new.expires_at].into_iter().flatten().chain([until]).min();
         }
         Ok(Rotated { new, plain, retired })
     }

@@ -41,11 +41,11 @@ pub(crate) struct Counts {
     pub(crate) rate_limited: u64,
 }
 
-/// The counts of one bucket, as a whole and by what the requests were about.
+/// The counts of one bucket, and how many requests were about what.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Bucket {
     pub(crate) all: Counts,
-    pub(crate) by_group: BTreeMap<RouteGroup, Counts>,
+    pub(crate) by_group: BTreeMap<RouteGroup, u64>,
 }
 
 impl Granularity {
@@ -136,7 +136,9 @@ impl Range {
         for count in counts {
             if let Some(bucket) = buckets.get_mut(&(count.hour.div_euclid(step) * step)) {
                 bucket.all.add(count);
-                bucket.by_group.entry(count.group).or_default().add(count);
+                if let Counted::Admitted(group) = count.counted {
+                    *bucket.by_group.entry(group).or_default() += many(count);
+                }
             }
         }
         let begins = |hour| Timestamp::from_seconds(hour * SECONDS_AN_HOUR);
@@ -146,9 +148,9 @@ impl Range {
 
 impl Counts {
     pub(crate) fn add(&mut self, count: &HourCount) {
-        let many = u64::try_from(count.count).unwrap_or(0);
+        let many = many(count);
         match count.counted {
-            Counted::Admitted => self.requests += many,
+            Counted::Admitted(_) => self.requests += many,
             Counted::ClientError => self.client_errors += many,
             Counted::ServerError => self.server_errors += many,
             Counted::RateLimited => self.rate_limited += many,
@@ -159,6 +161,10 @@ impl Counts {
     pub(crate) fn successes(&self) -> u64 {
         self.requests.saturating_sub(self.client_errors + self.server_errors)
     }
+}
+
+fn many(count: &HourCount) -> u64 {
+    u64::try_from(count.count).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -216,20 +222,20 @@ mod tests {
     #[test]
     fn every_count_is_in_its_bucket_and_no_bucket_is_missing() {
         let range = draft("hour", "2026-11-22T13:00:00Z", "").check(now(), 90).unwrap();
-        let count = |hour, group, counted, count| HourCount { hour, group, counted, count };
+        let count = |hour, counted, count| HourCount { hour, counted, count };
         let (leads, other) = (RouteGroup::Leads, RouteGroup::Other);
         let buckets = range.buckets(&[
-            count(range.from, leads, Counted::Admitted, 5),
-            count(range.from, other, Counted::Admitted, 2),
-            count(range.from, leads, Counted::ClientError, 1),
-            count(range.from + 2, leads, Counted::RateLimited, 9),
-            count(range.to, leads, Counted::Admitted, 100),
+            count(range.from, Counted::Admitted(leads), 5),
+            count(range.from, Counted::Admitted(other), 2),
+            count(range.from, Counted::ClientError, 1),
+            count(range.from + 2, Counted::RateLimited, 9),
+            count(range.to, Counted::Admitted(leads), 100),
         ]);
         let all: Vec<_> = buckets.iter().map(|(_, bucket)| bucket.all).collect();
         assert_eq!(all.len(), 3);
         assert_eq!((all[0].requests, all[0].successes(), all[0].client_errors), (7, 6, 1));
         assert_eq!(all[1], Counts::default());
         assert_eq!((all[2].requests, all[2].rate_limited), (0, 9));
-        assert_eq!(buckets[0].1.by_group[&leads].requests, 5);
+        assert_eq!(buckets[0].1.by_group[&leads], 5);
     }
 }

@@ -51,9 +51,9 @@ struct BucketBody {
     start: Timestamp,
     #[serde(flatten)]
     all: CountsBody,
-    /// By what they were about: `leads`, `campaigns`, `meetings`, `email_events`, `analytics`, `admin`, `other`. Those that
-    /// there was no request about are left out.
-    by_group: BTreeMap<&'static str, CountsBody>,
+    /// How many of `requests` were about what: `leads`, `campaigns`, `meetings`, `email_events`, `analytics`, `admin`,
+    /// `other`. What there was no request about is left out.
+    by_group: BTreeMap<&'static str, u64>,
 }
 
 /// What a key was used for.
@@ -90,8 +90,7 @@ impl CountsBody {
 
 impl BucketBody {
     fn of(start: Timestamp, bucket: &Bucket) -> Self {
-        let by_group =
-            bucket.by_group.iter().map(|(group, counts)| (group.name(), CountsBody::of(counts))).collect();
+        let by_group = bucket.by_group.iter().map(|(group, requests)| (group.name(), *requests)).collect();
         Self { start, all: CountsBody::of(&bucket.all), by_group }
     }
 }
@@ -123,8 +122,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Draft {
 
 /// Get an API key's usage
 ///
-/// Hour by hour or day by day (UTC), for as long as the plan keeps what happened. The number of requests is exact at once;
-/// that some of them failed may show a little later.
+/// Hour by hour or day by day (UTC), for as long as the plan keeps what happened. The number of requests is there at once (of
+/// a key that is used more than 800 times a second, a moment later); that some of them failed may show a little later.
 #[utoipa::path(
     get, path = "/api/admin/api-keys/{id}/usage", operation_id = "get_api_key_usage", tag = "api keys",
     security(("bearer" = [])),

@@ -230,15 +230,17 @@ pub(super) async fn change(
     let context = &caller.context;
     let before = present(context).await?;
     if_match.check(before.updated_at)?;
+    let has_plan = body.value.plan.is_given();
     let after = judge(context, &before, body.value.into()).await?;
     if after != before {
         let record = context.record("organization.update", "organization", &before.id.to_string());
         let change = organization::change(&before, &after, record)?;
         context.commit_silently(change.only_as_read(if_match.is_given())).await?;
         context.forget_overview();
-        if after.limits.retention_days != before.limits.retention_days {
-            context.tenant().align_usage_retention(after.limits.retention_days).await?;
-        }
+    }
+    if has_plan {
+        // Also when the plan is the same, so that what was cut off is done when it is asked for again.
+        context.tenant().align_usage_retention(after.limits.retention_days).await?;
     }
     edge::ok(&OrganizationBody::from(&after), Some(after.updated_at))
 }

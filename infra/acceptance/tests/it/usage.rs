@@ -33,8 +33,7 @@ async fn requests_are_told_by_hour_and_day_by_what_came_of_them_and_what_they_we
     assert_eq!(seen["data"].as_array().unwrap().len(), 24);
     let last = &seen["data"][23];
     assert_eq!(last["requests"], 6);
-    assert_eq!(last["by_group"]["leads"]["by_status"], json!({"2xx": 4, "4xx": 1, "5xx": 0}));
-    assert_eq!(last["by_group"]["campaigns"]["requests"], 1);
+    assert_eq!(last["by_group"], json!({"leads": 5, "campaigns": 1}));
     // One minute later, so that the counts of other failures are written.
     app.advance(Duration::from_secs(60));
     for _ in 0..4 {

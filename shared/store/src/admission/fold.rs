@@ -6,52 +6,86 @@
 use std::fmt::Write as _;
 
 use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
 use clock::Timestamp;
 
-use super::FLOOR;
 use super::window::{FOLDED, floor, folded, mark, marks};
+use super::{FLOOR, WINDOW};
 use crate::item::{Item, get_number, number, primary};
 use crate::keys::Key;
 use crate::usage::{self, HourCount, Owner};
 use crate::{Store, StoreError};
 
-/// With so many minutes counted one by one, they are folded.
+/// With so many minutes counted one by one, they are folded; at most so many at a time.
 const MOST_MARKS: usize = 8;
-/// How long after an hour its counts are taken to the history: what was noted elsewhere has come in by then.
-const SETTLED_AFTER_MINUTES: i64 = 6;
+const AT_A_TIME: usize = 40;
+/// A minute is folded when the next one is over, too: what came late has come in by then.
+const LATE_MINUTES: i64 = 1;
+/// So long after an hour its counts are taken to the history, for the same reason.
+const SETTLED_AFTER_MINUTES: i64 = 2;
 
 const OPERATION: &str = "fold";
+
+/// What is to be folded of an item.
+struct Foldable {
+    /// Minutes that are over, with their counts: they go into the packed attribute.
+    over: Vec<(i64, i64)>,
+    /// Minutes that have left the window: nothing depends on them any more.
+    gone: Vec<i64>,
+    /// Counts of hours that are over: they go to the history.
+    past: Vec<HourCount>,
+}
+
+impl Foldable {
+    fn of(item: &Item, minute: i64) -> Self {
+        let (mut over, mut gone) = (Vec::new(), Vec::new());
+        for (stamped, count) in marks(item) {
+            if stamped <= minute - WINDOW {
+                gone.push(stamped);
+            } else if stamped < minute - LATE_MINUTES {
+                over.push((stamped, count));
+            }
+        }
+        over.truncate(AT_A_TIME);
+        gone.truncate(AT_A_TIME);
+        let settled = |count: &HourCount| (count.hour + 1) * 60 + SETTLED_AFTER_MINUTES <= minute;
+        Self { over, gone, past: usage::counts(item).filter(settled).take(AT_A_TIME).collect() }
+    }
+
+    fn is_worth_a_call(&self) -> bool {
+        !self.past.is_empty() || self.over.len() + self.gone.len() >= MOST_MARKS
+    }
+}
 
 impl Store {
     /// Folds what can be folded, if it is worth a call.
     pub(super) async fn fold(&self, key: &Key, item: &Item, now: Timestamp) -> Result<(), StoreError> {
-        let minute = now.minute();
-        let past: Vec<HourCount> = usage::counts(item)
-            .filter(|count| (count.hour + 1) * 60 + SETTLED_AFTER_MINUTES <= minute)
-            .collect();
-        let over: Vec<(i64, i64)> = marks(item).filter(|(stamped, _)| *stamped < minute).collect();
-        if past.is_empty() && over.len() < MOST_MARKS {
+        let foldable = Foldable::of(item, now.minute());
+        if !foldable.is_worth_a_call() {
             return Ok(());
         }
         let refused =
             |source: BuildError| StoreError::Refused { operation: OPERATION, source: Box::new(source) };
-        let update = self.folding(key, item, minute, &over, &past).map_err(refused)?;
+        let update = self.folding(key, item, now.minute(), &foldable).map_err(refused)?;
         let mut writes = vec![TransactWriteItem::builder().update(update).build()];
-        if !past.is_empty() {
+        if !foldable.past.is_empty() {
             let owner: Owner = crate::item::read(OPERATION, item.clone())?;
-            for history in usage::history_updates(self.activity_table(), &owner, &past, now) {
+            for history in usage::history_updates(self.activity_table(), &owner, &foldable.past, now) {
                 writes.push(TransactWriteItem::builder().update(history.map_err(refused)?).build());
             }
         }
         // A single write is half the price of a transaction of one.
-        let Some(history) = writes.get(1..).filter(|rest| !rest.is_empty()) else {
+        if writes.len() == 1 {
             return self.fold_alone(writes).await;
-        };
-        tracing::trace!(hours = history.len(), "counts go to the history");
+        }
         let call = self.client.transact_write_items().set_transact_items(Some(writes));
-        call.send().await.map_err(|e| StoreError::from_sdk(OPERATION, e))?;
-        Ok(())
+        match call.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if has_changed(error.as_service_error()) => Ok(()),
+            Err(error) => Err(StoreError::from_sdk(OPERATION, error)),
+        }
     }
 
     async fn fold_alone(&self, writes: Vec<TransactWriteItem>) -> Result<(), StoreError> {
@@ -64,8 +98,17 @@ impl Store {
             .update_expression(update.update_expression)
             .set_condition_expression(update.condition_expression)
             .set_expression_attribute_values(update.expression_attribute_values);
-        call.send().await.map_err(|e| StoreError::from_sdk(OPERATION, e))?;
-        Ok(())
+        match call.send().await {
+            Ok(_) => Ok(()),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(UpdateItemError::is_conditional_check_failed_exception) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(StoreError::from_sdk(OPERATION, error)),
+        }
     }
 
     /// The update of the credential's own item.
@@ -74,12 +117,11 @@ impl Store {
         key: &Key,
         item: &Item,
         minute: i64,
-        over: &[(i64, i64)],
-        past: &[HourCount],
+        foldable: &Foldable,
     ) -> Result<Update, BuildError> {
         let floor = floor(item, minute).max(get_number(item, FLOOR).unwrap_or(0));
         let mut update = format!("SET {FLOOR} = :floor");
-        let mut remove = Vec::new();
+        let mut remove: Vec<_> = foldable.gone.iter().copied().map(mark).collect();
         let mut condition = match item.get(FOLDED) {
             Some(_) => format!("{FOLDED} = :was"),
             None => format!("attribute_not_exists({FOLDED})"),
@@ -91,17 +133,17 @@ impl Store {
         if let Some(was) = item.get(FOLDED) {
             call = call.expression_attribute_values(":was", was.clone());
         }
-        match folded(item, minute) {
+        match folded(item, minute, &foldable.over) {
             Some(packed) => {
                 let _ = write!(update, ", {FOLDED} = :folded");
                 call = call.expression_attribute_values(":folded", packed);
             }
-            None => remove.push(FOLDED.to_owned()),
+            None if item.contains_key(FOLDED) => remove.push(FOLDED.to_owned()),
+            None => {}
         }
-        let counted = over.iter().map(|(stamped, count)| (mark(*stamped), *count));
-        for (index, (name, count)) in
-            counted.chain(past.iter().map(|count| (count.name(), count.count))).enumerate()
-        {
+        let over = foldable.over.iter().map(|(stamped, count)| (mark(*stamped), *count));
+        let past = foldable.past.iter().map(|count| (count.name(), count.count));
+        for (index, (name, count)) in over.chain(past).enumerate() {
             // Writing to a `String` cannot fail.
             let _ = write!(condition, " AND {name} = :seen{index}");
             call = call.expression_attribute_values(format!(":seen{index}"), number(count));
@@ -112,4 +154,13 @@ impl Store {
         }
         call.update_expression(update).condition_expression(condition).build()
     }
+}
+
+/// Whether a fold did not go ahead as what it would have folded is no longer as it was seen, or is being changed.
+fn has_changed(error: Option<&TransactWriteItemsError>) -> bool {
+    let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error else { return false };
+    let reasons = cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code());
+    reasons
+        .filter(|code| *code != "None")
+        .all(|code| matches!(code, "ConditionalCheckFailed" | "TransactionConflict"))
 }

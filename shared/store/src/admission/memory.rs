@@ -1,5 +1,5 @@
-//! What one process remembers of the credentials it has admitted. Forgetting any of it costs a call or some budget, and
-//! never lets anybody in: every admission asks the store.
+//! What one process remembers of the credentials it has admitted. Forgetting any of it costs a call, some budget or some
+//! counts of usage, and never lets anybody in: every admission asks the store.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,15 +7,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use clock::Timestamp;
 
-use super::{Quota, Take};
+use super::Take;
 use crate::Networks;
 use crate::keys::Key;
 use crate::usage::HourCount;
 
 /// From this many requests a second on, budget is taken in blocks. A DynamoDB partition takes 1,000 writes a second.
 const HOT_PER_SECOND: i64 = 800;
-/// A rate is judged by at least so many seconds of a minute.
+/// A rate is judged by at least so many milliseconds between two admissions, or seconds of a minute.
+const RATED_MILLIS: i64 = 1000;
 const JUDGED_SECONDS: i64 = 5;
+/// How long a rate holds that was judged once.
+const HOT_SECONDS: u64 = 5;
 /// The largest block, and the share of what is left that a block may be: near the limit it is one by one again.
 const LARGEST_BLOCK: u64 = 100;
 const SHARE: u64 = 64;
@@ -31,8 +34,10 @@ struct Remembered {
     networks: Option<(Vec<u8>, Networks)>,
     /// Budget that was taken and may be used in one minute only.
     lease: Option<Lease>,
-    /// The block to take next, in one minute only.
-    next: Option<(i64, Take)>,
+    /// The block to take next, and since when that is known.
+    next: Option<(Timestamp, Take)>,
+    /// What was seen of its use a second ago or more.
+    seen: Option<Seen>,
     /// What is to be counted yet.
     noted: Vec<HourCount>,
     /// The minute in which such counts were last written by themselves.
@@ -43,6 +48,38 @@ struct Remembered {
 struct Lease {
     minute: i64,
     left: i64,
+}
+
+/// What an admission has shown of a credential's use.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen {
+    /// When.
+    pub(super) at: Timestamp,
+    /// How many requests were ever admitted.
+    pub(super) count: i64,
+    /// How many of them in the minute.
+    pub(super) this_minute: i64,
+    /// How many more may be made.
+    pub(super) remaining: u64,
+    /// The floor it has.
+    pub(super) floor: i64,
+}
+
+impl Seen {
+    /// The block to take from what is left.
+    fn block(&self) -> Option<Take> {
+        let of = (self.remaining / SHARE).min(LARGEST_BLOCK);
+        (of > 1).then_some(Take::Block { of: i64::try_from(of).unwrap_or(1), floor: self.floor })
+    }
+
+    /// Whether the credential is used so much that budget is to be taken in blocks: by what was counted since `before`, or
+    /// by what the minute has seen.
+    fn is_hot(&self, before: &Self) -> bool {
+        let millis = self.at.millis() - before.at.millis();
+        let lately = millis >= RATED_MILLIS && (self.count - before.count) * 1000 >= HOT_PER_SECOND * millis;
+        let seconds = self.at.seconds().rem_euclid(60).max(JUDGED_SECONDS);
+        lately || self.this_minute >= seconds * HOT_PER_SECOND
+    }
 }
 
 /// The memory of a process.
@@ -109,29 +146,40 @@ impl Memory {
         });
     }
 
-    /// Decides whether the credential is used so much that budget is to be taken in blocks, by how many requests this
-    /// minute has seen already.
-    pub(super) fn judge_rate(&self, key: &Key, now: Timestamp, this_minute: i64, quota: Quota, floor: i64) {
-        let seconds = now.seconds().rem_euclid(60).max(JUDGED_SECONDS);
-        let block = (quota.remaining / SHARE).min(LARGEST_BLOCK);
-        let hot = this_minute >= seconds * HOT_PER_SECOND && block > 1;
-        if hot {
-            let take = Take::Block { of: i64::try_from(block).unwrap_or(1), floor };
-            self.with(key, |it| it.next = Some((now.minute(), take)));
-        } else if let Some(remembered) = self.all().get_mut(key) {
-            remembered.next = None;
+    /// Decides whether the credential is used so much that budget is to be taken in blocks.
+    pub(super) fn judge_rate(&self, key: &Key, seen: Seen) {
+        self.with(key, |it| {
+            let before = *it.seen.get_or_insert(seen);
+            it.next = seen.block().filter(|_| seen.is_hot(&before)).map(|block| (seen.at, block));
+            if seen.at.millis() - before.at.millis() >= RATED_MILLIS || seen.at < before.at {
+                it.seen = Some(seen);
+            }
+        });
+    }
+
+    /// Has a block be taken next of a credential that could not be asked about just now: its partition may be overloaded.
+    pub(super) fn expect_more(&self, key: &Key, now: Timestamp) {
+        if let Some(remembered) = self.all().get_mut(key)
+            && let Some(block) = remembered.seen.and_then(|seen| seen.block())
+        {
+            remembered.next = Some((now, block));
         }
     }
 
     /// The block to take now, if budget is to be taken in blocks.
-    pub(super) fn next_block(&self, key: &Key, minute: i64) -> Option<Take> {
+    pub(super) fn next_block(&self, key: &Key, now: Timestamp) -> Option<Take> {
         let mut all = self.all();
         let (judged, take) = all.get_mut(key)?.next.take()?;
-        (judged == minute).then_some(take)
+        (judged <= now && now.since(judged).as_secs() < HOT_SECONDS).then_some(take)
+    }
+
+    /// Whether nothing was written by itself for this credential in the minute; from now on it was.
+    pub(super) fn is_first_this_minute(&self, key: &Key, now: Timestamp) -> bool {
+        self.with(key, |it| it.written.replace(now.minute()) != Some(now.minute()))
     }
 
     /// Remembers what is to be counted at the next occasion.
-    pub(super) fn note(&self, key: &Key, counts: &[HourCount]) {
+    pub(crate) fn note(&self, key: &Key, counts: &[HourCount]) {
         if counts.is_empty() {
             return;
         }

@@ -35,7 +35,7 @@ use clock::Timestamp;
 
 use crate::item::{Item, get_number, get_text, number, primary, text};
 use crate::keys::{self, Key};
-use crate::usage::{HourCount, RouteGroup};
+use crate::usage::{Counted, HourCount, RouteGroup};
 use crate::{Networks, Store, StoreError};
 
 pub(crate) use memory::Memory;
@@ -128,6 +128,18 @@ pub(crate) enum Denied {
     Store(StoreError),
 }
 
+impl Denied {
+    /// The same about a credential that shares the fate of the one it is about.
+    fn of(self, item: &Item) -> Self {
+        match self {
+            Self::Revoked(_) => Self::Revoked(item.clone()),
+            Self::Suspended(_) => Self::Suspended(item.clone()),
+            Self::Expired(_) => Self::Expired(item.clone()),
+            other => other,
+        }
+    }
+}
+
 /// The attributes an item starts with so that it can be admitted.
 pub(crate) fn fresh(limit: u64) -> [(String, AttributeValue); 3] {
     [(COUNT.to_owned(), number(0)), (OVER.to_owned(), number(-signed(limit))), (FLOOR.to_owned(), number(0))]
@@ -136,6 +148,15 @@ pub(crate) fn fresh(limit: u64) -> [(String, AttributeValue); 3] {
 /// Whether an attribute is part of what limits a credential.
 pub(crate) fn is_of_window(name: &str) -> bool {
     [COUNT, OVER, FLOOR, window::FOLDED].contains(&name) || window::is_mark(name)
+}
+
+/// How many requests a credential may admit in two seconds, by the present minute and the last one, and `spare` more; never
+/// more than it has left.
+pub(crate) fn margin(item: &Item, spare: i64, now: Timestamp) -> i64 {
+    let lately = window::counts(item).filter(|(stamped, _)| *stamped >= now.minute() - 1);
+    let used: i64 = lately.map(|(_, count)| count).sum();
+    let left = window::quota(item, now.minute() + 1, now).remaining;
+    (used / 30 + spare).min(signed(left))
 }
 
 pub(crate) fn signed(limit: u64) -> i64 {
@@ -206,20 +227,28 @@ impl Store {
         };
         let (mut at, mut predecessor) = (key.clone(), None);
         let mut networks = self.memory.networks_admitting(&at, visit.address);
-        let mut take = self.memory.next_block(&at, minute).unwrap_or(Take::One);
+        let mut take = self.memory.next_block(&at, visit.now).unwrap_or(Take::One);
         let mut last = None;
         for _ in 0..TRIES {
             let mut counts = self.memory.take_noted(&at);
             let noted = counts.clone();
             // What a key is used for is counted on its own item, also when its budget is another one's.
             if matches!(kind, Kind::Key(_)) && predecessor.is_none() {
-                HourCount::one(visit.now, visit.group.total()).add_to(&mut counts);
+                HourCount::one(visit.now, Counted::Admitted(visit.group)).add_to(&mut counts);
             }
             let attempt = Attempt { key: &at, macs, take, networks: networks.as_deref(), counts: &counts };
-            let item = match self.attempt(&attempt, visit).await? {
+            let outcome = match self.attempt(&attempt, visit).await {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    self.memory.note(&at, &noted);
+                    self.memory.expect_more(&at, visit.now);
+                    return Err(error);
+                }
+            };
+            let item = match outcome {
                 Outcome::Admitted(item) => {
                     let quota = window::quota(&item, minute, visit.now);
-                    self.after(&at, &item, take, visit).await;
+                    self.after(&at, &item, take, kind, visit).await;
                     if predecessor.is_some() {
                         self.stamp(&key, visit).await;
                     }
@@ -239,9 +268,14 @@ impl Store {
                 predecessor = Some(item);
                 continue;
             }
-            if let Some(listed) = bar(&item, visit, predecessor.is_some())? {
-                self.memory.remember_networks(&at, listed);
-                networks = Some(listed.to_vec());
+            match (bar(&item, visit, predecessor.is_some()), &predecessor) {
+                (Ok(Some(listed)), _) => {
+                    self.memory.remember_networks(&at, listed);
+                    networks = Some(listed.to_vec());
+                }
+                (Ok(None), _) => {}
+                (Err(denied), None) => return Err(denied),
+                (Err(denied), Some(own)) => return Err(denied.of(own)),
             }
             let floor = window::floor(&item, minute);
             let (over, known) = (get_number(&item, OVER).unwrap_or(0), get_number(&item, FLOOR).unwrap_or(0));
@@ -283,48 +317,57 @@ impl Store {
             return Box::pin(self.admit_at(key, Kind::Key(proof), visit)).await;
         }
         bar(&item, visit, false)?;
-        self.memory.note(&key, &[HourCount::one(visit.now, visit.group.total())]);
+        self.memory.note(&key, &[HourCount::one(visit.now, Counted::Admitted(visit.group))]);
         let quota = window::quota(&item, visit.now.minute(), visit.now);
         Ok(Admitted { item, quota, counted_at: key })
     }
 
     /// What an admission leads to: budget taken beforehand where a credential is used very much, and now and then a fold.
-    async fn after(&self, key: &Key, item: &Item, take: Take, visit: &Visit<'_>) {
+    async fn after(&self, key: &Key, item: &Item, take: Take, kind: Kind<'_>, visit: &Visit<'_>) {
         let minute = visit.now.minute();
         let this_minute = get_number(item, &mark(minute)).unwrap_or(0);
-        self.memory.lease(key, minute, take.many() - 1);
-        let quota = window::quota(item, minute, visit.now);
-        let floor = get_number(item, FLOOR).unwrap_or(0);
-        self.memory.judge_rate(key, visit.now, this_minute, quota, floor);
+        if let Kind::Key(_) = kind {
+            self.memory.lease(key, minute, take.many() - 1);
+            let seen = memory::Seen {
+                at: visit.now,
+                count: get_number(item, COUNT).unwrap_or(0),
+                this_minute,
+                remaining: window::quota(item, minute, visit.now).remaining,
+                floor: get_number(item, FLOOR).unwrap_or(0),
+            };
+            self.memory.judge_rate(key, seen);
+        }
         // Exactly one request is the first of its minute.
         if this_minute == take.many()
             && let Err(error) = self.fold(key, item, visit.now).await
         {
             // What was not folded now is folded in the next minute.
-            tracing::debug!(error = telemetry::chain(&error), "not folded");
+            tracing::warn!(error = telemetry::chain(&error), "what a credential has counted is not folded");
         }
     }
 
-    /// Notes on a key that was rotated that it was used, on another one's budget. It is not worth failing a request for.
+    /// Notes on a key that was rotated that it was used, on another one's budget, and folds what that one has counted itself.
+    /// It is not worth failing a request for.
     async fn stamp(&self, key: &Key, visit: &Visit<'_>) {
         let [used_at, used_from, used_by] = LAST_USED;
-        let count = HourCount::one(visit.now, visit.group.total()).name();
         let agent = visit.user_agent.map_or("", |agent| cut(agent, LONGEST_AGENT));
-        let update = self
+        let call = self
             .client
             .update_item()
-            .table_name(self.directory_table())
-            .set_key(Some(primary(key)))
-            .update_expression(format!(
-                "SET {used_at} = :at, {used_from} = :from, {used_by} = :by ADD {count} :one"
-            ))
             .condition_expression("attribute_exists(pk)")
             .expression_attribute_values(":at", number(visit.now.millis()))
             .expression_attribute_values(":from", text(visit.address.to_canonical().to_string()))
-            .expression_attribute_values(":by", text(agent))
-            .expression_attribute_values(":one", number(1));
-        if let Err(error) = update.send().await {
-            let error = StoreError::from_sdk("stamp", error);
+            .expression_attribute_values(":by", text(agent));
+        let set = format!("SET {used_at} = :at, {used_from} = :from, {used_by} = :by ADD ");
+        let used = HourCount::one(visit.now, Counted::Admitted(visit.group));
+        let stamped = match self.count(call, key, &set, &[used]).await {
+            Ok(item) if self.memory.is_first_this_minute(key, visit.now) => {
+                self.fold(key, &item, visit.now).await
+            }
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = stamped {
             tracing::warn!(error = telemetry::chain(&error), "the use of a rotated key is not noted");
         }
     }
@@ -434,7 +477,8 @@ pub(crate) fn is_proved(item: &Item, macs: &[[u8; 32]]) -> bool {
 /// Turns a credential away that is barred by what it is; else gives the list of networks it must be on, if there is one.
 fn bar<'a>(item: &'a Item, visit: &Visit<'_>, by_predecessor: bool) -> Result<Option<&'a [u8]>, Denied> {
     match get_text(item, "status") {
-        Some("active") => {}
+        // One that was begun before limits were kept as they are is over.
+        Some("active") if item.contains_key(OVER) => {}
         Some(SUSPENDED) => return Err(Denied::Suspended(item.clone())),
         _ => return Err(Denied::Revoked(item.clone())),
     }

@@ -4,6 +4,8 @@
 //! into one packed attribute; those since the last fold have an attribute each. What has left the window is remembered by
 //! the count of all requests ever made alone.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use clock::Timestamp;
@@ -35,12 +37,15 @@ pub(super) fn marks(item: &Item) -> impl Iterator<Item = (i64, i64)> + '_ {
 }
 
 /// Every minute that is counted and how many requests it saw: packed ones first.
-fn counts(item: &Item) -> impl Iterator<Item = (i64, i64)> + '_ {
-    let packed = match item.get(FOLDED) {
+pub(super) fn counts(item: &Item) -> impl Iterator<Item = (i64, i64)> + '_ {
+    packed(item).chain(marks(item))
+}
+
+fn packed(item: &Item) -> impl Iterator<Item = (i64, i64)> + '_ {
+    unpack(match item.get(FOLDED) {
         Some(AttributeValue::B(blob)) => blob.as_ref(),
         _ => &[],
-    };
-    unpack(packed).chain(marks(item))
+    })
 }
 
 /// How many requests are known to have left the window of `minute`: those beyond it no longer count.
@@ -68,23 +73,21 @@ pub(super) fn quota(item: &Item, minute: i64, now: Timestamp) -> Quota {
     Quota { limit: unsigned(limit), remaining: unsigned(remaining), reset_after }
 }
 
-/// The packed counts once the marks of minutes before `minute` are among them, and without what has left the window.
-pub(super) fn folded(item: &Item, minute: i64) -> Option<AttributeValue> {
-    let first = minute - WINDOW + 1;
-    let mut slots = [0_i64; WINDOW as usize];
-    for (stamped, count) in counts(item).filter(|(stamped, _)| (first..minute).contains(stamped)) {
-        if let Some(slot) = usize::try_from(stamped - first).ok().and_then(|index| slots.get_mut(index)) {
-            *slot += count;
+/// The packed counts once those of `over` are among them, and without what has left the window of `minute`. What is packed
+/// and lies ahead, by a clock that is, stays. `None` when there is nothing to pack.
+pub(super) fn folded(item: &Item, minute: i64, over: &[(i64, i64)]) -> Option<AttributeValue> {
+    let mut kept = BTreeMap::<i64, i64>::new();
+    for (stamped, count) in packed(item).chain(over.iter().copied()) {
+        if stamped > minute - WINDOW && count > 0 {
+            *kept.entry(stamped).or_default() += count;
         }
     }
-    let from = slots.iter().position(|count| *count != 0)?;
-    let to = slots.iter().rposition(|count| *count != 0)?;
-    let base = u32::try_from(first + i64::try_from(from).ok()?).ok()?;
-    let mut packed = base.to_be_bytes().to_vec();
-    for count in slots.get(from..=to)? {
-        push_varint(&mut packed, u64::try_from(*count).unwrap_or(0));
+    let (first, last) = (*kept.first_key_value()?.0, *kept.last_key_value()?.0);
+    let mut bytes = u32::try_from(first).ok()?.to_be_bytes().to_vec();
+    for stamped in first..=last {
+        push_varint(&mut bytes, u64::try_from(kept.get(&stamped).copied().unwrap_or(0)).unwrap_or(0));
     }
-    Some(AttributeValue::B(Blob::new(packed)))
+    Some(AttributeValue::B(Blob::new(bytes)))
 }
 
 /// Minutes and counts of a packed attribute: the first minute in four bytes, then a count a minute, seven bits a byte,
@@ -190,19 +193,31 @@ mod tests {
         let total = marked.iter().map(|(_, count)| count).sum();
         let before = item(total, 1_000_000, &marked);
         let mut after = item(total, 1_000_000, &marked[..1]);
-        after.insert(FOLDED.to_owned(), folded(&before, NOW).unwrap());
+        after.insert(FOLDED.to_owned(), folded(&before, NOW, &marked[1..]).unwrap());
         for minute in NOW..NOW + 70 {
             assert_eq!(floor(&before, minute), floor(&after, minute), "{}", minute - NOW);
         }
+        // One whose clock is behind folds afterwards, a request that came late: what lies ahead of it is kept.
+        let late = (NOW - 2, 1);
+        let total = total + 1;
+        let mut again = item(total, 1_000_000, &marked[..1]);
+        again.insert(FOLDED.to_owned(), folded(&after, NOW - 1, &[late]).unwrap());
+        let mut expected = before;
+        expected.insert(COUNT.to_owned(), number(total));
+        expected.insert(mark(late.0), number(marked[2].1 + 1));
+        for minute in NOW..NOW + 70 {
+            assert_eq!(floor(&expected, minute), floor(&again, minute), "{}", minute - NOW);
+        }
         // Nothing to fold leaves nothing.
-        assert_eq!(folded(&item(1, 1, &[(NOW, 1)]), NOW), None);
+        assert_eq!(folded(&item(1, 1, &[(NOW, 1)]), NOW, &[]), None);
     }
 
     /// Data format: a line that changes here is a migration.
     #[test]
     fn the_packed_form_is_fixed() {
-        let item = item(400, 400, &[(NOW - 3, 300), (NOW - 1, 7)]);
-        let Some(AttributeValue::B(blob)) = folded(&item, NOW) else { panic!("not packed") };
+        let over = [(NOW - 3, 300), (NOW - 1, 7)];
+        let item = item(400, 400, &over);
+        let Some(AttributeValue::B(blob)) = folded(&item, NOW, &over) else { panic!("not packed") };
         assert_eq!(blob.as_ref(), [0x01, 0xc7, 0x3b, 0x41, 0xac, 0x02, 0x00, 0x07]);
         assert_eq!(unpack(&[1, 2]).count(), 0);
         assert_eq!(unpack(&[0, 0, 0, 1, 0x80]).count(), 0);
