@@ -279,7 +279,6 @@ async fn f10_requests_on_a_lease_are_counted_though_the_key_ends() {
     let admin = app.sign_up("Acme").await;
     let key = app.key(&admin, json!({"rate_limit_per_hour": 12_000})).await;
     let admitted = hot(&app, &key, 4_060).await;
-    let before = usage(&admin, &key).await;
     let _ = admin.delete(&path(&key)).await.expect(204);
     let _ = key.get("/v1/whoami").await.expect_problem(401, "key_revoked");
     app.advance(MINUTE);
@@ -355,7 +354,7 @@ async fn f14_a_refusal_of_a_key_in_its_grace_is_on_its_own_record() {
     let _ =
         admin.patch(&format!("{KEYS}/{}", made.text("/id")), json!({"expires_at": soon})).await.expect(200);
     app.advance(MINUTE);
-    let refused = old.get("/v1/whoami").await;
+    let _ = old.get("/v1/whoami").await;
     let on_record = records(&app, organization(&admin)).await;
     let on_record = on_record.iter().find(|it| it["success"] == false).unwrap();
     assert_eq!(on_record["actor"]["id"], old.text("/id"));
@@ -849,7 +848,7 @@ async fn h09_a_rotation_whose_answer_is_lost_leaves_one_key() {
         let admin = app.sign_up("Acme").await;
         let key = app.key(&admin, json!({})).await;
         app.engines().faults().order("TransactWriteItems", 0, times, Strike::After, 500, BROKEN);
-        let made = rotate(&admin.with("idempotency-key", "k"), &key, json!({})).await;
+        let _ = rotate(&admin.with("idempotency-key", "k"), &key, json!({})).await;
         app.engines().faults().clear();
         assert_eq!((given_out(&admin).await, sum_over_keys(&admin).await), ((1, 1000), (1, 1000)));
     }
