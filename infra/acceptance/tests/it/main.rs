@@ -8,6 +8,7 @@
 )]
 
 mod admission;
+mod attack;
 mod audit;
 mod domains;
 mod estate;
