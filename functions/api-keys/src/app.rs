@@ -114,7 +114,9 @@ impl<'a> Confines<'a> {
         if expires_at.is_some_and(|at| at <= now) {
             faults.note("/expires_at", Fault::new("range", "must be in the future"));
         }
-        if self.latest.is_some_and(|latest| expires_at.is_none_or(|at| at > latest)) {
+        // A credential knows its expiry to the second.
+        let is_later = |latest: Timestamp| expires_at.is_none_or(|at| at.seconds() > latest.seconds());
+        if self.latest.is_some_and(is_later) {
             faults.note(
                 "/expires_at",
                 Fault::new("range", "must not be later than that of the key that makes or changes it"),
@@ -144,6 +146,10 @@ fn held(creator: &Known, workspace: Option<WorkspaceId>) -> Grants {
 fn scopes(names: &[String], faults: &mut Faults) -> Vec<Permission> {
     if names.is_empty() {
         faults.note("/scopes", Fault::new("length", "must name at least one permission"));
+    }
+    if names.len() > Permission::all().count() {
+        faults.note("/scopes", Fault::new("length", "must name no more permissions than there are"));
+        return Vec::new();
     }
     let mut scopes: Vec<_> = names
         .iter()
@@ -269,12 +275,11 @@ pub(crate) fn create(
     })
 }
 
-/// The change that revokes `key`, and `predecessor` with it; with `unchanged`, only if it is as it was read.
+/// The change that revokes `key`, which must be as it was read, and `predecessor` with it.
 pub(crate) fn revoke(
     key: &ApiKey,
     predecessor: Option<&ApiKey>,
     organization: ids::OrganizationId,
-    unchanged: bool,
     mut record: AuditRecord,
     now: Timestamp,
 ) -> Change {
@@ -286,7 +291,7 @@ pub(crate) fn revoke(
         before: name_of(key.status).into(),
         after: name_of(KeyStatus::Revoked).into(),
     });
-    Change::audited(record).revoke_api_key(organization, key, predecessor, unchanged, now)
+    Change::audited(record).revoke_api_key(organization, key, predecessor, now)
 }
 
 /// A status in answers and audit records.

@@ -174,7 +174,7 @@ pub(crate) fn revoke_key(
     record.sensitive = true;
     record.compliance_relevant = true;
     record.changes.push(changed("status", Some("active"), Some("revoked")));
-    Change::audited(record).revoke_api_key(organization, key, None, false, now)
+    Change::audited(record).revoke_api_key(organization, key, None, now)
 }
 
 /// The change that deletes an endpoint of a workspace that is no more.

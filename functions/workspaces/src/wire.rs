@@ -274,16 +274,30 @@ async fn delete(
         let change = app::delete(&workspace, spare, organization, record, context.request.now)?;
         context.commit_silently(change.only_as_read(if_match.is_given())).await?;
         context.forget_overview();
-        end(context, context.tenant().bound_to(id).await?).await?;
+        end_all(context, id).await?;
         return Ok(edge::no_content());
     }
     // It is gone, but a deletion that was cut off may have left something, which the same request ends when it is sent again.
-    let left = context.tenant().bound_to(id).await?;
-    if left.is_empty() {
+    if context.tenant().bound_to(id).await?.is_empty() {
         return Err(MISSING);
     }
-    end(context, left).await?;
+    end_all(context, id).await?;
     Ok(edge::no_content())
+}
+
+/// How often what is bound to a workspace is looked for again: what was changed while it was being ended is ended then.
+const LOOKS: usize = 4;
+
+/// Ends all that is bound to a workspace that is gone. Nothing new can be bound to it any more.
+async fn end_all(context: &Context, id: WorkspaceId) -> Result<(), Refused> {
+    for _ in 0..LOOKS {
+        let bound = context.tenant().bound_to(id).await?;
+        if bound.is_empty() {
+            return Ok(());
+        }
+        end(context, bound).await?;
+    }
+    Err(Refused(Problem::Unavailable))
 }
 
 /// Ends what was bound to a workspace, one after the other: each is a change of its own, with a record of its own.

@@ -21,6 +21,9 @@ use crate::{Edge, Refused, RequestInfo, preflight};
 /// The largest body a request may have: 256 KiB.
 pub const BODY_LIMIT: usize = 256 * 1024;
 
+/// How many faults a problem lists.
+const MOST_FAULTS: usize = 100;
+
 /// The length of the window that quotas are given for, in seconds.
 const WINDOW_SECONDS: u64 = 3600;
 
@@ -160,8 +163,15 @@ fn declared_length(headers: &HeaderMap) -> Option<usize> {
 
 fn write_problem(problem: &Problem, instance: &str, request_id: &str) -> Response {
     let status = StatusCode::from_u16(problem.code().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut body = problem.body(instance, request_id);
+    // An answer has room for so many faults; and one of a field that is no field names it, whatever that is.
+    body.errors.truncate(MOST_FAULTS);
+    for fault in &mut body.errors {
+        fault.pointer = access::api_key::without_keys(std::mem::take(&mut fault.pointer));
+    }
+    body.detail = access::api_key::without_keys(body.detail);
     // The body is made of texts and numbers only, so it can always be written.
-    let body = serde_json::to_vec(&problem.body(instance, request_id)).unwrap_or_default();
+    let body = serde_json::to_vec(&body).unwrap_or_default();
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -2,7 +2,7 @@
 //!
 //! Whoever has a key that does not work any more can send as many requests with it as they like. Each of them as a record
 //! would be an audit log that others fill, kept for years at its owner's expense. So of refusals of one key from one
-//! address for one reason, each process puts one a minute on record.
+//! network for one reason, each process puts one a minute on record.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -10,8 +10,9 @@ use std::sync::{Mutex, PoisonError};
 
 use store::AuditRecord;
 
-/// How many refusals are remembered.
-const MOST: usize = 10_000;
+/// How many kinds of refusals a process puts on record in a minute. More is a flood, and adds nothing that the first
+/// thousand did not say.
+const MOST: usize = 1_000;
 
 /// What refusals have in common: the key, the reason and the address or network.
 type Kind = (String, Option<String>, String);
@@ -26,10 +27,10 @@ impl TurnedAway {
         let minute = record.timestamp.minute();
         let kind = kind(record);
         let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if remembered.0 != minute || remembered.1.len() >= MOST {
+        if remembered.0 != minute {
             *remembered = (minute, HashSet::new());
         }
-        !remembered.1.insert(kind)
+        remembered.1.len() >= MOST || !remembered.1.insert(kind)
     }
 
     /// Forgets a refusal that could not be put on record after all.

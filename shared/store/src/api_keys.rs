@@ -232,17 +232,16 @@ impl Change {
             .tally(organization, tally))
     }
 
-    /// Revokes a key: from the next request on it is refused everywhere, and so is `predecessor`, which draws on the same
-    /// budget. With `unchanged`, only if it is as it was read.
+    /// Revokes a key that is still as it was read: from the next request on it is refused everywhere, and so is
+    /// `predecessor`, which draws on the same budget. (What it gives back is what it had when it was read.)
     pub fn revoke_api_key(
         self,
         organization: ids::OrganizationId,
         key: &ApiKey,
         predecessor: Option<&ApiKey>,
-        unchanged: bool,
         now: Timestamp,
     ) -> Self {
-        self.end_api_key(organization, key, predecessor, unchanged, None, now)
+        self.end_api_key(organization, key, predecessor, None, now)
     }
 
     /// Revokes a key that has leaked, also one that waits for its organization to be brought back, and says where it was
@@ -254,7 +253,7 @@ impl Change {
         predecessor: Option<&ApiKey>,
         leak: &Leak,
     ) -> Self {
-        self.end_api_key(organization, key, predecessor, false, Some(leak), leak.at)
+        self.end_api_key(organization, key, predecessor, Some(leak), leak.at)
     }
 
     fn end_api_key(
@@ -262,25 +261,24 @@ impl Change {
         organization: ids::OrganizationId,
         key: &ApiKey,
         predecessor: Option<&ApiKey>,
-        unchanged: bool,
         leak: Option<&Leak>,
         now: Timestamp,
     ) -> Self {
-        let revoked = Refusal::Rule("the API key is already revoked");
+        let refusal = match key.status {
+            KeyStatus::Revoked => Refusal::Rule("the API key is already revoked"),
+            KeyStatus::Active | KeyStatus::Rotated => Refusal::Raced,
+        };
         let [mut metadata, mut credential] = revocation(organization, key, now);
         if let Some(leak) = leak {
             leak.note(&mut metadata);
             credential.condition = "#status IN (:active, :rotated, :suspended)".to_owned();
             credential.values.push((":suspended", text(SUSPENDED)));
         }
-        if unchanged {
-            metadata.condition.push_str(" AND updated_at = :read");
-            metadata.values.push((":read", text(key.updated_at.to_string())));
-        }
-        let stale = if unchanged && key.status != KeyStatus::Revoked { Refusal::Stale } else { revoked };
+        metadata.condition.push_str(" AND updated_at = :read");
+        metadata.values.push((":read", text(key.updated_at.to_string())));
         let change = self
-            .step(Table::Core, Write::Update(metadata), stale)
-            .step(Table::Directory, Write::Update(credential), revoked)
+            .step(Table::Core, Write::Update(metadata), refusal)
+            .step(Table::Directory, Write::Update(credential), refusal)
             .tally(organization, Tally::default().less(key.weight()));
         change.revoke_predecessor(organization, predecessor, now)
     }
@@ -382,7 +380,8 @@ impl Succession {
         credential
             .insert(admission::OVER.to_owned(), number(count - admission::signed(new.rate_limit_per_hour)));
         if self.margin > 0 {
-            let minute = admission::mark(new.created_at.minute());
+            // By whatever clock they are stamped, they are not later than that.
+            let minute = admission::mark(new.created_at.minute() + 1);
             let counted = get_number(credential, &minute).unwrap_or(0) + self.margin;
             credential.insert(minute, number(counted));
         }

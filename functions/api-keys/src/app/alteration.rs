@@ -77,12 +77,25 @@ impl Draft {
 }
 
 impl Alteration {
-    /// The first permission that the key would have and that who changes it does not hold. Anybody who may change keys may
-    /// change a name.
-    pub(crate) fn exceeds(&self, caller: &Caller) -> Option<Permission> {
-        self.matters
-            .then(|| exceeding(&caller.known, self.after.workspace_id, &permissions(&self.after)))
-            .flatten()
+    /// The first permission that the key has or would have and that who changes it does not hold. Anybody who may change keys
+    /// may change a name.
+    pub(crate) fn exceeds(&self, before: &ApiKey, caller: &Caller) -> Option<Permission> {
+        let mut all = permissions(before);
+        all.extend(permissions(&self.after));
+        self.matters.then(|| exceeding(&caller.known, before.workspace_id, &all)).flatten()
+    }
+
+    /// Refuses a key that changes more than the name of one that then reaches further than itself, in time, networks or
+    /// limit: whoever has both would have got there by it.
+    ///
+    /// # Errors
+    /// 409.
+    pub(crate) fn stays_within(&self, caller: &Caller) -> Result<(), Problem> {
+        if !self.matters || Confines::of(caller).hold(&self.after) {
+            return Ok(());
+        }
+        let detail = "The API key reaches further than the one that would change it.".to_owned();
+        Err(Problem::Conflict { detail })
     }
 
     /// The change, with what it changes on record.

@@ -6,7 +6,7 @@ use mailing::Letter;
 use store::{
     ApiKey, AuditRecord, Change, FieldChange, KeyStatus, Leak, LeakedKeys, Organization, OrganizationStatus,
 };
-use url::Url;
+use url::{Url, form_urlencoded};
 
 /// How many secrets one report may name. GitHub sends few; a hundred are done well within the time a function has.
 pub(crate) const MOST_MATCHES: usize = 100;
@@ -37,7 +37,18 @@ pub(crate) fn remedy(key: &ApiKey, setting: LeakedKeys, now: Timestamp) -> Optio
 /// The address that a reporter gives, as far as it may be kept: of the web, in ASCII, cut to [`LONGEST_URL`], and without keys
 /// in it, as it goes into records and mails. A report without a usable one is still a report.
 pub(crate) fn place(text: &str) -> Option<String> {
-    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "https" | "http"))?;
+    let mut url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "https" | "http"))?;
+    // A key may be written with some of its characters percent-encoded.
+    let decoded: String = form_urlencoded::parse(url.as_str().as_bytes())
+        .map(|(name, value)| format!("{name}={value}/"))
+        .collect();
+    if api_key::without_keys(decoded.clone()) != decoded
+        && api_key::without_keys(url.to_string()) == url.as_str()
+    {
+        url.set_path("");
+        url.set_query(None);
+        url.set_fragment(None);
+    }
     // What `url` writes is ASCII, without spaces and control characters.
     Some(api_key::without_keys(String::from(url)).chars().take(LONGEST_URL).collect())
 }

@@ -167,8 +167,12 @@ impl Rotated {
             before,
             after,
         }));
-        Change::audited(record)
+        let change = Change::audited(record)
             .rotate_api_key(organization, (old, retired), predecessor, (new, secret), succession)?
-            .schedule_expiry_warning(organization, new, new.created_at)
+            .schedule_expiry_warning(organization, new, new.created_at)?;
+        Ok(match new.workspace_id {
+            Some(workspace) => change.requires_workspace(organization, workspace),
+            None => change,
+        })
     }
 }

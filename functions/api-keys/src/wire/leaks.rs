@@ -18,7 +18,7 @@ use ids::KeyId;
 use problem::Problem;
 use secret_scanning::{IDENTIFIER_HEADER, SIGNATURE_HEADER, Signature, VerifyError};
 use serde::{Deserialize, Serialize};
-use store::{Actor, ApiKey, AuditRecord, CommitError, Leak, Organization, Tenant};
+use store::{Actor, ApiKey, AuditRecord, CommitError, Leak, Organization, StoreError, Tenant};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -30,6 +30,8 @@ use crate::app::leaks::{self, MOST_MATCHES, Remedy};
 const AT_ONCE: usize = 8;
 /// How often a key is looked at again that somebody else changed at the same moment.
 const LOOKS: usize = 3;
+/// How far the keys are followed that a leaked key has put in its own place, one after the other.
+const MOST_SUCCESSORS: usize = 10;
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::new().routes(routes!(report))
@@ -145,6 +147,13 @@ fn sighted(matches: &[Match], now: Timestamp) -> BTreeMap<&str, Sighted> {
     sighted
 }
 
+/// The key that took this one's place, if this one made it itself.
+async fn own_successor(tenant: &Tenant, key: &ApiKey) -> Result<Option<KeyId>, StoreError> {
+    let Some(id) = key.rotated_to else { return Ok(None) };
+    let successor = tenant.api_key(id).await?;
+    Ok(successor.filter(|successor| successor.created_by == key.id.to_string()).map(|successor| successor.id))
+}
+
 /// Where reports are worked on.
 #[derive(Clone, Copy)]
 struct Desk<'a> {
@@ -171,14 +180,28 @@ impl Desk<'_> {
         let Some((tenant, id)) = store.owner_of_key(&plain.proof(self.edge.peppers())).await? else {
             return Ok(false);
         };
+        // Whoever found a key may have rotated it: what it has made of itself has leaked with it.
+        let mut next = Some(id);
+        for _ in 0..MOST_SUCCESSORS {
+            let Some(id) = next else { break };
+            next = self.remedy(&tenant, id, leak).await?;
+        }
+        Ok(true)
+    }
+
+    /// Does what is to be done about one key, if there is anything. Gives the key that it has put in its own place.
+    async fn remedy(self, tenant: &Tenant, id: KeyId, leak: &Leak) -> Result<Option<KeyId>, Refused> {
         for _ in 0..LOOKS {
             let (key, organization) = futures::try_join!(tenant.api_key(id), tenant.organization())?;
             // A credential of an organization that is being erased may be left for a moment.
-            let (Some(key), Some(organization)) = (key, organization) else { return Ok(true) };
+            let (Some(key), Some(organization)) = (key, organization) else { return Ok(None) };
             let setting = organization.settings.leaked_keys;
-            let Some(remedy) = leaks::remedy(&key, setting, leak.at) else { return Ok(true) };
-            match self.carry_out(&tenant, &key, &organization, leak, remedy).await {
-                Ok(()) => return Ok(true),
+            let done = match leaks::remedy(&key, setting, leak.at) {
+                None => Ok(()),
+                Some(remedy) => self.carry_out(tenant, &key, &organization, leak, remedy).await,
+            };
+            match done {
+                Ok(()) => return Ok(own_successor(tenant, &key).await?),
                 // Somebody else changed it at the same moment; perhaps there is nothing to do any more.
                 Err(CommitError::Refused(_)) => {}
                 Err(error) => return Err(error.into()),

@@ -77,7 +77,7 @@ async fn f01_a_revocation_gives_back_what_the_key_has_and_not_what_it_had() {
     // As the handler of DELETE goes on after its read; the same for a leak's revocation and the end of a workspace.
     let acme = organization(&admin);
     let change =
-        Change::audited(people::record(&app, acme)).revoke_api_key(acme, &stale, None, false, app.now());
+        Change::audited(people::record(&app, acme)).revoke_api_key(acme, &stale, None, app.now());
     let _ = store(&app).tenant_of_job(acme).commit(change, None).await;
     // The ceiling of the plan is 1,000,000.
     let first = admin.post(KEYS, json!({"name": "a", "rate_limit_per_hour": 1_000_000})).await;
@@ -101,7 +101,7 @@ async fn f02_a_revocation_that_meets_a_rotation_does_not_count_the_key_twice() {
     let _ = rotate(&admin, &key, json!({"grace_seconds": 600})).await.expect(201);
     let acme = organization(&admin);
     let change =
-        Change::audited(people::record(&app, acme)).revoke_api_key(acme, &stale, None, false, app.now());
+        Change::audited(people::record(&app, acme)).revoke_api_key(acme, &stale, None, app.now());
     let _ = store(&app).tenant_of_job(acme).commit(change, None).await;
     assert_eq!(given_out(&admin).await, sum_over_keys(&admin).await);
 }
@@ -948,7 +948,7 @@ async fn f22_what_a_rotation_debits_up_front_stays_for_an_hour() {
     let noon = app.now().seconds() + 3_600;
     assert!(admits(&old_proof, noon - 30).await);
     let rotates_at = Timestamp::from_seconds(noon + 58 - 59);
-    let succession = tenant.succession(&old, rotates_at).await.unwrap().unwrap();
+    let succession = tenant.succession(&old, 8, rotates_at).await.unwrap().unwrap();
     // Its commit takes five seconds (it may wait for other transactions); eight more are let in.
     let mut last = Vec::new();
     for _ in 0..8 {

@@ -61,7 +61,7 @@ async fn a_junk_key_touches_no_table_and_a_good_one_costs_one_call() {
     }
 }
 
-/// A key in steady use costs one call a request, one more every eight minutes, and one each hour; and at most one a minute.
+/// A key in steady use costs one call a request, one more every seven minutes, and one each hour; and at most one a minute.
 #[tokio::test]
 async fn what_is_counted_is_folded_at_one_more_call_a_minute_at_most() {
     let app = TestApp::start().await;

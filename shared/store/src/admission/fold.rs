@@ -19,7 +19,7 @@ use crate::usage::{self, HourCount, Owner};
 use crate::{Store, StoreError};
 
 /// With so many minutes counted one by one, they are folded; at most so many at a time.
-const MOST_MARKS: usize = 8;
+const MOST_MARKS: usize = 7;
 const AT_A_TIME: usize = 40;
 /// A minute is folded when the next one is over, too: what came late has come in by then.
 const LATE_MINUTES: i64 = 1;

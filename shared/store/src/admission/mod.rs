@@ -5,7 +5,7 @@
 //! order they get through, as long as no two of their clocks are more than a minute apart. Time is counted in whole
 //! minutes and two minutes too many are kept in the window, so the error is always a refusal. An idle credential has its
 //! whole budget at once. It takes one call and one write unit; a second call where the budget of minutes long past is
-//! needed, and about every eighth minute in which the credential is used, to fold what was counted.
+//! needed, and about every seventh minute in which the credential is used, to fold what was counted.
 //!
 //! **How.** DynamoDB can compare attributes in a condition but can't add them up. So the item keeps
 //!
@@ -49,7 +49,7 @@ const TRIES: usize = 4;
 const CONFLICT_TRIES: u32 = 6;
 const CONFLICT_WAIT: Duration = Duration::from_millis(15);
 /// How much of a user agent is kept as that of the last use, in bytes: the item is to stay below 1 KiB.
-const LONGEST_AGENT: usize = 48;
+const LONGEST_AGENT: usize = 32;
 
 /// The status of a credential whose organization is deleted.
 pub(crate) const SUSPENDED: &str = "suspended";
@@ -317,6 +317,12 @@ impl Store {
             return Box::pin(self.admit_at(key, Kind::Key(proof), visit)).await;
         }
         bar(&item, visit, false)?;
+        let (over, known) = (get_number(&item, OVER).unwrap_or(0), get_number(&item, FLOOR).unwrap_or(0));
+        if over > window::floor(&item, visit.now.minute()).max(known) {
+            // The limit was lowered below what is taken already.
+            self.memory.give_up_lease(&key);
+            return Box::pin(self.admit_at(key, Kind::Key(proof), visit)).await;
+        }
         self.memory.note(&key, &[HourCount::one(visit.now, Counted::Admitted(visit.group))]);
         let quota = window::quota(&item, visit.now.minute(), visit.now);
         Ok(Admitted { item, quota, counted_at: key })
