@@ -157,10 +157,12 @@ impl Memory {
         });
     }
 
-    /// Has a block be taken next of a credential that could not be asked about just now: its partition may be overloaded.
+    /// Has a block be taken next of a credential in heavy use that could not be asked about just now: its partition may be
+    /// overloaded.
     pub(super) fn expect_more(&self, key: &Key, now: Timestamp) {
         if let Some(remembered) = self.all().get_mut(key)
-            && let Some(block) = remembered.seen.and_then(|seen| seen.block())
+            && let Some(seen) = remembered.seen.filter(|seen| seen.this_minute >= HOT_PER_SECOND)
+            && let Some(block) = seen.block()
         {
             remembered.next = Some((now, block));
         }

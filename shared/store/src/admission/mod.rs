@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use clock::Timestamp;
@@ -99,6 +100,16 @@ pub struct Visit<'a> {
     pub user_agent: Option<&'a str>,
     /// What it is about.
     pub group: RouteGroup,
+}
+
+impl Visit<'_> {
+    /// An update with the values of what is stamped as the last use.
+    fn stamped(&self, call: UpdateItemFluentBuilder) -> UpdateItemFluentBuilder {
+        let agent = self.user_agent.map_or("", |agent| cut(agent, LONGEST_AGENT));
+        call.expression_attribute_values(":at", number(self.now.millis()))
+            .expression_attribute_values(":from", text(self.address.to_canonical().to_string()))
+            .expression_attribute_values(":by", text(agent))
+    }
 }
 
 /// A credential that was let in.
@@ -193,6 +204,8 @@ struct Attempt<'a> {
     networks: Option<&'a [u8]>,
     /// What the key was used for, earlier requests' included.
     counts: &'a [HourCount],
+    /// Whether it is this credential that is used, and not one that draws on its budget.
+    is_use: bool,
 }
 
 enum Outcome {
@@ -236,7 +249,9 @@ impl Store {
             if matches!(kind, Kind::Key(_)) && predecessor.is_none() {
                 HourCount::one(visit.now, Counted::Admitted(visit.group)).add_to(&mut counts);
             }
-            let attempt = Attempt { key: &at, macs, take, networks: networks.as_deref(), counts: &counts };
+            let is_use = predecessor.is_none();
+            let attempt =
+                Attempt { key: &at, macs, take, networks: networks.as_deref(), counts: &counts, is_use };
             let outcome = match self.attempt(&attempt, visit).await {
                 Ok(outcome) => outcome,
                 Err(error) => {
@@ -356,14 +371,7 @@ impl Store {
     /// It is not worth failing a request for.
     async fn stamp(&self, key: &Key, visit: &Visit<'_>) {
         let [used_at, used_from, used_by] = LAST_USED;
-        let agent = visit.user_agent.map_or("", |agent| cut(agent, LONGEST_AGENT));
-        let call = self
-            .client
-            .update_item()
-            .condition_expression("attribute_exists(pk)")
-            .expression_attribute_values(":at", number(visit.now.millis()))
-            .expression_attribute_values(":from", text(visit.address.to_canonical().to_string()))
-            .expression_attribute_values(":by", text(agent));
+        let call = visit.stamped(self.client.update_item().condition_expression("attribute_exists(pk)"));
         let set = format!("SET {used_at} = :at, {used_from} = :from, {used_by} = :by ADD ");
         let used = HourCount::one(visit.now, Counted::Admitted(visit.group));
         let stamped = match self.count(call, key, &set, &[used]).await {
@@ -382,7 +390,7 @@ impl Store {
     async fn attempt(&self, attempt: &Attempt<'_>, visit: &Visit<'_>) -> Result<Outcome, Denied> {
         let [used_at, used_from, used_by] = LAST_USED;
         let many = attempt.take.many();
-        let mut update = format!("SET {used_at} = :at, {used_from} = :from");
+        let mut sets = Vec::new();
         let mut condition = "#status = :active AND (attribute_not_exists(exp) OR exp > :now)".to_owned();
         let mut call = self
             .client
@@ -392,14 +400,18 @@ impl Store {
             .expression_attribute_names("#status", "status")
             .expression_attribute_values(":active", text("active"))
             .expression_attribute_values(":now", number(visit.now.seconds()))
-            .expression_attribute_values(":at", number(visit.now.millis()))
-            .expression_attribute_values(":from", text(visit.address.to_canonical().to_string()))
             .expression_attribute_values(":many", number(many));
+        if attempt.is_use {
+            sets.push(format!("{used_at} = :at, {used_from} = :from, {used_by} = :by"));
+            call = visit.stamped(call);
+        }
         // Writing to a `String` cannot fail.
         for (index, mac) in attempt.macs.iter().enumerate() {
-            let _ = match index {
-                0 => write!(update, ", {MAC} = :mac0").and(write!(condition, " AND {MAC} IN (:mac0")),
-                _ => write!(condition, ", :mac{index}"),
+            let _ = if index == 0 {
+                sets.push(format!("{MAC} = :mac0"));
+                write!(condition, " AND {MAC} IN (:mac0")
+            } else {
+                write!(condition, ", :mac{index}")
             };
             call = call.expression_attribute_values(format!(":mac{index}"), bytes(mac));
         }
@@ -412,17 +424,13 @@ impl Store {
             }
             condition.push(')');
         }
-        let agent = visit.user_agent.map(|agent| cut(agent, LONGEST_AGENT)).filter(|agent| !agent.is_empty());
-        if let Some(agent) = agent {
-            let _ = write!(update, ", {used_by} = :by");
-            call = call.expression_attribute_values(":by", text(agent));
-        }
         match attempt.take {
             Take::One => {
                 let _ = write!(condition, " AND {OVER} < {FLOOR}");
             }
             Take::OneBelow(floor) => {
-                let _ = write!(update, ", {FLOOR} = :floor").and(write!(condition, " AND {OVER} < :floor"));
+                sets.push(format!("{FLOOR} = :floor"));
+                let _ = write!(condition, " AND {OVER} < :floor");
                 call = call.expression_attribute_values(":floor", number(floor));
             }
             Take::Block { of, floor } => {
@@ -430,13 +438,11 @@ impl Store {
                 call = call.expression_attribute_values(":floor", number(floor - of));
             }
         }
-        let _ = write!(update, " ADD {COUNT} :many, {OVER} :many, {} :many", mark(visit.now.minute()));
+        let mut update = if sets.is_empty() { String::new() } else { format!("SET {} ", sets.join(", ")) };
+        let _ = write!(update, "ADD {COUNT} :many, {OVER} :many, {} :many", mark(visit.now.minute()));
         for (index, count) in attempt.counts.iter().enumerate() {
             let _ = write!(update, ", {} :count{index}", count.name());
             call = call.expression_attribute_values(format!(":count{index}"), number(count.count));
-        }
-        if agent.is_none() {
-            let _ = write!(update, " REMOVE {used_by}");
         }
         let call = call
             .update_expression(update)
