@@ -299,7 +299,8 @@ fn judged<C: DeserializeOwned>(decision: Result<Admitted, Denied>) -> Result<Adm
         Err(Denied::Suspended(item)) => Admission::Suspended(credential(item)?),
         Err(Denied::Expired(item)) => Admission::Expired(credential(item)?),
         Err(Denied::Elsewhere(item)) => Admission::Elsewhere(credential(item)?),
-        Err(Denied::Limited { item, quota, counted_at }) => {
+        Err(Denied::Limited(spent)) => {
+            let Admitted { item, quota, counted_at } = *spent;
             Admission::Limited { credential: credential(item)?, quota, counted_at }
         }
         Err(Denied::Store(error)) => return Err(error),

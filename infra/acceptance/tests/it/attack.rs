@@ -896,7 +896,7 @@ proptest! {
                         let_in.extend(std::iter::repeat_n(seconds, admitted));
                         let within = let_in.iter().filter(|at| **at > seconds - 3_600).count();
                         // The limit in force at the beginning of the window holds in it, too.
-                        let before = limits.iter().filter(|(at, _)| *at <= seconds - 3_600).next_back();
+                        let before = limits.iter().rfind(|(at, _)| *at <= seconds - 3_600);
                         let since = limits.iter().filter(|(at, _)| *at > seconds - 3_600);
                         let largest = since.chain(before).map(|(_, limit)| *limit).max().unwrap();
                         prop_assert!(within <= usize::try_from(largest).unwrap(), "{within} of {largest}");

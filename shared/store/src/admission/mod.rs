@@ -113,6 +113,7 @@ impl Visit<'_> {
 }
 
 /// A credential that was let in.
+#[derive(Debug)]
 pub(crate) struct Admitted {
     pub(crate) item: Item,
     pub(crate) quota: Quota,
@@ -133,8 +134,8 @@ pub(crate) enum Denied {
     Expired(Item),
     /// It may not be used from there.
     Elsewhere(Item),
-    /// Its budget is spent.
-    Limited { item: Item, quota: Quota, counted_at: Key },
+    /// Its budget is spent: what it would have been, with nothing left.
+    Limited(Box<Admitted>),
     /// The store did not answer, or was contended beyond reason.
     Store(StoreError),
 }
@@ -303,7 +304,8 @@ impl Store {
                     return self.admit_on_lease(at, proof, visit).await;
                 }
                 let quota = window::quota(&item, minute, visit.now);
-                return Err(Denied::Limited { item: predecessor.unwrap_or(item), quota, counted_at: key });
+                let item = predecessor.unwrap_or(item);
+                return Err(Denied::Limited(Box::new(Admitted { item, quota, counted_at: key })));
             }
             take = if floor > known { Take::OneBelow(floor) } else { Take::One };
             last = Some(item);
@@ -311,7 +313,8 @@ impl Store {
         let item = last.unwrap_or_default();
         let quota = window::quota(&item, minute, visit.now);
         let quota = Quota { remaining: 0, reset_after: Duration::from_secs(1), ..quota };
-        Err(Denied::Limited { item: predecessor.unwrap_or(item), quota, counted_at: key })
+        let item = predecessor.unwrap_or(item);
+        Err(Denied::Limited(Box::new(Admitted { item, quota, counted_at: key })))
     }
 
     /// Admits a request whose budget was taken beforehand: the item is only read, so that what became of the key in
