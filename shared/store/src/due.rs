@@ -1,8 +1,8 @@
 //! What time alone must bring about: a list of tasks by the instant they are due, for the sweep.
 //!
 //! A task is put on the list in the transaction that makes it necessary and taken off in the one that carries it out, so
-//! none is forgotten. A task may come up twice, or after what made it necessary is gone: whoever carries it out looks first. The list is spread over a few partitions; the sweep reads the front
-//! of each.
+//! none is forgotten. A task may come up twice, or after what made it necessary is gone: whoever carries it out looks
+//! first. The list is spread over a few partitions; the sweep reads the front of each.
 
 use clock::Timestamp;
 use futures::future::try_join_all;

@@ -176,8 +176,8 @@ impl Tenant {
         Ok(Bound { api_keys, endpoints, invitations })
     }
 
-    /// Everything of one kind that is for this workspace alone and, if any are named, in one of these states. Most of a kind may be
-    /// over and done with, so DynamoDB leaves out what is not asked for.
+    /// Everything of one kind that is for this workspace alone and, if any are named, in one of these states. Most of a kind
+    /// may be over and done with, so DynamoDB leaves out what is not asked for.
     async fn bound<T: DeserializeOwned>(
         &self,
         kind: OfOrganization,

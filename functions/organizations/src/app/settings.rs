@@ -1,5 +1,5 @@
-//! The rules of its settings. All but one of them can lock people out, so each of those asks that whoever switches it is not locked out by
-//! it, or that somebody else can still come in: the break-glass admin.
+//! The rules of its settings. All but one of them can lock people out, so each of those asks that whoever switches it is
+//! not locked out by it, or that somebody else can still come in: the break-glass admin.
 //!
 //! API keys are bound by none of what sessions must prove, and can prove nothing. So they switch neither `require_mfa` nor
 //! `require_sso`, and name allowed domains only where there is a break-glass admin.
