@@ -7,17 +7,15 @@
 //! credential.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use aws_sdk_dynamodb::error::BuildError;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{ReturnValue, Update};
 use clock::Timestamp;
 use ids::{KeyId, OrganizationId};
 use serde::Deserialize;
 
-use crate::admission::{base36, from_base36};
+use crate::admission::{self, base36, from_base36};
 use crate::item::{self, Item, number, primary, text};
 use crate::{ApiKey, Store, StoreError, Tenant, keys};
 
@@ -310,10 +308,6 @@ impl Tenant {
     }
 }
 
-/// How often a write is tried that met a transaction on the same item, and how long it waits for that.
-const CONFLICT_TRIES: u32 = 4;
-const CONFLICT_WAIT: Duration = Duration::from_millis(15);
-
 impl Store {
     /// Counts that an admitted request failed, or that one was refused. What comes of a request is known when it is too late
     /// for the write that admitted it, so the next admission of the key in this process takes it along; once a minute, key
@@ -352,22 +346,8 @@ impl Store {
         for (index, count) in counts.iter().enumerate() {
             call = call.expression_attribute_values(format!(":c{index}"), number(count.count));
         }
-        let mut tried = 1;
-        loop {
-            match call.clone().send().await {
-                Ok(answer) => return Ok(answer.attributes.unwrap_or_default()),
-                Err(error) => {
-                    let is_met = error
-                        .as_service_error()
-                        .is_some_and(UpdateItemError::is_transaction_conflict_exception);
-                    if !is_met || tried == CONFLICT_TRIES {
-                        return Err(StoreError::from_sdk("count", error));
-                    }
-                    tokio::time::sleep(CONFLICT_WAIT * tried).await;
-                    tried += 1;
-                }
-            }
-        }
+        let answer = admission::sent(call).await.map_err(|e| StoreError::from_sdk("count", e))?;
+        Ok(answer.attributes.unwrap_or_default())
     }
 }
 

@@ -310,3 +310,27 @@ async fn all_keys_together_have_a_ceiling() {
         json!([{"resource": "requests_per_hour", "used": 1_500_000, "limit": 1_000_000}])
     );
 }
+
+/// What a key in its grace is used for is its own, failures included.
+#[tokio::test]
+async fn the_failures_of_a_key_in_its_grace_are_counted() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let old = app.key(&admin, json!({"scopes": ["leads:read"]})).await;
+    let _ = rotate(&admin, &old, json!({"grace_seconds": 7200})).await.expect(201);
+    for _ in 0..3 {
+        for _ in 0..4 {
+            let _ = old.get("/v1/leads/nope").await.expect(404);
+        }
+        app.advance(Duration::from_secs(60));
+    }
+    let _ = old.get("/v1/leads").await.expect(200);
+    let usage = admin.get(&format!("{}/usage", path(&old))).await.expect(200).json["total"].clone();
+    assert_eq!((&usage["requests"], &usage["by_status"]["4xx"]), (&json!(13), &json!(12)), "{usage}");
+    // What its hours have counted goes to the history while it is still in use.
+    app.advance(Duration::from_secs(3600));
+    let _ = old.get("/v1/leads").await.expect(200);
+    let admin = app.sign_in_again(&admin).await;
+    let usage = admin.get(&format!("{}/usage", path(&old))).await.expect(200).json["total"].clone();
+    assert_eq!((&usage["requests"], &usage["by_status"]["4xx"]), (&json!(14), &json!(12)), "{usage}");
+}

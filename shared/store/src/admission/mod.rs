@@ -28,8 +28,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use clock::Timestamp;
@@ -376,13 +376,17 @@ impl Store {
         let [used_at, used_from, used_by] = LAST_USED;
         let call = visit.stamped(self.client.update_item().condition_expression("attribute_exists(pk)"));
         let set = format!("SET {used_at} = :at, {used_from} = :from, {used_by} = :by ADD ");
-        let used = HourCount::one(visit.now, Counted::Admitted(visit.group));
-        let stamped = match self.count(call, key, &set, &[used]).await {
+        let mut counts = self.memory.take_noted(key);
+        HourCount::one(visit.now, Counted::Admitted(visit.group)).add_to(&mut counts);
+        let stamped = match self.count(call, key, &set, &counts).await {
             Ok(item) if self.memory.is_first_this_minute(key, visit.now) => {
                 self.fold(key, &item, visit.now).await
             }
             Ok(_) => Ok(()),
-            Err(error) => Err(error),
+            Err(error) => {
+                self.memory.note(key, &counts);
+                Err(error)
+            }
         };
         if let Err(error) = stamped {
             tracing::warn!(error = telemetry::chain(&error), "the use of a rotated key is not noted");
@@ -452,26 +456,36 @@ impl Store {
             .condition_expression(condition)
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        for tried in 1.. {
-            let error = match call.clone().send().await {
-                Ok(answer) => return Ok(Outcome::Admitted(answer.attributes.unwrap_or_default())),
-                Err(error) => error,
-            };
-            let SdkError::ServiceError(context) = &error else {
-                return Err(Denied::Store(StoreError::from_sdk("admit", error)));
-            };
-            match context.err() {
-                UpdateItemError::ConditionalCheckFailedException(refusal) => {
-                    return refusal.item.clone().map(Outcome::Refused).ok_or(Denied::Unknown);
+        match sent(call).await {
+            Ok(answer) => Ok(Outcome::Admitted(answer.attributes.unwrap_or_default())),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(refusal)) => {
+                    refusal.item.clone().map(Outcome::Refused).ok_or(Denied::Unknown)
                 }
-                // The key is being changed at this moment.
-                UpdateItemError::TransactionConflictException(_) if tried < CONFLICT_TRIES => {
-                    tokio::time::sleep(CONFLICT_WAIT * tried).await;
-                }
-                _ => return Err(Denied::Store(StoreError::from_sdk("admit", error))),
-            }
+                _ => Err(Denied::Store(StoreError::from_sdk("admit", error))),
+            },
         }
-        Err(Denied::Unknown)
+    }
+}
+
+/// Sends an update of a credential, again if it met a transaction on the same item: the key is being changed at this moment.
+pub(crate) async fn sent(
+    call: UpdateItemFluentBuilder,
+) -> Result<UpdateItemOutput, SdkError<UpdateItemError>> {
+    let mut tried = 1;
+    loop {
+        match call.clone().send().await {
+            Err(error)
+                if tried < CONFLICT_TRIES
+                    && error
+                        .as_service_error()
+                        .is_some_and(UpdateItemError::is_transaction_conflict_exception) =>
+            {
+                tokio::time::sleep(CONFLICT_WAIT * tried).await;
+                tried += 1;
+            }
+            result => return result,
+        }
     }
 }
 
