@@ -272,14 +272,15 @@ async fn sixty_four_callers_get_exactly_the_budget_at_one_call_a_request() {
     let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
     let key = app.key(&admin, json!({"rate_limit_per_hour": BUDGET})).await;
-    let routes = ["/v1/whoami", "/v1/leads", "/v1/campaigns", "/api/admin/webhooks"];
+    // Of four functions; what isn't there is admitted, too, and read from nowhere.
+    let routes = ["/v1/whoami", "/v1/leads/none", "/v1/campaigns/none", "/api/admin/webhooks/none"];
     app.engines().meter().reset();
     let callers = (0..64).map(async |caller: usize| {
         let mut admitted = 0;
         for request in 0..100 {
             let answer = key.get(routes[(caller + request) % routes.len()]).await;
-            assert!(matches!(answer.status.as_u16(), 200 | 429), "{}", answer.body);
-            admitted += usize::from(answer.status == 200);
+            assert!(matches!(answer.status.as_u16(), 200 | 404 | 429), "{}", answer.body);
+            admitted += usize::from(answer.status != 429);
         }
         admitted
     });
