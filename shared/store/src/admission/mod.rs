@@ -19,39 +19,36 @@
 //! it in the same minute finds the same floor, and setting it twice is setting it once. Nobody has to win a race.
 //! See `docs/adr/0011-rate-limit-in-one-write-unit.md` for the proof and for what was rejected.
 
+mod attempt;
 mod fold;
 mod memory;
+mod refusal;
 mod window;
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
 use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::AttributeValue;
 use clock::Timestamp;
 
-use crate::item::{Item, get_number, get_text, number, primary, text};
-use crate::keys::{self, Key};
+use crate::item::{Item, get_number, get_text, number, primary};
+use crate::keys::Key;
 use crate::usage::{Counted, HourCount, RouteGroup};
-use crate::{Networks, Store, StoreError};
+use crate::{Store, StoreError};
 
+use attempt::{Attempt, Outcome, Take};
+use refusal::{Next, admitting_networks, bar, next, prove};
+
+pub(crate) use attempt::sent;
 pub(crate) use memory::Memory;
+pub(crate) use refusal::is_proved;
 pub(crate) use window::{base36, from_base36, mark};
 
 /// Minutes a request counts in: its own, the sixty after it, and one for clocks that differ.
 pub(crate) const WINDOW: i64 = 62;
 /// How often a decision is tried again when the item changed between two calls.
 const TRIES: usize = 4;
-/// How often a write is tried that met a transaction on the same item, and how long it waits for it.
-const CONFLICT_TRIES: u32 = 6;
-const CONFLICT_WAIT: Duration = Duration::from_millis(15);
-/// How much of a user agent is kept as that of the last use, in bytes: the item is to stay below 1 KiB.
-const LONGEST_AGENT: usize = 32;
-
 /// The status of a credential whose organization is deleted.
 pub(crate) const SUSPENDED: &str = "suspended";
 /// The status of a key that another one has taken the place of.
@@ -102,16 +99,6 @@ pub struct Visit<'a> {
     pub group: RouteGroup,
 }
 
-impl Visit<'_> {
-    /// An update with the values of what is stamped as the last use.
-    fn stamped(&self, call: UpdateItemFluentBuilder) -> UpdateItemFluentBuilder {
-        let agent = self.user_agent.map_or("", |agent| cut(agent, LONGEST_AGENT));
-        call.expression_attribute_values(":at", number(self.now.millis()))
-            .expression_attribute_values(":from", text(self.address.to_canonical().to_string()))
-            .expression_attribute_values(":by", text(agent))
-    }
-}
-
 /// A credential that was let in.
 #[derive(Debug)]
 pub(crate) struct Admitted {
@@ -140,18 +127,6 @@ pub(crate) enum Denied {
     Store(StoreError),
 }
 
-impl Denied {
-    /// The same about a credential that shares the fate of the one it is about.
-    fn of(self, item: &Item) -> Self {
-        match self {
-            Self::Revoked(_) => Self::Revoked(item.clone()),
-            Self::Suspended(_) => Self::Suspended(item.clone()),
-            Self::Expired(_) => Self::Expired(item.clone()),
-            other => other,
-        }
-    }
-}
-
 /// The attributes an item starts with so that it can be admitted.
 pub(crate) fn fresh(limit: u64) -> [(String, AttributeValue); 3] {
     [(COUNT.to_owned(), number(0)), (OVER.to_owned(), number(-signed(limit))), (FLOOR.to_owned(), number(0))]
@@ -173,45 +148,6 @@ pub(crate) fn margin(item: &Item, spare: i64, now: Timestamp) -> i64 {
 
 pub(crate) fn signed(limit: u64) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX / 4)
-}
-
-/// How much an attempt takes, and the room there must be for it.
-#[derive(Debug, Clone, Copy)]
-enum Take {
-    /// One, below the floor that the item has.
-    One,
-    /// One, below a floor that is known to be higher by now.
-    OneBelow(i64),
-    /// So many at once, all below a floor that the item was seen to have.
-    Block { of: i64, floor: i64 },
-}
-
-impl Take {
-    fn many(self) -> i64 {
-        match self {
-            Self::Block { of, .. } => of,
-            Self::One | Self::OneBelow(_) => 1,
-        }
-    }
-}
-
-/// One admission under way.
-struct Attempt<'a> {
-    key: &'a Key,
-    /// What the item must prove; nothing for a session, whose token was verified, and for a successor.
-    macs: &'a [[u8; 32]],
-    take: Take,
-    /// The list of networks that is known to admit the request: the item must have that very list, or none.
-    networks: Option<&'a [u8]>,
-    /// What the key was used for, earlier requests' included.
-    counts: &'a [HourCount],
-    /// Whether it is this credential that is used, and not one that draws on its budget.
-    is_use: bool,
-}
-
-enum Outcome {
-    Admitted(Item),
-    Refused(Item),
 }
 
 /// Whether a credential is a key, which is metered by what it is used for, or a session.
@@ -273,41 +209,32 @@ impl Store {
                 Outcome::Refused(item) => item,
             };
             self.memory.note(&at, &noted);
-            if predecessor.is_none() {
-                prove(&item, macs)?;
-            }
-            if get_text(&item, "status") == Some(ROTATED) && predecessor.is_none() {
-                // Its own time and networks hold for it, the successor's budget and status.
-                bar_predecessor(&item, visit)?;
-                let to = get_text(&item, SUCCESSOR).unwrap_or_default();
-                (at, macs, networks, take) = (keys::api_key_at(to), &[], None, Take::One);
-                predecessor = Some(item);
-                continue;
-            }
-            match (bar(&item, visit, predecessor.is_some()), &predecessor) {
-                (Ok(Some(listed)), _) => {
-                    self.memory.remember_networks(&at, listed);
-                    networks = Some(listed.to_vec());
+            match next(&item, macs, visit, predecessor.as_ref())? {
+                Next::Successor(successor) => {
+                    (at, macs, networks, take) = (successor, &[], None, Take::One);
+                    predecessor = Some(item);
+                    continue;
                 }
-                (Ok(None), _) => {}
-                (Err(denied), None) => return Err(denied),
-                (Err(denied), Some(own)) => return Err(denied.of(own)),
-            }
-            let floor = window::floor(&item, minute);
-            let (over, known) = (get_number(&item, OVER).unwrap_or(0), get_number(&item, FLOOR).unwrap_or(0));
-            if over >= floor.max(known) {
-                // What was taken beforehand meanwhile is good for this request, too.
-                if let Kind::Key(proof) = kind
-                    && predecessor.is_none()
-                    && self.memory.draw(&at, minute)
-                {
-                    return self.admit_on_lease(at, proof, visit).await;
+                Next::Again { listed, below } => {
+                    if let Some(listed) = listed {
+                        self.memory.remember_networks(&at, listed);
+                        networks = Some(listed.to_vec());
+                    }
+                    take = below;
                 }
-                let quota = window::quota(&item, minute, visit.now);
-                let item = predecessor.unwrap_or(item);
-                return Err(Denied::Limited(Box::new(Admitted { item, quota, counted_at: key })));
+                Next::Spent => {
+                    // What was taken beforehand meanwhile is good for this request, too.
+                    if let Kind::Key(proof) = kind
+                        && predecessor.is_none()
+                        && self.memory.draw(&at, minute)
+                    {
+                        return self.admit_on_lease(at, proof, visit).await;
+                    }
+                    let quota = window::quota(&item, minute, visit.now);
+                    let item = predecessor.unwrap_or(item);
+                    return Err(Denied::Limited(Box::new(Admitted { item, quota, counted_at: key })));
+                }
             }
-            take = if floor > known { Take::OneBelow(floor) } else { Take::One };
             last = Some(item);
         }
         let item = last.unwrap_or_default();
@@ -334,7 +261,8 @@ impl Store {
             self.memory.give_up_lease(&key);
             return Box::pin(self.admit_at(key, Kind::Key(proof), visit)).await;
         }
-        bar(&item, visit, false)?;
+        bar(&item, visit)?;
+        admitting_networks(&item, visit)?;
         let (over, known) = (get_number(&item, OVER).unwrap_or(0), get_number(&item, FLOOR).unwrap_or(0));
         if over > window::floor(&item, visit.now.minute()).max(known) {
             // The limit was lowered below what is taken already.
@@ -392,160 +320,6 @@ impl Store {
             tracing::warn!(error = telemetry::chain(&error), "the use of a rotated key is not noted");
         }
     }
-
-    /// One conditional update.
-    async fn attempt(&self, attempt: &Attempt<'_>, visit: &Visit<'_>) -> Result<Outcome, Denied> {
-        let [used_at, used_from, used_by] = LAST_USED;
-        let many = attempt.take.many();
-        let mut sets = Vec::new();
-        let mut condition = "#status = :active AND (attribute_not_exists(exp) OR exp > :now)".to_owned();
-        let mut call = self
-            .client
-            .update_item()
-            .table_name(self.directory_table())
-            .set_key(Some(primary(attempt.key)))
-            .expression_attribute_names("#status", "status")
-            .expression_attribute_values(":active", text("active"))
-            .expression_attribute_values(":now", number(visit.now.seconds()))
-            .expression_attribute_values(":many", number(many));
-        if attempt.is_use {
-            sets.push(format!("{used_at} = :at, {used_from} = :from, {used_by} = :by"));
-            call = visit.stamped(call);
-        }
-        // Writing to a `String` cannot fail.
-        for (index, mac) in attempt.macs.iter().enumerate() {
-            let _ = if index == 0 {
-                sets.push(format!("{MAC} = :mac0"));
-                write!(condition, " AND {MAC} IN (:mac0")
-            } else {
-                write!(condition, ", :mac{index}")
-            };
-            call = call.expression_attribute_values(format!(":mac{index}"), bytes(mac));
-        }
-        if !attempt.macs.is_empty() {
-            condition.push(')');
-            condition.push_str(" AND (attribute_not_exists(nets)");
-            if let Some(networks) = attempt.networks {
-                let _ = write!(condition, " OR {NETWORKS} = :nets");
-                call = call.expression_attribute_values(":nets", bytes(networks));
-            }
-            condition.push(')');
-        }
-        match attempt.take {
-            Take::One => {
-                let _ = write!(condition, " AND {OVER} < {FLOOR}");
-            }
-            Take::OneBelow(floor) => {
-                sets.push(format!("{FLOOR} = :floor"));
-                let _ = write!(condition, " AND {OVER} < :floor");
-                call = call.expression_attribute_values(":floor", number(floor));
-            }
-            Take::Block { of, floor } => {
-                let _ = write!(condition, " AND {OVER} <= :floor");
-                call = call.expression_attribute_values(":floor", number(floor - of));
-            }
-        }
-        let mut update = if sets.is_empty() { String::new() } else { format!("SET {} ", sets.join(", ")) };
-        let _ = write!(update, "ADD {COUNT} :many, {OVER} :many, {} :many", mark(visit.now.minute()));
-        for (index, count) in attempt.counts.iter().enumerate() {
-            let _ = write!(update, ", {} :count{index}", count.name());
-            call = call.expression_attribute_values(format!(":count{index}"), number(count.count));
-        }
-        let call = call
-            .update_expression(update)
-            .condition_expression(condition)
-            .return_values(ReturnValue::AllNew)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        match sent(call).await {
-            Ok(answer) => Ok(Outcome::Admitted(answer.attributes.unwrap_or_default())),
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(refusal)) => {
-                    refusal.item.clone().map(Outcome::Refused).ok_or(Denied::Unknown)
-                }
-                _ => Err(Denied::Store(StoreError::from_sdk("admit", error))),
-            },
-        }
-    }
-}
-
-/// Sends an update of a credential, again if it met a transaction on the same item: the key is being changed at this moment.
-pub(crate) async fn sent(
-    call: UpdateItemFluentBuilder,
-) -> Result<UpdateItemOutput, SdkError<UpdateItemError>> {
-    let mut tried = 1;
-    loop {
-        match call.clone().send().await {
-            Err(error)
-                if tried < CONFLICT_TRIES
-                    && error
-                        .as_service_error()
-                        .is_some_and(UpdateItemError::is_transaction_conflict_exception) =>
-            {
-                tokio::time::sleep(CONFLICT_WAIT * tried).await;
-                tried += 1;
-            }
-            result => return result,
-        }
-    }
-}
-
-/// Turns away whoever shows another key than that of the item. Nothing is told of the one it is.
-fn prove(item: &Item, macs: &[[u8; 32]]) -> Result<(), Denied> {
-    let proved = macs.is_empty() || is_proved(item, macs);
-    if proved { Ok(()) } else { Err(Denied::Unknown) }
-}
-
-/// Whether the item has one of these hashes of a key.
-pub(crate) fn is_proved(item: &Item, macs: &[[u8; 32]]) -> bool {
-    match item.get(MAC) {
-        Some(AttributeValue::B(stored)) => macs.iter().any(|mac| mac.as_slice() == stored.as_ref()),
-        _ => false,
-    }
-}
-
-/// Turns a credential away that is barred by what it is; else gives the list of networks it must be on, if there is one.
-fn bar<'a>(item: &'a Item, visit: &Visit<'_>, by_predecessor: bool) -> Result<Option<&'a [u8]>, Denied> {
-    match get_text(item, "status") {
-        // One that was begun before limits were kept as they are is over.
-        Some("active") if item.contains_key(OVER) => {}
-        Some(SUSPENDED) => return Err(Denied::Suspended(item.clone())),
-        _ => return Err(Denied::Revoked(item.clone())),
-    }
-    if has_expired(item, visit) {
-        return Err(Denied::Expired(item.clone()));
-    }
-    if by_predecessor {
-        return Ok(None);
-    }
-    admitting_networks(item, visit)
-}
-
-/// Turns a rotated key away whose time is over, or that is elsewhere than it may be.
-fn bar_predecessor(item: &Item, visit: &Visit<'_>) -> Result<(), Denied> {
-    if has_expired(item, visit) {
-        return Err(Denied::Revoked(item.clone()));
-    }
-    admitting_networks(item, visit).map(|_| ())
-}
-
-fn has_expired(item: &Item, visit: &Visit<'_>) -> bool {
-    get_number(item, "exp").is_some_and(|exp| exp <= visit.now.seconds())
-}
-
-fn admitting_networks<'a>(item: &'a Item, visit: &Visit<'_>) -> Result<Option<&'a [u8]>, Denied> {
-    let Some(listed) = item.get(NETWORKS) else { return Ok(None) };
-    let packed = listed.as_b().map(AsRef::as_ref).unwrap_or_default();
-    // A list that can't be read admits nobody.
-    match Networks::unpack(packed) {
-        Some(networks) if networks.admit(visit.address) => Ok(Some(packed)),
-        _ => Err(Denied::Elsewhere(item.clone())),
-    }
-}
-
-/// The beginning of a text, at most `longest` bytes of it.
-fn cut(text: &str, longest: usize) -> &str {
-    let end = (0..=longest.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    text.get(..end).unwrap_or_default()
 }
 
 pub(crate) fn bytes(of: &[u8]) -> AttributeValue {
