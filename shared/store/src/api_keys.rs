@@ -534,15 +534,8 @@ impl Tenant {
         futures::future::try_join_all(reads).await
     }
 
-    async fn credential(&self, key: &ApiKey) -> Result<Option<Item>, StoreError> {
-        let read = self
-            .store
-            .client
-            .get_item()
-            .table_name(self.store.directory_table())
-            .set_key(Some(primary(&keys::api_key_at(&key.locator))))
-            .consistent_read(true);
-        let answer = read.send().await.map_err(|e| StoreError::from_sdk("credential", e))?;
-        Ok(answer.item)
+    /// The key's credential, as it is stored.
+    pub(crate) async fn credential(&self, key: &ApiKey) -> Result<Option<Item>, StoreError> {
+        self.store.item(Store::directory_table, "credential", &keys::api_key_at(&key.locator)).await
     }
 }

@@ -37,14 +37,9 @@ impl Store {
     /// [`StoreError`] when it cannot be read.
     pub async fn owner_of_key(&self, proof: &Proof) -> Result<Option<(Tenant, KeyId)>, StoreError> {
         const OPERATION: &str = "owner_of_key";
-        let read = self
-            .client
-            .get_item()
-            .table_name(self.directory_table())
-            .set_key(Some(primary(&keys::api_key_at(&proof.locator))))
-            .consistent_read(true);
-        let answer = read.send().await.map_err(|e| StoreError::from_sdk(OPERATION, e))?;
-        let Some(found) = answer.item.filter(|found| admission::is_proved(found, &proof.macs)) else {
+        let key = keys::api_key_at(&proof.locator);
+        let found = self.item(Self::directory_table, OPERATION, &key).await?;
+        let Some(found) = found.filter(|found| admission::is_proved(found, &proof.macs)) else {
             return Ok(None);
         };
         let owner: Owner = item::read(OPERATION, found)?;

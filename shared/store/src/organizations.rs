@@ -315,16 +315,20 @@ impl Store {
         operation: &'static str,
         key: &Key,
     ) -> Result<Option<T>, StoreError> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(table(self))
-            .set_key(Some(item::primary(key)))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(|e| StoreError::from_sdk(operation, e))?;
-        answer.item.map(|item| item::read(operation, item)).transpose()
+        let found = self.item(table, operation, key).await?;
+        found.map(|found| item::read(operation, found)).transpose()
+    }
+
+    /// The same as it is stored.
+    pub(crate) async fn item(
+        &self,
+        table: fn(&Self) -> &str,
+        operation: &'static str,
+        key: &Key,
+    ) -> Result<Option<item::Item>, StoreError> {
+        let read = self.client.get_item().table_name(table(self)).set_key(Some(item::primary(key)));
+        let answer = read.consistent_read(true).send().await;
+        Ok(answer.map_err(|e| StoreError::from_sdk(operation, e))?.item)
     }
 
     /// Everything of one kind in an organization's own partition: lists that the plan bounds.

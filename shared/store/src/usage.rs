@@ -274,12 +274,7 @@ impl Tenant {
 
     /// What the credential's own item has counted.
     async fn counted_lately(&self, key: &ApiKey) -> Result<Vec<HourCount>, StoreError> {
-        let credential = primary(&keys::api_key_at(&key.locator));
-        let table = self.store.directory_table();
-        let read =
-            self.store.client.get_item().table_name(table).set_key(Some(credential)).consistent_read(true);
-        let answer = read.send().await.map_err(|e| StoreError::from_sdk(OPERATION, e))?;
-        Ok(answer.item.iter().flat_map(counts).collect())
+        Ok(self.credential(key).await?.iter().flat_map(counts).collect())
     }
 
     async fn history_of(&self, first: &keys::Key, last: &keys::Key) -> Result<Vec<HourCount>, StoreError> {

@@ -32,7 +32,7 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use clock::Timestamp;
 
-use crate::item::{Item, get_number, get_text, number, primary};
+use crate::item::{Item, get_number, get_text, number};
 use crate::keys::Key;
 use crate::usage::{Counted, HourCount, RouteGroup};
 use crate::{Store, StoreError};
@@ -200,7 +200,7 @@ impl Store {
             let item = match outcome {
                 Outcome::Admitted(item) => {
                     let quota = window::quota(&item, minute, visit.now);
-                    self.after(&at, &item, take, kind, visit).await;
+                    self.after(&at, &item, quota, take, kind, visit).await;
                     if predecessor.is_some() {
                         self.stamp(&key, visit).await;
                     }
@@ -247,14 +247,8 @@ impl Store {
     /// Admits a request whose budget was taken beforehand: the item is only read, so that what became of the key in
     /// between is known all the same.
     async fn admit_on_lease(&self, key: Key, proof: &Proof, visit: &Visit<'_>) -> Result<Admitted, Denied> {
-        let read = self
-            .client
-            .get_item()
-            .table_name(self.directory_table())
-            .set_key(Some(primary(&key)))
-            .consistent_read(true);
-        let answer = read.send().await.map_err(|e| Denied::Store(StoreError::from_sdk("admit", e)))?;
-        let item = answer.item.ok_or(Denied::Unknown)?;
+        let found = self.item(Self::directory_table, "admit", &key).await.map_err(Denied::Store)?;
+        let item = found.ok_or(Denied::Unknown)?;
         prove(&item, &proof.macs)?;
         if get_text(&item, "status") == Some(ROTATED) {
             // What was leased is the successor's to give by now.
@@ -275,7 +269,15 @@ impl Store {
     }
 
     /// What an admission leads to: budget taken beforehand where a credential is used very much, and now and then a fold.
-    async fn after(&self, key: &Key, item: &Item, take: Take, kind: Kind<'_>, visit: &Visit<'_>) {
+    async fn after(
+        &self,
+        key: &Key,
+        item: &Item,
+        quota: Quota,
+        take: Take,
+        kind: Kind<'_>,
+        visit: &Visit<'_>,
+    ) {
         let minute = visit.now.minute();
         let this_minute = get_number(item, &mark(minute)).unwrap_or(0);
         if let Kind::Key(_) = kind {
@@ -284,7 +286,7 @@ impl Store {
                 at: visit.now,
                 count: get_number(item, COUNT).unwrap_or(0),
                 this_minute,
-                remaining: window::quota(item, minute, visit.now).remaining,
+                remaining: quota.remaining,
                 floor: get_number(item, FLOOR).unwrap_or(0),
             };
             self.memory.judge_rate(key, seen);
