@@ -1,4 +1,4 @@
-//! One attempt: open the secret, sign, send, judge.
+//! One attempt: open the secrets, sign, send, judge.
 
 use std::time::Duration;
 
@@ -8,12 +8,9 @@ use bytes::Bytes;
 use clock::{Clock, Timestamp};
 use egress::{Failure, Outcome, Sender, Target};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use ids::Ids;
-use jobs::DeliveryJob;
+use ids::{Ids, OrganizationId};
 use signing::{SigningSecret, header};
-use store::{
-    Actor, Attempt, AuditRecord, Change, CommitError, Endpoint, ErrorClass, FieldChange, Refusal, Tenant,
-};
+use store::{Attempt, Delivery, Endpoint, ErrorClass};
 
 use crate::Fault;
 
@@ -32,91 +29,108 @@ pub(crate) enum Verdict {
 }
 
 /// An attempt that was made.
+#[derive(Debug)]
 pub(crate) struct Made {
     pub(crate) attempt: Attempt,
-    pub(crate) outcome: Verdict,
+    pub(crate) verdict: Verdict,
 }
 
-pub(crate) async fn make(
-    sender: &Sender,
-    secrets: &sealing::Key,
-    endpoint: &Endpoint,
-    job: &DeliveryJob,
-    number: u32,
-    clock: &Clock,
-    ids: &Ids,
-) -> Result<Made, Fault> {
-    let secret = open_secret(secrets, endpoint, job)?;
-    let added = open_headers(secrets, endpoint, job)?;
-    let started_at = clock.now();
-    let outcome = match Target::parse(&endpoint.url, sender.policy()) {
-        Ok(target) => {
-            let headers = headers(&secret, added, job, started_at);
-            let timeout = Duration::from_secs(u64::from(endpoint.timeout_seconds));
-            sender.post(&target, headers, Bytes::from(job.body.clone()), timeout).await
+/// What an endpoint's deliveries are signed with and carry, opened.
+pub(crate) struct Signed {
+    secret: SigningSecret,
+    replaced: Option<(SigningSecret, Timestamp)>,
+    added: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Signed {
+    pub(crate) fn new(
+        sealing: &sealing::Key,
+        organization: OrganizationId,
+        endpoint: &Endpoint,
+    ) -> Result<Self, Fault> {
+        let mut signed = Self {
+            secret: secret(sealing, organization, endpoint, &endpoint.sealed_secret)?,
+            replaced: None,
+            added: Vec::with_capacity(endpoint.headers.len()),
+        };
+        if let Some(replaced) = &endpoint.replaced {
+            let old = secret(sealing, organization, endpoint, &replaced.sealed_secret)?;
+            signed.replaced = Some((old, replaced.until));
         }
-        // It was a target when it was saved; the rules have become stricter since.
-        Err(_) => Outcome { result: Err(Failure::ForbiddenAddress), duration: Duration::ZERO },
-    };
-    Ok(judge(outcome, number, started_at, ids))
+        for (name, value) in &endpoint.headers {
+            let context = Endpoint::header_context(organization, endpoint.id, name);
+            let mut value = HeaderValue::try_from(open(sealing, &context, &value.0)?)
+                .map_err(|e| Fault::Secret(Box::new(e)))?;
+            value.set_sensitive(true);
+            let name = HeaderName::try_from(name.as_str()).map_err(|e| Fault::Secret(Box::new(e)))?;
+            signed.added.push((name, value));
+        }
+        Ok(signed)
+    }
+
+    fn headers(&self, delivery: &Delivery, body: &[u8], now: Timestamp) -> HeaderMap {
+        let mut headers: HeaderMap = self.added.iter().cloned().collect();
+        let mut set = |name: &str, value: String| {
+            // Ours are plain ASCII.
+            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+                headers.insert(name, value);
+            }
+        };
+        // Ours come last: nothing a customer adds can replace them.
+        let id = delivery.event_id.to_string();
+        let mut signatures = self.secret.standard(&id, now.seconds(), body);
+        if let Some((replaced, _)) = self.replaced.as_ref().filter(|(_, until)| *until > now) {
+            signatures.push(' ');
+            signatures.push_str(&replaced.standard(&id, now.seconds(), body));
+        }
+        set("content-type", "application/json".to_owned());
+        set(header::TIMESTAMP, now.seconds().to_string());
+        set(header::SIGNATURE, signatures);
+        set(header::ARTISAN_SIGNATURE, self.secret.artisan(body));
+        set(header::ARTISAN_EVENT, delivery.event.to_string());
+        set(header::ID, id);
+        headers
+    }
 }
 
-fn open_secret(
-    secrets: &sealing::Key,
+fn secret(
+    sealing: &sealing::Key,
+    organization: OrganizationId,
     endpoint: &Endpoint,
-    job: &DeliveryJob,
+    sealed: &str,
 ) -> Result<SigningSecret, Fault> {
-    let context = Endpoint::secret_context(job.organization_id, endpoint.id);
-    let plain = open(secrets, &context, &endpoint.sealed_secret)?;
+    let plain = open(sealing, &Endpoint::secret_context(organization, endpoint.id), sealed)?;
     let bytes: [u8; 32] = plain.try_into().map_err(|_| Fault::Secret("it is not 32 bytes long".into()))?;
     Ok(SigningSecret::from_bytes(bytes))
 }
 
-/// The headers that the customer adds.
-fn open_headers(
-    secrets: &sealing::Key,
-    endpoint: &Endpoint,
-    job: &DeliveryJob,
-) -> Result<Vec<(HeaderName, HeaderValue)>, Fault> {
-    let opened = endpoint.headers.iter().map(|(name, value)| {
-        let context = Endpoint::header_context(job.organization_id, endpoint.id, name);
-        let mut value = HeaderValue::try_from(open(secrets, &context, &value.0)?)
-            .map_err(|e| Fault::Secret(Box::new(e)))?;
-        value.set_sensitive(true);
-        let name = HeaderName::try_from(name.as_str()).map_err(|e| Fault::Secret(Box::new(e)))?;
-        Ok((name, value))
-    });
-    opened.collect()
-}
-
-fn open(secrets: &sealing::Key, context: &[u8], sealed: &str) -> Result<Vec<u8>, Fault> {
+fn open(sealing: &sealing::Key, context: &[u8], sealed: &str) -> Result<Vec<u8>, Fault> {
     let envelope = STANDARD.decode(sealed).map_err(|e| Fault::Secret(Box::new(e)))?;
-    secrets.open_envelope(context, &envelope).map_err(|e| Fault::Secret(Box::new(e)))
+    sealing.open_envelope(context, &envelope).map_err(|e| Fault::Secret(Box::new(e)))
 }
 
-fn headers(
-    secret: &SigningSecret,
-    added: Vec<(HeaderName, HeaderValue)>,
-    job: &DeliveryJob,
-    now: Timestamp,
-) -> HeaderMap {
-    let mut headers: HeaderMap = added.into_iter().collect();
-    let mut set = |name: &str, value: String| {
-        // Ours are plain ASCII.
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            headers.insert(name, value);
+#[expect(clippy::too_many_arguments, reason = "each is one thing that an attempt is made of")]
+pub(crate) async fn make(
+    sender: &Sender,
+    signed: &Signed,
+    endpoint: &Endpoint,
+    delivery: &Delivery,
+    body: &str,
+    number: u32,
+    clock: &Clock,
+    ids: &Ids,
+) -> Made {
+    let started_at = clock.now();
+    let outcome = match Target::parse(&endpoint.url, sender.policy()) {
+        Ok(target) => {
+            let headers = signed.headers(delivery, body.as_bytes(), started_at);
+            let timeout = Duration::from_secs(u64::from(endpoint.timeout_seconds));
+            sender.post(&target, headers, Bytes::copy_from_slice(body.as_bytes()), timeout).await
         }
+        // It was a target when it was saved; the rules have become stricter since.
+        Err(_) => Outcome { result: Err(Failure::ForbiddenAddress), duration: Duration::ZERO },
     };
-    // Ours come last: nothing a customer adds can replace them.
-    let id = job.event_id.to_string();
-    let body = job.body.as_bytes();
-    set("content-type", "application/json".to_owned());
-    set(header::TIMESTAMP, now.seconds().to_string());
-    set(header::SIGNATURE, secret.standard(&id, now.seconds(), body));
-    set(header::ARTISAN_SIGNATURE, secret.artisan(body));
-    set(header::ARTISAN_EVENT, job.event.to_string());
-    set(header::ID, id);
-    headers
+    judge(outcome, number, started_at, ids)
 }
 
 fn judge(outcome: Outcome, number: u32, started_at: Timestamp, ids: &Ids) -> Made {
@@ -128,7 +142,11 @@ fn judge(outcome: Outcome, number: u32, started_at: Timestamp, ids: &Ids) -> Mad
                 429 | 503 => Verdict::Failed { retry_after: answer.retry_after },
                 _ => Verdict::Failed { retry_after: None },
             };
-            let error = (verdict != Verdict::Delivered).then_some(ErrorClass::Status);
+            let error = match answer.status {
+                200..=299 => None,
+                300..=399 => Some(ErrorClass::Redirect),
+                _ => Some(ErrorClass::Status),
+            };
             let body = Some(answer.body).filter(|body| !body.is_empty());
             (verdict, Some(answer.status), error, body)
         }
@@ -142,8 +160,9 @@ fn judge(outcome: Outcome, number: u32, started_at: Timestamp, ids: &Ids) -> Mad
         response_status: status,
         error,
         response_body: body,
+        answer_apart: false,
     };
-    Made { attempt, outcome: verdict }
+    Made { attempt, verdict }
 }
 
 fn class(failure: Failure) -> ErrorClass {
@@ -157,49 +176,6 @@ fn class(failure: Failure) -> ErrorClass {
     }
 }
 
-/// Disables an endpoint that answered 410, on record. One that is no longer enabled is left as it is.
-pub(crate) async fn disable(
-    tenant: &Tenant,
-    endpoint: &Endpoint,
-    now: Timestamp,
-    ids: &Ids,
-) -> Result<(), Fault> {
-    const REASON: &str = "the receiver answered 410 Gone";
-    let record = AuditRecord {
-        id: ids.next(),
-        action: "endpoint.disable",
-        actor: Actor { r#type: "system".to_owned(), id: "deliver".to_owned(), email: None },
-        resource_type: "endpoint".to_owned(),
-        resource_id: Some(endpoint.id.to_string()),
-        organization_id: tenant.organization_id(),
-        workspace_id: endpoint.workspace_id,
-        ip_address: String::new(),
-        user_agent: None,
-        request_id: ids.next::<ids::kind::Request>().to_string(),
-        timestamp: now,
-        success: true,
-        error_code: None,
-        changes: vec![FieldChange {
-            field: "status".to_owned(),
-            before: "enabled".into(),
-            after: "disabled".into(),
-        }],
-        pii_accessed: false,
-        sensitive: false,
-        compliance_relevant: true,
-    };
-    let organization = tenant.organization_id();
-    let change = Change::audited(record).disable_endpoint(organization, endpoint.id, REASON, now);
-    match tenant.commit(change, None).await {
-        Ok(()) | Err(CommitError::Refused(Refusal::Rule(_))) => Ok(()),
-        Err(CommitError::Store(error)) => Err(error.into()),
-        Err(other) => {
-            tracing::error!(error = %other, "an endpoint could not be disabled");
-            Ok(())
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,7 +184,7 @@ mod tests {
         let ids = Ids::new(Clock::system());
         let outcome = Outcome { result, duration: Duration::from_millis(5) };
         let made = judge(outcome, 1, clock::utc(2026, 11, 22, 15, 0), &ids);
-        (made.outcome, made.attempt.error)
+        (made.verdict, made.attempt.error)
     }
 
     fn answer(status: u16) -> Result<egress::Answer, Failure> {
@@ -220,9 +196,12 @@ mod tests {
         for status in [200, 202, 204, 299] {
             assert_eq!(verdict(answer(status)), (Verdict::Delivered, None));
         }
-        for status in [199, 301, 304, 400, 404, 500] {
-            let failed = Verdict::Failed { retry_after: None };
+        let failed = Verdict::Failed { retry_after: None };
+        for status in [199, 400, 404, 500] {
             assert_eq!(verdict(answer(status)), (failed, Some(ErrorClass::Status)), "{status}");
+        }
+        for status in [301, 302, 307, 304] {
+            assert_eq!(verdict(answer(status)), (failed, Some(ErrorClass::Redirect)), "{status}");
         }
     }
 

@@ -1,19 +1,27 @@
-//! Delivery: from the queue to the receiver.
+//! Delivery: from the queues to the receivers.
 //!
-//! Each job of a batch is worked on by itself, side by side with the others; a panic in one is that one's failure.
-//! A job is done, or it stays on the queue:
+//! Each job of a batch is worked on by itself, side by side with the others; a panic in one is that one's failure. The
+//! endpoints of a batch, and how they do, are read at once at its front: what was deleted or disabled before is not sent to.
+//! A job is then
 //!
-//! * after a failed attempt it is hidden until the next one is due (message visibility, never a re-send: Lambda
-//!   stops a function that keeps writing to its own queue);
-//! * after a fault of ours it is left as it is. It comes back when its visibility runs out and ends, after many
-//!   receives, in the faults queue, which is alarmed and has nothing to do with the dead letters customers see.
+//! * **admitted** or put off ([`admit`]): what its endpoint can't take now waits in the table and burns no attempt;
+//! * **claimed**: a lease and a fencing token on the delivery's item, so that of all who have this job one sends;
+//! * **attempted**: signed, sent, judged;
+//! * **settled** under the token: success, the next attempt, or a dead letter.
 //!
-//! The delivery's item is the truth. An attempt is recorded only if the one before it is the last one recorded, so
-//! a job that is received twice can't count one twice.
+//! What is to happen within a minute or so is left to the slow lane's queue (message visibility, a delay); what lies further
+//! ahead only stands in the table, and the sweep brings it back. A fault of ours leaves the job as it is: it comes back when
+//! its visibility runs out and ends, after many receives, in a faults queue, which is alarmed and has nothing to do with the
+//! dead letters customers see.
+//!
+//! This function may read endpoints and write what is its own: deliveries, how endpoints do, notices. It changes nothing of a
+//! tenant's, and disables nothing.
 
+mod admit;
 mod attempt;
 mod schedule;
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,14 +31,26 @@ use clock::Timestamp;
 use egress::{Policy, Sender};
 use futures::FutureExt as _;
 use futures::future::join_all;
-use ids::Ids;
-use jobs::{DeliveryJob, JobQueue};
+use ids::{EndpointId, Ids, OrganizationId};
+use jobs::{DeliveryJob, FirstLane, FirstTry, QueueError, SlowLane};
 use runtime::{Services, StartError};
 use sealing::{MasterSecret, Purpose};
-use store::{BoxError, DeliveryStatus, Endpoint, EndpointStatus, Settlement, Store, StoreError, Tenant};
+use store::{
+    BoxError, Claim, Delivery, Endpoint, EndpointNotice, EndpointState, LastError, NotedFailure, NoticeType,
+    Settlement, Slot, Store, StoreError, Tenant, Watched,
+};
 
-/// SQS hides a message for twelve hours at most, counted from when it was received; a minute is kept in hand.
-const LONGEST_HIDING: Duration = Duration::from_secs(12 * 60 * 60 - 60);
+use crate::admit::{Admission, Lane, SLOW_AFTER, SLOW_FOR, admit};
+use crate::attempt::{Made, Verdict};
+
+/// What is due within this time is left to the queue; what is due later, to the sweep.
+const SHORT: Duration = Duration::from_secs(75);
+/// When the sweep sees to what was left to the queue and did not come.
+const SAFETY: Duration = Duration::from_secs(5 * 60);
+/// How long a claim outlives the time that an attempt may take.
+const LEASE_MARGIN: Duration = Duration::from_secs(15);
+/// A job that was received so often without being admitted gives its place on the queue up, and waits in the table.
+const PATIENCE: u32 = 12;
 
 /// Works on jobs. Cheap to clone.
 #[derive(Clone)]
@@ -38,7 +58,8 @@ pub struct Deliver(Arc<Shared>);
 
 struct Shared {
     store: Store,
-    queue: JobQueue,
+    first_lane: FirstLane,
+    slow_lane: SlowLane,
     sender: Sender,
     secrets: sealing::Key,
     retry_base: Duration,
@@ -52,7 +73,7 @@ impl std::fmt::Debug for Deliver {
     }
 }
 
-/// Builds the function from `CORE_TABLE`, `ACTIVITY_TABLE`, `AUDIT_TABLE`, `WEBHOOK_JOBS_QUEUE_URL`,
+/// Builds the function from `CORE_TABLE`, `ACTIVITY_TABLE`, `WEBHOOK_JOBS_QUEUE_URL`, `WEBHOOK_RETRIES_QUEUE_URL`,
 /// `WEBHOOK_SECRET_ID`, `WEBHOOK_RETRY_BASE_SECONDS` (60) and `WEBHOOK_ALLOW_LOOPBACK` (false).
 ///
 /// # Errors
@@ -69,7 +90,8 @@ pub async fn handler(services: &Services) -> Result<Deliver, StartError> {
         Sender::new(policy).map_err(|source| StartError::Client { what: "webhook sender", source })?;
     Ok(Deliver(Arc::new(Shared {
         store,
-        queue: JobQueue::from_services(services)?,
+        first_lane: FirstLane::from_services(services)?,
+        slow_lane: SlowLane::from_services(services)?,
         sender,
         secrets,
         retry_base: Duration::from_secs(environment.parsed("WEBHOOK_RETRY_BASE_SECONDS", 60)?),
@@ -94,143 +116,368 @@ enum Fault {
     Job(#[source] serde_json::Error),
     #[error("the store failed")]
     Store(#[from] StoreError),
+    #[error("the endpoints of a batch could not be read")]
+    Endpoints(#[source] Arc<StoreError>),
+    #[error("the event of a delivery is gone")]
+    Event,
     #[error("the endpoint's secret cannot be opened")]
     Secret(#[source] BoxError),
     #[error("the job could not be hidden")]
     Hide(#[source] BoxError),
+    #[error("the job could not be passed on to the slow lane")]
+    PassOn(#[from] QueueError),
     #[error("it panicked")]
     Panic,
 }
 
+/// A job, where it came from, and what is known of its endpoint.
+struct Work<'a> {
+    job: &'a DeliveryJob,
+    lane: Lane,
+    /// How often it was received, this time included.
+    receives: u32,
+    tenant: Tenant,
+    watched: &'a Watched,
+}
+
+type Endpoints = BTreeMap<(OrganizationId, EndpointId), Result<Watched, Arc<StoreError>>>;
+
 impl Deliver {
     /// Works on a batch. The answer names the jobs that stay on the queue.
     pub async fn handle(&self, batch: SqsEvent) -> SqsBatchResponse {
-        let fates = join_all(batch.records.iter().map(|message| async move {
-            let work = AssertUnwindSafe(self.work(message)).catch_unwind().await;
-            (message, work.unwrap_or(Err(Fault::Panic)))
+        let jobs: Vec<_> = batch.records.iter().map(|message| (message, read(message))).collect();
+        let endpoints = self.endpoints(jobs.iter().filter_map(|(_, job)| job.as_ref().ok())).await;
+        let fates = join_all(jobs.iter().map(|(message, job)| async {
+            let Ok(job) = job else { return (*message, None) };
+            let work = AssertUnwindSafe(self.work(message, job, &endpoints)).catch_unwind().await;
+            (*message, Some(work.unwrap_or(Err(Fault::Panic))))
         }))
         .await;
+        let unreadable = jobs.into_iter().filter_map(|(_, job)| job.err());
+        let mut unreadable = unreadable.map(Fault::Job);
         let mut answer = SqsBatchResponse::default();
         for (message, fate) in fates {
             match fate {
-                Ok(Fate::Done) => continue,
-                Ok(Fate::Until(_)) => {}
-                Err(fault) => report(message, &fault),
+                Some(Ok(Fate::Done)) => continue,
+                Some(Ok(Fate::Until(_))) => {}
+                Some(Err(fault)) => report(message, &fault),
+                None => report(message, &unreadable.next().unwrap_or(Fault::Panic)),
             }
             answer.add_failure(message.message_id.clone().unwrap_or_default());
         }
         answer
     }
 
-    async fn work(&self, message: &SqsMessage) -> Result<Fate, Fault> {
-        let job: DeliveryJob =
-            serde_json::from_str(message.body.as_deref().unwrap_or_default()).map_err(Fault::Job)?;
-        let received_before =
-            message.attributes.get("ApproximateReceiveCount").is_some_and(|count| count != "1");
-        let fate = self.deliver(&job, received_before).await?;
+    /// The endpoints of these jobs, and how they do: one batch read. If one can't be read as an endpoint, each is read alone,
+    /// so that it is the fault of its own jobs only.
+    async fn endpoints(&self, jobs: impl Iterator<Item = &DeliveryJob>) -> Endpoints {
+        let Shared { store, clock, .. } = &*self.0;
+        let mut wanted: Vec<_> = jobs.map(|job| (job.organization_id, job.endpoint_id)).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let now = clock.now();
+        match store.watched(&wanted, now).await {
+            Ok(found) => wanted.into_iter().zip(found.into_iter().map(Ok)).collect(),
+            Err(error @ StoreError::Unavailable { .. }) => {
+                let error = Arc::new(error);
+                wanted.into_iter().map(|key| (key, Err(Arc::clone(&error)))).collect()
+            }
+            Err(_) => {
+                let alone = wanted.into_iter().map(|key| async move {
+                    let found = store.watched(&[key], now).await;
+                    let gone = || Watched { endpoint: None, state: EndpointState::new(key.1, now) };
+                    (key, found.map(|found| found.into_iter().next().unwrap_or_else(gone)).map_err(Arc::new))
+                });
+                join_all(alone).await.into_iter().collect()
+            }
+        }
+    }
+
+    async fn work(&self, message: &SqsMessage, job: &DeliveryJob, endpoints: &Endpoints) -> Result<Fate, Fault> {
+        let Shared { store, slow_lane, .. } = &*self.0;
+        let slow = message.event_source_arn.as_deref().is_some_and(|arn| slow_lane.is_source(arn));
+        let receives = message.attributes.get("ApproximateReceiveCount");
+        let watched = match endpoints.get(&(job.organization_id, job.endpoint_id)) {
+            Some(Ok(watched)) => watched,
+            Some(Err(error)) => return Err(Fault::Endpoints(Arc::clone(error))),
+            None => return Err(Fault::Panic),
+        };
+        let work = Work {
+            job,
+            lane: if slow { Lane::Slow } else { Lane::First },
+            receives: receives.and_then(|count| count.parse().ok()).unwrap_or(1),
+            tenant: store.tenant_of_job(job.organization_id),
+            watched,
+        };
+        let fate = self.deliver(&work).await?;
         if let Fate::Until(due) = fate {
-            self.hide(message, due).await?;
+            self.hide(message, work.lane, due).await?;
         }
         Ok(fate)
     }
 
-    async fn deliver(&self, job: &DeliveryJob, received_before: bool) -> Result<Fate, Fault> {
-        let Shared { store, clock, .. } = &*self.0;
-        let tenant = store.tenant_of_job(job.organization_id);
-        // A job straight from the fan-out needs no look at its delivery: nothing can have happened to it that
-        // recording the attempt would not notice.
-        let number = if job.fresh && !received_before {
-            1
-        } else {
-            match look(&tenant, job, clock.now()).await? {
-                Look::Due { number } => number,
-                Look::Fate(fate) => return Ok(fate),
+    async fn deliver(&self, work: &Work<'_>) -> Result<Fate, Fault> {
+        let now = self.0.clock.now();
+        match admit(work.watched, work.lane, now) {
+            Admission::Never(reason) => self.cancel(work, reason, now).await,
+            Admission::NotBefore(until) => self.wait(work, until, now).await,
+            Admission::BySlowLane => self.pass_on(work.job.clone(), Duration::ZERO).await,
+            Admission::Now { endpoint, needs_probe, needs_slot, rate } => {
+                let lease = Duration::from_secs(u64::from(endpoint.timeout_seconds)) + LEASE_MARGIN;
+                let state = &work.watched.state;
+                if needs_probe && !work.tenant.take_probe(endpoint.id, lease, now).await? {
+                    return self.wait(work, now + lease, now).await;
+                }
+                if let Some(rate) = rate
+                    && let Some(until) = work.tenant.take_rate(state, rate, now).await?
+                {
+                    return self.put_off(work, until.since(now), now).await;
+                }
+                if !needs_slot {
+                    return self.claim_and_attempt(work, endpoint, lease).await;
+                }
+                match work.tenant.take_slot(state, lease, now).await? {
+                    Slot::None => self.put_off(work, Duration::from_secs(1), now).await,
+                    Slot::Taken(slot, until) => {
+                        let fate = self.claim_and_attempt(work, endpoint, lease).await;
+                        // If this fails, its lease gives the slot back.
+                        let _ = work.tenant.give_slot_back(endpoint.id, slot, until).await;
+                        fate
+                    }
+                }
             }
-        };
-        let endpoint = tenant.endpoint(job.endpoint_id).await?;
-        let Some(endpoint) = endpoint.filter(|endpoint| endpoint.status == EndpointStatus::Enabled) else {
-            tenant.cancel(job.delivery_id, clock.now()).await?;
-            return Ok(Fate::Done);
-        };
-        self.attempt(&tenant, job, &endpoint, number).await
+        }
     }
 
-    async fn attempt(
+    /// Others are in the way just now: the job comes back a little later, and waits in the table once that has happened often.
+    async fn put_off(&self, work: &Work<'_>, by: Duration, now: Timestamp) -> Result<Fate, Fault> {
+        let spread = Duration::from_secs(u64::from(work.receives.min(10)));
+        let by = by + schedule::jittered(spread / 2, work.job.delivery_id, work.receives);
+        if work.receives > PATIENCE {
+            return self.wait(work, now + by.max(Duration::from_secs(30)), now).await;
+        }
+        match work.lane {
+            Lane::First => self.pass_on(work.job.clone(), by).await,
+            Lane::Slow => Ok(Fate::Until(now + by)),
+        }
+    }
+
+    /// The job goes on by the slow lane.
+    async fn pass_on(&self, job: DeliveryJob, after: Duration) -> Result<Fate, Fault> {
+        self.0.slow_lane.send(&[(job, after)]).await?;
+        Ok(Fate::Done)
+    }
+
+    /// The delivery waits in the table until then, and the sweep brings it back.
+    async fn wait(&self, work: &Work<'_>, until: Timestamp, now: Timestamp) -> Result<Fate, Fault> {
+        let (tenant, job) = (&work.tenant, work.job);
+        if !work.watched.state.has_attention() {
+            tenant.flag_endpoint(job.endpoint_id, now).await?;
+        }
+        let waits = match &job.first {
+            Some(FirstTry { delivery, .. }) => tenant.wait_new(delivery, until, now).await?.is_none(),
+            None => false,
+        };
+        if waits || tenant.wait(job.delivery_id, job.endpoint_id, until, now).await? {
+            return Ok(Fate::Done);
+        }
+        self.look(tenant, job, now).await
+    }
+
+    async fn cancel(&self, work: &Work<'_>, reason: &str, now: Timestamp) -> Result<Fate, Fault> {
+        let (tenant, job) = (&work.tenant, work.job);
+        let cancelled = match &job.first {
+            Some(FirstTry { delivery, .. }) => tenant.cancel_new(delivery, reason, now).await?.is_none(),
+            None => false,
+        };
+        if cancelled || tenant.cancel(job.delivery_id, reason, now).await? {
+            return Ok(Fate::Done);
+        }
+        self.look(tenant, job, now).await
+    }
+
+    /// What becomes of a job whose delivery can't be changed: it is settled, or somebody has it.
+    async fn look(&self, tenant: &Tenant, job: &DeliveryJob, now: Timestamp) -> Result<Fate, Fault> {
+        let Some(delivery) = tenant.delivery(job.delivery_id).await? else { return Ok(Fate::Done) };
+        Ok(match Claim::obstacle(&delivery, now) {
+            Some(obstacle) => fate_of(&obstacle, now),
+            None => Fate::Until(now + Duration::from_secs(1)),
+        })
+    }
+
+    async fn claim_and_attempt(
         &self,
-        tenant: &Tenant,
-        job: &DeliveryJob,
+        work: &Work<'_>,
         endpoint: &Endpoint,
-        number: u32,
+        lease: Duration,
     ) -> Result<Fate, Fault> {
-        let Shared { sender, secrets, clock, ids, retry_base, .. } = &*self.0;
-        let made = attempt::make(sender, secrets, endpoint, job, number, clock, ids).await?;
-        let now = clock.now();
-        let settlement = match made.outcome {
-            attempt::Verdict::Delivered => Settlement::Succeeded,
-            attempt::Verdict::Gone => Settlement::Dead,
-            attempt::Verdict::Failed { .. } if number > endpoint.max_retries => Settlement::Dead,
-            attempt::Verdict::Failed { retry_after } => {
-                Settlement::Retry(now + schedule::delay(*retry_base, job.delivery_id, number, retry_after))
+        let now = self.0.clock.now();
+        let claim = match &work.job.first {
+            Some(first) => work.tenant.claim_new(&first.delivery, lease, now).await?,
+            None => work.tenant.claim(work.job.delivery_id, lease, now).await?,
+        };
+        match claim {
+            Claim::Held(delivery) => self.attempt(work, endpoint, &delivery).await,
+            obstacle => Ok(fate_of(&obstacle, now)),
+        }
+    }
+
+    async fn attempt(&self, work: &Work<'_>, endpoint: &Endpoint, delivery: &Delivery) -> Result<Fate, Fault> {
+        let Shared { retry_base, clock, .. } = &*self.0;
+        let made = self.send(work, endpoint, delivery).await?;
+        let (now, number) = (clock.now(), made.attempt.number);
+        let retries = number.saturating_sub(delivery.begun_at_attempt + 1);
+        let settlement = match made.verdict {
+            Verdict::Delivered => Settlement::Succeeded,
+            Verdict::Gone => Settlement::Dead,
+            Verdict::Failed { .. } if retries >= endpoint.max_retries => Settlement::Dead,
+            Verdict::Failed { retry_after } => {
+                let wait = schedule::delay(*retry_base, delivery.id, retries + 1, retry_after);
+                let due = now + wait;
+                Settlement::Retry { due, look_at: if wait > SHORT { due } else { due + SAFETY } }
             }
         };
-        // Before the delivery is settled: if this fails the job comes back, and the receiver says so again.
-        if made.outcome == attempt::Verdict::Gone {
-            attempt::disable(tenant, endpoint, now, ids).await?;
-        }
-        let recorded =
-            tenant.settle(job.delivery_id, &made.attempt, &settlement, job.kept_until_seconds, now).await?;
+        // Before the delivery is settled: what waits is known to the sweep before it waits.
+        self.note(work, delivery, &made, settlement, now).await?;
+        let recorded = work.tenant.settle(delivery, &made.attempt, settlement, now).await?;
         tracing::info!(
-            delivery.id = %job.delivery_id,
-            endpoint.id = %job.endpoint_id,
+            delivery.id = %delivery.id,
+            endpoint.id = %endpoint.id,
             attempt = number,
             status = made.attempt.response_status,
+            error = ?made.attempt.error,
             duration_ms = made.attempt.duration_ms,
             settlement = ?settlement,
             recorded,
             "attempted"
         );
         if !recorded {
-            // Another function has this delivery too and was faster.
-            return Ok(match look(tenant, job, now).await? {
-                Look::Due { .. } => Fate::Until(now + Duration::from_secs(1)),
-                Look::Fate(fate) => fate,
-            });
+            // The lease was not long enough, and somebody else has the delivery now.
+            return self.look(&work.tenant, work.job, now).await;
         }
-        Ok(match settlement {
-            Settlement::Retry(due) => Fate::Until(due),
-            Settlement::Succeeded | Settlement::Dead | Settlement::Cancelled => Fate::Done,
-        })
+        match settlement {
+            Settlement::Succeeded => Ok(Fate::Done),
+            Settlement::Dead => {
+                self.give_up(&work.tenant, delivery, number, now).await?;
+                Ok(Fate::Done)
+            }
+            Settlement::Retry { due, .. } if due.since(now) > SHORT => Ok(Fate::Done),
+            Settlement::Retry { due, .. } if work.lane == Lane::Slow => Ok(Fate::Until(due)),
+            Settlement::Retry { due, .. } => {
+                let job = DeliveryJob::again(work.job.organization_id, endpoint.id, delivery.id);
+                self.pass_on(job, due.since(now)).await
+            }
+        }
+    }
+
+    /// Makes the attempt. An endpoint that takes its time is noted as slow while it does, so that others find out before this
+    /// attempt is over.
+    async fn send(&self, work: &Work<'_>, endpoint: &Endpoint, delivery: &Delivery) -> Result<Made, Fault> {
+        let Shared { sender, secrets, clock, ids, .. } = &*self.0;
+        let read;
+        let body = match &work.job.first {
+            Some(first) => &first.body,
+            None => {
+                let event = work.tenant.event(delivery.event_id).await?;
+                read = event.ok_or(Fault::Event)?.body;
+                &read
+            }
+        };
+        let signed = attempt::Signed::new(secrets, work.job.organization_id, endpoint)?;
+        let number = delivery.attempt_count + 1;
+        let making = attempt::make(sender, &signed, endpoint, delivery, body, number, clock, ids);
+        let mut making = std::pin::pin!(making);
+        if let Ok(made) = tokio::time::timeout(SLOW_AFTER, &mut making).await {
+            return Ok(made);
+        }
+        let now = clock.now();
+        let known_until = work.watched.state.slow_until.unwrap_or(now);
+        if known_until.since(now) < SLOW_FOR / 2
+            && let Err(error) = work.tenant.note_slow(endpoint.id, now + SLOW_FOR, now).await
+        {
+            tracing::warn!(error = telemetry::chain(&error), "an endpoint could not be noted as slow");
+        }
+        Ok(making.await)
+    }
+
+    /// Notes what an attempt says of its endpoint, if that is news.
+    async fn note(
+        &self,
+        work: &Work<'_>,
+        delivery: &Delivery,
+        made: &Made,
+        settlement: Settlement,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let state = &work.watched.state;
+        if made.verdict == Verdict::Delivered {
+            if state.failures > 0 || state.opened > 0 {
+                work.tenant.note_recovery(state.endpoint_id, now).await?;
+            }
+            return Ok(());
+        }
+        let asked_for = match made.verdict {
+            Verdict::Failed { retry_after: Some(wait) } => Some(now + wait.min(schedule::LONGEST)),
+            _ => None,
+        };
+        let opens = admit::opens(state, delivery.id, now);
+        let failure = NotedFailure {
+            error: LastError {
+                at: now,
+                error: made.attempt.error.unwrap_or(store::ErrorClass::Protocol),
+                response_status: made.attempt.response_status,
+                delivery_id: delivery.id,
+            },
+            not_before: asked_for.max(opens.map(|(until, _)| until)),
+            opens: opens.map(|(_, times)| times),
+            gone: made.verdict == Verdict::Gone,
+            exhausted: settlement == Settlement::Dead,
+        };
+        Ok(work.tenant.note_failure(state.endpoint_id, &failure, now).await?)
+    }
+
+    /// Tells the customer of a dead letter.
+    async fn give_up(
+        &self,
+        tenant: &Tenant,
+        delivery: &Delivery,
+        attempts: u32,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let notice = EndpointNotice {
+            id: store::notice_id(now, *delivery.id.as_bytes()),
+            r#type: NoticeType::DeliveryExhausted,
+            endpoint_id: delivery.endpoint_id,
+            delivery_id: Some(delivery.id),
+            detail: format!("{} was not taken; attempts made: {attempts}", delivery.event),
+            created_at: now,
+        };
+        Ok(tenant.give_notice(&notice).await?)
     }
 
     /// Hides a job until `due`. A visibility that runs out early is harmless: the delivery says when it is due.
-    async fn hide(&self, message: &SqsMessage, due: Timestamp) -> Result<(), Fault> {
-        let wait = due.since(self.0.clock.now()).min(LONGEST_HIDING);
-        self.0.queue.hide(message.receipt_handle.clone(), wait).await.map_err(Fault::Hide)
+    async fn hide(&self, message: &SqsMessage, lane: Lane, due: Timestamp) -> Result<(), Fault> {
+        let Shared { first_lane, slow_lane, clock, .. } = &*self.0;
+        let (handle, wait) = (message.receipt_handle.clone(), due.since(clock.now()));
+        let hidden = match lane {
+            Lane::First => first_lane.hide(handle, wait).await,
+            Lane::Slow => slow_lane.hide(handle, wait).await,
+        };
+        hidden.map_err(Fault::Hide)
     }
 }
 
-enum Look {
-    /// Attempt `number` is due.
-    Due { number: u32 },
-    /// There is nothing to attempt now.
-    Fate(Fate),
+fn read(message: &SqsMessage) -> Result<DeliveryJob, serde_json::Error> {
+    serde_json::from_str(message.body.as_deref().unwrap_or_default())
 }
 
-/// Where a delivery stands, by its item.
-async fn look(tenant: &Tenant, job: &DeliveryJob, now: Timestamp) -> Result<Look, Fault> {
-    let Some(delivery) = tenant.delivery(job.delivery_id).await? else {
-        // Past its retention.
-        return Ok(Look::Fate(Fate::Done));
-    };
-    Ok(match (delivery.status, delivery.next_attempt_at) {
-        (DeliveryStatus::Succeeded | DeliveryStatus::Dead | DeliveryStatus::Cancelled, _) => {
-            Look::Fate(Fate::Done)
-        }
-        (DeliveryStatus::Retrying, Some(due)) if due > now => Look::Fate(Fate::Until(due)),
-        (DeliveryStatus::Pending | DeliveryStatus::Retrying, _) => {
-            Look::Due { number: delivery.attempt_count + 1 }
-        }
-    })
+/// What becomes of a job whose delivery can't be claimed. What is due later waits in the table.
+fn fate_of(obstacle: &Claim, now: Timestamp) -> Fate {
+    match obstacle {
+        Claim::Busy(until) => Fate::Until(*until),
+        Claim::NotDue(due) if due.since(now) <= SHORT => Fate::Until(*due),
+        Claim::NotDue(_) | Claim::Settled(_) | Claim::Missing | Claim::Held(_) => Fate::Done,
+    }
 }
 
 /// Logs a fault with its causes, once.

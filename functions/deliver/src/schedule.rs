@@ -20,9 +20,13 @@ pub(crate) fn delay(
 ) -> Duration {
     let doublings = number.saturating_sub(1).min(31);
     let plain = base.saturating_mul(1 << doublings).min(LONGEST);
+    jittered(plain, delivery, number).max(retry_after.unwrap_or_default()).min(LONGEST)
+}
+
+/// `wait`, 10 % more or less. It follows from delivery and number.
+pub(crate) fn jittered(wait: Duration, delivery: DeliveryId, number: u32) -> Duration {
     let permille = 900 + u32::from(noise(delivery, number)) % 201;
-    let jittered = plain.saturating_mul(permille) / 1000;
-    jittered.max(retry_after.unwrap_or_default()).min(LONGEST)
+    wait.saturating_mul(permille) / 1000
 }
 
 /// FNV-1a over the id and the number: evenly spread is all it has to be.

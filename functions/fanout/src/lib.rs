@@ -1,8 +1,8 @@
 //! Fan-out: from the outbox to the queues.
 //!
-//! The stream of the `activity` table brings new events; for each endpoint that wants one, a delivery is created
-//! and a job is queued. A batch may come twice and may have broken off anywhere: a delivery's id follows from
-//! event and endpoint, creating one that exists changes nothing, and a job for one that is done does nothing.
+//! The stream of the `activity` table brings new events; for each endpoint that wants one, a job is queued. Nothing is
+//! written: the delivery's item comes with its first attempt. A batch may come twice and may have broken off anywhere: a
+//! delivery's id follows from event and endpoint, so two jobs for one are two looks at one item, of which one is in vain.
 //!
 //! The same stream brings mails, whose text is sealed: they are put on the queue of mails as they are. They go last, as
 //! nothing makes a mail that is queued twice one mail.
@@ -21,7 +21,7 @@ use std::time::Duration;
 use aws_lambda_events::event::dynamodb::{Event, EventRecord};
 use aws_lambda_events::event::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use ids::OrganizationId;
-use jobs::{DeliveryJob, JobQueue, QueueError};
+use jobs::{DeliveryJob, FirstLane, QueueError, SlowLane};
 use mailing::MailQueue;
 use runtime::{Services, StartError};
 use store::{BoxError, Endpoint, NewDelivery, Outboxed, Store, StoreError};
@@ -52,7 +52,7 @@ pub enum FanOutError {
 #[derive(Debug, Clone)]
 pub struct FanOut {
     store: Store,
-    queue: JobQueue,
+    queue: FirstLane,
     mails: MailQueue,
     faults: Parking,
     clock: clock::Clock,
@@ -65,7 +65,7 @@ pub struct FanOut {
 /// [`StartError`] when a variable is missing.
 pub async fn handler(services: &Services) -> Result<FanOut, StartError> {
     let store = Store::from_environment(&services.environment, services.aws.dynamodb.clone())?;
-    let queue = JobQueue::from_services(services)?;
+    let queue = FirstLane::from_services(services)?;
     let mails = MailQueue::from_services(services)?;
     let faults = Parking::from_services(services)?;
     store.warm_up().await;
@@ -89,7 +89,7 @@ impl FanOut {
 
     async fn fan_out(&self, records: Vec<EventRecord>) -> Result<(), FanOutError> {
         let mut endpoints: HashMap<OrganizationId, Option<Vec<Endpoint>>> = HashMap::new();
-        let (mut owed, mut mails) = (Vec::new(), Vec::new());
+        let (mut jobs, mut mails) = (Vec::new(), Vec::new());
         let now = self.clock.now();
         for record in records {
             let keys = format!("{:?}", record.change.keys);
@@ -118,9 +118,8 @@ impl FanOut {
             match endpoints.get(&organization) {
                 Some(Some(known)) => {
                     let wanting = known.iter().filter(|endpoint| plan::wants(endpoint, &event));
-                    let new: Vec<_> =
-                        wanting.map(|endpoint| plan::delivery(&event, endpoint.id, now)).collect();
-                    owed.extend(new.into_iter().map(|new| (new, event.clone())));
+                    let delivery = |endpoint: &Endpoint| NewDelivery::of(&event, endpoint.id, now);
+                    jobs.extend(wanting.map(|endpoint| DeliveryJob::first(&event, delivery(endpoint))));
                 }
                 _ => {
                     let error = "the endpoints of its tenant cannot be read";
@@ -128,38 +127,24 @@ impl FanOut {
                 }
             }
         }
-        let deliveries: Vec<_> = owed.iter().map(|(new, _)| new.clone()).collect();
-        let created = self.store.create_deliveries(&deliveries).await?;
-        let jobs: Vec<_> = owed
-            .iter()
-            .map(|(new, event)| DeliveryJob::new(new, event, created.contains(&new.delivery.id)))
-            .collect();
         self.queue.send(&jobs).await?;
         self.mails.forward(mails).await?;
         Ok(())
     }
 
-    /// Queues a job for every delivery that is still owed, and tells how many. For a queue whose jobs were lost.
+    /// Queues a job for every delivery that waits, and tells how many. For a queue whose jobs were lost; those of first
+    /// tries come again with the stream.
     ///
     /// # Errors
     /// [`FanOutError`]; calling it again is safe.
-    pub async fn requeue_owed(&self) -> Result<usize, FanOutError> {
-        let mut count = 0;
-        for (organization, id) in self.store.owed_deliveries().await? {
-            // The index may lag behind, and the event may be past its retention.
-            let Some(delivery) = self.store.tenant_of_job(organization).delivery(id).await? else { continue };
-            let Some(event) = self.store.event(organization, delivery.event_id).await? else { continue };
-            if delivery.status.is_owed() {
-                let owed = NewDelivery {
-                    organization_id: organization,
-                    delivery,
-                    kept_until_seconds: event.expires_at,
-                };
-                self.queue.send(&[DeliveryJob::new(&owed, &event, false)]).await?;
-                count += 1;
-            }
-        }
-        Ok(count)
+    pub async fn requeue_waiting(&self, lane: &SlowLane) -> Result<usize, FanOutError> {
+        let waiting = self.store.everything_waiting().await?;
+        let again = |(organization, endpoint, delivery)| {
+            (DeliveryJob::again(organization, endpoint, delivery), Duration::ZERO)
+        };
+        let jobs: Vec<_> = waiting.into_iter().map(again).collect();
+        lane.send(&jobs).await?;
+        Ok(jobs.len())
     }
 
     /// Queues every mail again that was written in the last day, sent or not, and tells how many. For a queue whose jobs

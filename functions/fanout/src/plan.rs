@@ -1,43 +1,14 @@
-//! Which deliveries an event leads to.
+//! Which endpoints an event is for.
 
-use clock::Timestamp;
-use events::Subscription;
-use ids::{DeliveryId, EndpointId};
-use sha2::{Digest as _, Sha256};
-use store::{Delivery, DeliveryStatus, Endpoint, EndpointStatus, NewDelivery, StoredEvent};
+use store::{Endpoint, EndpointStatus, StoredEvent};
 
 /// Whether an endpoint is to be sent this event.
 pub(crate) fn wants(endpoint: &Endpoint, event: &StoredEvent) -> bool {
-    endpoint.status == EndpointStatus::Enabled
-        && endpoint.mode == event.mode
-        && endpoint.workspace_id.is_none_or(|workspace| workspace == event.workspace_id)
-        && Subscription::parse(&endpoint.events).is_ok_and(|subscription| subscription.wants(event.event))
-}
-
-/// The delivery of an event to an endpoint. Its id is the same whenever it is asked for.
-pub(crate) fn delivery(event: &StoredEvent, endpoint: EndpointId, now: Timestamp) -> NewDelivery {
-    let delivery = Delivery {
-        id: delivery_id(event, endpoint),
-        event_id: event.id,
-        event: event.event,
-        endpoint_id: endpoint,
-        workspace_id: event.workspace_id,
-        status: DeliveryStatus::Pending,
-        attempt_count: 0,
-        next_attempt_at: Some(now),
-        created_at: now,
-        updated_at: now,
-    };
-    NewDelivery { organization_id: event.organization_id, delivery, kept_until_seconds: event.expires_at }
-}
-
-fn delivery_id(event: &StoredEvent, endpoint: EndpointId) -> DeliveryId {
-    let digest = Sha256::new().chain_update(event.id.as_bytes()).chain_update(endpoint.as_bytes()).finalize();
-    let mut seed = [0; 16];
-    for (to, from) in seed.iter_mut().zip(digest) {
-        *to = from;
+    if let Some(only) = event.only_for {
+        return endpoint.id == only;
     }
-    DeliveryId::derived(event.id.time(), seed)
+    endpoint.status == EndpointStatus::Enabled
+        && endpoint.is_for(event.event, event.mode, event.workspace_id)
 }
 
 #[cfg(test)]
@@ -56,6 +27,7 @@ mod tests {
             mode: Mode::Live,
             created_at: clock::utc(2026, 11, 22, 15, 0),
             body: "{}".to_owned(),
+            only_for: None,
             expires_at: 0,
         }
     }
@@ -75,7 +47,11 @@ mod tests {
             rate_limit_per_second: None,
             status: EndpointStatus::Enabled,
             disabled_reason: None,
+            disabled_at: None,
+            enabled_at: None,
             sealed_secret: String::new(),
+            signing_key: None,
+            replaced: None,
             created_at: now,
             updated_at: now,
         }
@@ -97,14 +73,8 @@ mod tests {
         for endpoint in not {
             assert!(!wants(&endpoint, &event), "{endpoint:?}");
         }
-    }
-
-    #[test]
-    fn a_delivery_has_one_id_per_event_and_endpoint() {
-        let ids = Ids::new(clock::Clock::system());
-        let (event, endpoint) = (event(&ids), ids.next());
-        assert_eq!(delivery_id(&event, endpoint), delivery_id(&event, endpoint));
-        assert_ne!(delivery_id(&event, endpoint), delivery_id(&event, ids.next()));
-        assert_eq!(delivery_id(&event, endpoint).time(), event.id.time());
+        let trial = StoredEvent { only_for: Some(all.id), ..event };
+        assert!(wants(&Endpoint { events: vec!["lead.created".to_owned()], ..all.clone() }, &trial));
+        assert!(!wants(&Endpoint { id: ids.next(), ..all }, &trial));
     }
 }

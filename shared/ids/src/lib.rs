@@ -76,6 +76,10 @@ kinds! {
     ReplyId = Reply "rep";
     /// A mail.
     MailId = Mail "mail";
+    /// A replay of past events to an endpoint.
+    ReplayId = Replay "rpl";
+    /// A notice about an endpoint.
+    NoticeId = Notice "ntc";
 }
 
 /// Crockford's alphabet in lower case: no `i`, `l`, `o` or `u`.

@@ -38,7 +38,7 @@ impl MailQueue {
     /// [`QueueError`]; the job may then be on the queue all the same.
     pub async fn send(&self, seal: &MailSeal, job: &MailJob) -> Result<(), QueueError> {
         let body = seal.seal(job)?;
-        Ok(self.0.send([Message { organization: None, body }]).await?)
+        Ok(self.0.send([Message { body, ..Message::default() }]).await?)
     }
 
     /// Puts mails from the outbox on the queue.
@@ -47,7 +47,11 @@ impl MailQueue {
     /// [`QueueError`]; some of them may then be on the queue. Forwarding them again sends those mails twice.
     pub async fn forward(&self, mails: Vec<OutgoingMail>) -> Result<(), QueueError> {
         let message =
-            |mail: OutgoingMail| Message { organization: Some(mail.organization_id), body: mail.sealed };
+            |mail: OutgoingMail| Message {
+                group: Some(mail.organization_id.to_string()),
+                body: mail.sealed,
+                ..Message::default()
+            };
         Ok(self.0.send(mails.into_iter().map(message)).await?)
     }
 

@@ -1,14 +1,13 @@
 //! One SQS queue: messages go onto it in batches, and received ones are hidden until later.
 //!
-//! What a message says is the caller's. The tenant is the message group, by which SQS shares a standard queue fairly between
-//! tenants: one that has thousands of messages does not hold up another's.
+//! What a message says is the caller's. It may name a message group (a tenant, an endpoint), by which SQS shares a standard
+//! queue fairly: one that has thousands of messages does not hold up another's.
 //! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html>
 
 use std::error::Error;
 use std::time::Duration;
 
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
-use ids::OrganizationId;
 use runtime::{Services, StartError};
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -32,13 +31,19 @@ pub struct Refused {
 }
 
 /// A message to be sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Message {
-    /// The tenant it is about, if it is about one.
-    pub organization: Option<OrganizationId>,
+    /// Whom it is about, if it is about somebody in particular.
+    pub group: Option<String>,
     /// What it says.
     pub body: String,
+    /// How long it can't be received yet, in whole seconds; [`LONGEST_DELAY`] at most.
+    pub delay: Duration,
 }
+
+/// SQS delays a message no longer than this.
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
+pub const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
 
 /// A queue. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -48,6 +53,13 @@ pub struct Queue {
 }
 
 impl Queue {
+    /// Whether a message that came from the source of this ARN came from this queue.
+    #[must_use]
+    pub fn is_source(&self, arn: &str) -> bool {
+        let name = |text: &str, separator| text.rsplit(separator).next().unwrap_or_default().to_owned();
+        name(arn, ':') == name(&self.url, '/')
+    }
+
     /// The queue whose URL is in `variable`.
     ///
     /// # Errors
@@ -100,10 +112,12 @@ impl Queue {
         let entries = batch
             .into_iter()
             .enumerate()
-            .map(|(index, Message { organization, body })| {
+            .map(|(index, Message { group, body, delay })| {
+                let delay = delay.min(LONGEST_DELAY).as_millis().div_ceil(1000);
                 SendMessageBatchRequestEntry::builder()
                     .id(index.to_string())
-                    .set_message_group_id(organization.map(|id| id.to_string()))
+                    .set_message_group_id(group)
+                    .set_delay_seconds(i32::try_from(delay).ok().filter(|delay| *delay > 0))
                     .message_body(body)
                     .build()
             })

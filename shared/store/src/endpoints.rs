@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use clock::Timestamp;
+use events::{EventType, Subscription};
 use ids::{EndpointId, OrganizationId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +11,7 @@ use crate::change::{Expression, Table, Write};
 use crate::item::{self, primary, text};
 use crate::keys::{self, OfOrganization};
 use crate::tally::Tally;
-use crate::{Change, Mode, Page, PageRequest, Refusal, Store, StoreError, Tenant};
+use crate::{Change, EndpointState, Mode, Page, PageRequest, Refusal, Store, StoreError, Tenant};
 
 /// Whether an endpoint is sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +21,27 @@ pub enum EndpointStatus {
     Enabled,
     /// Not at present.
     Disabled,
+}
+
+/// A secret that was replaced: deliveries are signed with it, too, until then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replaced {
+    /// The secret, sealed as it was.
+    pub sealed_secret: String,
+    /// The signing key that was replaced with it, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing_key: Option<SigningKeyRecord>,
+    /// Until when it is signed with.
+    pub until: Timestamp,
+}
+
+/// The Ed25519 key of an endpoint whose deliveries carry `v1a` signatures, too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SigningKeyRecord {
+    /// The seed of the private key, as the `sealing` crate's envelope in base64. See [`Endpoint::signing_key_context`].
+    pub sealed_seed: String,
+    /// The public key, `whpk_…`.
+    pub public_key: String,
 }
 
 /// The value of a header, as the `sealing` crate's envelope in base64. See [`Endpoint::header_context`].
@@ -51,7 +73,7 @@ pub struct Endpoint {
     pub timeout_seconds: u32,
     /// Retries after the first attempt.
     pub max_retries: u32,
-    /// Attempts a second; kept, not yet enforced.
+    /// Attempts a second, at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit_per_second: Option<u32>,
     /// Whether it is sent to.
@@ -59,8 +81,20 @@ pub struct Endpoint {
     /// Why it is disabled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled_reason: Option<String>,
+    /// Since when it is disabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled_at: Option<Timestamp>,
+    /// When it was last enabled, if it had been disabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled_at: Option<Timestamp>,
     /// The signing secret, as the `sealing` crate's envelope in base64.
     pub sealed_secret: String,
+    /// The key of its `v1a` signatures, if it wants any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing_key: Option<SigningKeyRecord>,
+    /// What the secret replaced, for as long as both are signed with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<Replaced>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -72,6 +106,26 @@ impl Endpoint {
     #[must_use]
     pub fn secret_context(organization: OrganizationId, id: EndpointId) -> Vec<u8> {
         format!("{organization}/{id}").into_bytes()
+    }
+
+    /// Since when it is enabled: what happened to it before does not count.
+    #[must_use]
+    pub fn enabled_at(&self) -> Timestamp {
+        self.enabled_at.unwrap_or(self.created_at)
+    }
+
+    /// What the sealed seed of a signing key is bound to.
+    #[must_use]
+    pub fn signing_key_context(organization: OrganizationId, id: EndpointId) -> Vec<u8> {
+        format!("{organization}/{id}/signing-key").into_bytes()
+    }
+
+    /// Whether an event of this type, mode and workspace is for it, if it is enabled.
+    #[must_use]
+    pub fn is_for(&self, event: EventType, mode: Mode, workspace: WorkspaceId) -> bool {
+        self.mode == mode
+            && self.workspace_id.is_none_or(|own| own == workspace)
+            && Subscription::parse(&self.events).is_ok_and(|subscription| subscription.wants(event))
     }
 
     /// What the sealed value of a header is bound to: it opens as this header of this endpoint only.
@@ -92,8 +146,30 @@ impl Change {
         endpoint: &Endpoint,
     ) -> Result<Self, StoreError> {
         let item = item::write(self.operation(), &keys::endpoint(organization, endpoint.id), endpoint)?;
-        let change = self.step(Table::Core, Write::Create(item), Refusal::Exists("endpoint"));
+        let state = EndpointState::new(endpoint.id, endpoint.created_at);
+        let change = self
+            .step(Table::Core, Write::Create(item), Refusal::Exists("endpoint"))
+            .step(Table::Activity, Write::Create(state.item(organization)?), Refusal::Exists("endpoint"));
         Ok(change.tally(organization, Tally { endpoints: 1, ..Tally::default() }))
+    }
+
+    /// Puts a changed endpoint in the place of one that is still as it was read.
+    ///
+    /// # Errors
+    /// [`StoreError::Malformed`] when it cannot be written as an item.
+    pub fn change_endpoint(
+        self,
+        organization: OrganizationId,
+        read: &Endpoint,
+        changed: &Endpoint,
+    ) -> Result<Self, StoreError> {
+        self.replace(Table::Core, &keys::endpoint(organization, read.id), changed, read.updated_at)
+    }
+
+    /// Has the sweep look at an endpoint: it was disabled or deleted, and what waits for it is to be cancelled.
+    pub fn look_at_endpoint(self, organization: OrganizationId, id: EndpointId, now: Timestamp) -> Self {
+        let look = EndpointState::flag(organization, id, now);
+        self.step(Table::Activity, Write::Update(look), Refusal::Raced)
     }
 
     /// Deletes an endpoint; with `unchanged`, only if it is as it was read. Jobs in flight to it end as cancelled.
@@ -110,29 +186,6 @@ impl Change {
         }
         self.step(Table::Core, Write::Delete(delete), refusal)
             .tally(organization, Tally { endpoints: -1, ..Tally::default() })
-    }
-
-    /// Disables an endpoint that is enabled.
-    pub fn disable_endpoint(
-        self,
-        organization: OrganizationId,
-        id: EndpointId,
-        reason: &str,
-        now: Timestamp,
-    ) -> Self {
-        let disable = Expression {
-            key: primary(&keys::endpoint(organization, id)),
-            update: "SET #status = :disabled, disabled_reason = :reason, updated_at = :now".to_owned(),
-            condition: "#status = :enabled".to_owned(),
-            names: vec![("#status", "status")],
-            values: vec![
-                (":disabled", text("disabled")),
-                (":enabled", text("enabled")),
-                (":reason", text(reason)),
-                (":now", text(now.to_string())),
-            ],
-        };
-        self.step(Table::Core, Write::Update(disable), Refusal::Rule("the endpoint is not enabled"))
     }
 }
 

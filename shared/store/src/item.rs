@@ -67,3 +67,8 @@ pub(crate) fn get_text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
 pub(crate) fn get_number(item: &Item, name: &str) -> Option<i64> {
     item.get(name)?.as_n().ok()?.parse().ok()
 }
+
+/// The primary key of an item.
+pub(crate) fn key(item: &Item) -> Option<Key> {
+    Some(Key { pk: get_text(item, PK)?.to_owned(), sk: get_text(item, SK)?.to_owned() })
+}

@@ -28,26 +28,36 @@
 //! | campaigns of a workspace | core | `pk = ORG#<org>#WS#<ws>#<mode>#CAMP` |
 //! | leads of a workspace | core | `pk = ORG#<org>#WS#<ws>#<mode>#LEAD#<shard>`, one query a shard |
 //! | replies of a lead | core | `pk = ORG#<org>#WS#<ws>#<mode>#REPLY#<lead>` |
-//! | event | activity | `pk = ORG#<org>#EVT#<day>#<shard>`, `sk = EVT#<evt>` |
+//! | event | activity | `pk = ORG#<org>#EVT#<month>#<shard>`, `sk = EVT#<evt>` |
+//! | events of an organization | activity | the same, one query a shard and month |
 //! | usage of an API key by day | activity | `pk = ORG#<org>#USE#<key>`, `sk` between two `USE#<day>` |
 //! | mail | activity | `pk = ORG#<org>#MAIL#<day>`, `sk = MAIL#<mail>` |
-//! | delivery with its attempts | activity | `pk = ORG#<org>#DLV#<day>#<shard>`, `sk` begins `DLV#<dlv>` |
-//! | deliveries to an endpoint | activity, `by-endpoint` | `endpoint_pk = ORG#<org>#EP#<ep>` |
-//! | deliveries still owed | activity, `by-state` | `state_pk = ORG#<org>#OWED#<shard>`; read as a whole, never by tenant |
+//! | delivery | activity | `pk = ORG#<org>#DLV#<tag>#<month>#<shard>`, `sk = DLV#<dlv>` |
+//! | answers to the attempts at a delivery | activity | the same `pk`, `sk` begins `ATT#<dlv>#` |
+//! | deliveries to an endpoint | activity | the same, one query a shard and month |
+//! | how an endpoint does | activity | `pk = ORG#<org>#EPS`, `sk = EPS#<ep>` |
+//! | replays of an organization | activity | `pk = ORG#<org>#RPL`, `sk` begins `RPL#` |
+//! | notices about endpoints | activity | `pk = ORG#<org>#NTC#<month>`, `sk` begins `NTC#` |
+//! | deliveries to an endpoint that wait | activity, `by-state` | `state_pk = ORG#<org>#WAIT#<ep>#<shard>`, `state_sk <= <time>`, one query a shard |
+//! | dead letters of an organization | activity, `by-state` | `state_pk = ORG#<org>#DEAD#<shard>`, one query a shard |
 //! | mails of the last day | activity, `by-state` | `state_pk = ORG#<org>#MAIL`; read as a whole, never by tenant |
-//! | dead letters of an organization | activity, `by-state` | `state_pk = ORG#<org>#DEAD` |
+//! | endpoints and replays that need attention | activity, `by-attention` | `attention_pk = ORG#<org>#ATTENTION`; read as a whole, never by tenant |
 //! | remembered answer to an idempotency key | activity | `pk = ORG#<org>#IDEM#<digest>`, `sk = IDEM` |
 //! | audit records of a day | audit | `pk = ORG#<org>#AUD#<day>#<shard>`, one query a shard |
 //!
 //! In `core`, `activity` and `audit`, and in every index on them, the organization comes first, so that one
-//! `dynamodb:LeadingKeys` pattern fences a tenant. The day, where there is one, is that of the id's own time:
-//! an id is all it takes to find its item. So is the shard, which spreads what one tenant writes at one moment. Ids have a fixed length, so no key is a prefix of another's.
+//! `dynamodb:LeadingKeys` pattern fences a tenant. The day or month, where there is one, is that of the id's own time:
+//! an id is all it takes to find its item. So is the shard, which spreads what one tenant writes at one moment, and so is the
+//! tag of a delivery, which is its endpoint's and part of its id: the deliveries to an endpoint lie together, and listing
+//! them takes no index. Ids have a fixed length, so no key is a prefix of another's.
 
 use clock::Timestamp;
 use ids::{
-    AuditId, CampaignId, DeliveryId, EndpointId, EventId, InvitationId, KeyId, LeadId, MailId,
-    OrganizationId, ReplyId, SessionId, UserId, WorkspaceId,
+    AuditId, CampaignId, DeliveryId, EndpointId, EventId, InvitationId, KeyId, LeadId, MailId, NoticeId,
+    OrganizationId, ReplayId, ReplyId, SessionId, UserId, WorkspaceId,
 };
+
+use sha2::{Digest as _, Sha256};
 
 use crate::{Mode, WorkspaceScope};
 
@@ -55,15 +65,18 @@ use crate::{Mode, WorkspaceScope};
 pub(crate) const PK: &str = "pk";
 /// Name of the sort key attribute of every table.
 pub(crate) const SK: &str = "sk";
-/// Index on `activity`: deliveries by what is still to be done about them.
+/// Index on `activity`: deliveries that wait, dead letters, and mails.
 pub const BY_STATE: &str = "by-state";
-/// Index on `activity`: deliveries by endpoint.
-pub const BY_ENDPOINT: &str = "by-endpoint";
+/// Index on `activity`: what the sweep has to look at.
+pub const BY_ATTENTION: &str = "by-attention";
 /// How many partitions the leads of a workspace are spread over. Part of the data format: it can't change
 /// without a migration.
 pub const LEAD_SHARDS: u8 = 4;
-/// How many partitions a tenant's events, deliveries and owed deliveries of a day are spread over; likewise fixed.
+/// How many partitions a tenant's events of a month are spread over, and the deliveries to one endpoint; likewise fixed.
 const ACTIVITY_SHARDS: u8 = 8;
+/// How many partitions the deliveries that wait for one endpoint are spread over, and a tenant's dead letters; likewise
+/// fixed.
+const STATE_SHARDS: u8 = 4;
 /// How many partitions a tenant's audit records of a day are spread over; likewise fixed.
 const AUDIT_SHARDS: u8 = 4;
 
@@ -292,11 +305,22 @@ pub const EVENT_PREFIX: &str = "EVT#";
 
 pub(crate) fn event(organization: OrganizationId, id: EventId) -> Key {
     let shard = shard(id.as_bytes(), ACTIVITY_SHARDS);
-    Key::new(format!("ORG#{organization}#EVT#{}#{shard}", id.time().day()), format!("{EVENT_PREFIX}{id}"))
+    Key::new(format!("ORG#{organization}#EVT#{}#{shard}", id.time().month()), format!("{EVENT_PREFIX}{id}"))
 }
 
-pub(crate) fn events_of(organization: OrganizationId, day: Timestamp) -> impl Iterator<Item = String> {
-    (0..ACTIVITY_SHARDS).map(move |shard| format!("ORG#{organization}#EVT#{}#{shard}", day.day()))
+/// The sort key of an event.
+pub(crate) fn event_sk(id: EventId) -> String {
+    format!("{EVENT_PREFIX}{id}")
+}
+
+/// After the sort keys of all events.
+pub(crate) fn event_sk_end() -> String {
+    format!("{EVENT_PREFIX}~")
+}
+
+pub(crate) fn events_of(organization: OrganizationId, month: Timestamp) -> impl Iterator<Item = String> {
+    let month = month.month();
+    (0..ACTIVITY_SHARDS).map(move |shard| format!("ORG#{organization}#EVT#{month}#{shard}"))
 }
 
 const USAGE_PREFIX: &str = "USE#";
@@ -344,38 +368,165 @@ pub(crate) fn parse_mail(pk: &str, sk: &str) -> Option<(OrganizationId, MailId)>
     Some((organization.parse().ok()?, sk.strip_prefix(MAIL_PREFIX)?.parse().ok()?))
 }
 
+/// How the sort key of a delivery begins.
+const DELIVERY_PREFIX: &str = "DLV#";
+
+/// What the ids of all deliveries to one endpoint have in common: 32 bits. Two endpoints of one tenant may share it, if
+/// rarely; whoever lists deliveries by it looks at whose they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct EndpointTag(pub(crate) u32);
+
+impl EndpointTag {
+    const AT: std::ops::Range<usize> = 9..13;
+
+    /// An endpoint's, which is random as its id is.
+    pub(crate) fn of(endpoint: EndpointId) -> Self {
+        let [.., a, b, c, d] = *endpoint.as_bytes();
+        Self(u32::from_be_bytes([a, b, c, d]))
+    }
+
+    fn in_id(delivery: DeliveryId) -> Self {
+        let bytes = delivery.as_bytes();
+        Self(bytes.iter().take(Self::AT.end).skip(Self::AT.start).fold(0, |tag, byte| (tag << 8) | u32::from(*byte)))
+    }
+}
+
+/// The one delivery of an event to an endpoint: its id follows from theirs. It bears the time of the event.
+#[must_use]
+pub fn delivery_id(event: EventId, endpoint: EndpointId) -> DeliveryId {
+    let digest = Sha256::new().chain_update(event.as_bytes()).chain_update(endpoint.as_bytes()).finalize();
+    let mut seed = [0; 16];
+    for (to, from) in seed.iter_mut().zip(digest) {
+        *to = from;
+    }
+    for (to, from) in seed.iter_mut().skip(EndpointTag::AT.start).zip(EndpointTag::of(endpoint).0.to_be_bytes()) {
+        *to = from;
+    }
+    DeliveryId::derived(event.time(), seed)
+}
+
 pub(crate) fn delivery(organization: OrganizationId, id: DeliveryId) -> Key {
-    let shard = shard(id.as_bytes(), ACTIVITY_SHARDS);
-    Key::new(format!("ORG#{organization}#DLV#{}#{shard}", id.time().day()), format!("DLV#{id}"))
+    let partition = deliveries(organization, EndpointTag::in_id(id), id.time(), shard(id.as_bytes(), ACTIVITY_SHARDS));
+    Key::new(partition, delivery_sk(id))
 }
 
-pub(crate) fn deliveries_of(organization: OrganizationId, day: Timestamp) -> impl Iterator<Item = String> {
-    (0..ACTIVITY_SHARDS).map(move |shard| format!("ORG#{organization}#DLV#{}#{shard}", day.day()))
+/// The sort key of a delivery.
+pub(crate) fn delivery_sk(id: DeliveryId) -> String {
+    format!("{DELIVERY_PREFIX}{id}")
 }
 
+/// Before and after the sort keys of all deliveries.
+pub(crate) fn delivery_sk_start() -> String {
+    DELIVERY_PREFIX.to_owned()
+}
+
+pub(crate) fn delivery_sk_end() -> String {
+    format!("{DELIVERY_PREFIX}~")
+}
+
+fn deliveries(organization: OrganizationId, tag: EndpointTag, month: Timestamp, shard: u8) -> String {
+    format!("ORG#{organization}#DLV#{:08x}#{}#{shard}", tag.0, month.month())
+}
+
+pub(crate) fn deliveries_of(
+    organization: OrganizationId,
+    tag: EndpointTag,
+    month: Timestamp,
+) -> impl Iterator<Item = String> {
+    (0..ACTIVITY_SHARDS).map(move |shard| deliveries(organization, tag, month, shard))
+}
+
+const ATTEMPT_PREFIX: &str = "ATT#";
+
+/// What was answered to an attempt, where it does not fit into the delivery.
 pub(crate) fn attempt(organization: OrganizationId, delivery_id: DeliveryId, number: u32) -> Key {
-    let delivery = delivery(organization, delivery_id);
-    let sk = format!("{}{number:04}", attempts_at(&delivery));
-    Key::new(delivery.pk, sk)
+    let Key { pk, .. } = delivery(organization, delivery_id);
+    Key::new(pk, format!("{}{number:04}", attempts_at(delivery_id)))
 }
 
-pub(crate) fn deliveries_to(organization: OrganizationId, endpoint: EndpointId) -> String {
-    format!("ORG#{organization}#EP#{endpoint}")
+/// The partition of what is known of how the organization's endpoints do.
+pub(crate) fn endpoint_states(organization: OrganizationId) -> String {
+    format!("ORG#{organization}#EPS")
 }
 
-const OWED: &str = "#OWED#";
+const STATE_PREFIX: &str = "EPS#";
 
-pub(crate) fn owed(organization: OrganizationId, delivery: DeliveryId) -> String {
-    format!("ORG#{organization}{OWED}{}", shard(delivery.as_bytes(), ACTIVITY_SHARDS))
+pub(crate) fn endpoint_state(organization: OrganizationId, endpoint: EndpointId) -> Key {
+    Key::new(endpoint_states(organization), format!("{STATE_PREFIX}{endpoint}"))
 }
 
-/// Whether a `state_pk` says that the delivery is still owed.
-pub(crate) fn is_owed(state_pk: &str) -> bool {
-    state_pk.contains(OWED)
+/// The endpoint in the sort key of its state.
+pub(crate) fn parse_endpoint_state(sk: &str) -> Option<EndpointId> {
+    sk.strip_prefix(STATE_PREFIX)?.parse().ok()
 }
 
-pub(crate) fn dead(organization: OrganizationId) -> String {
-    format!("ORG#{organization}#DEAD")
+pub(crate) fn replays(organization: OrganizationId) -> String {
+    format!("ORG#{organization}#RPL")
+}
+
+const REPLAY_PREFIX: &str = "RPL#";
+
+pub(crate) fn replay(organization: OrganizationId, id: ReplayId) -> Key {
+    Key::new(replays(organization), format!("{REPLAY_PREFIX}{id}"))
+}
+
+/// The replay in its sort key.
+pub(crate) fn parse_replay(sk: &str) -> Option<ReplayId> {
+    sk.strip_prefix(REPLAY_PREFIX)?.parse().ok()
+}
+
+pub(crate) fn notices_of(organization: OrganizationId, month: Timestamp) -> String {
+    format!("ORG#{organization}#NTC#{}", month.month())
+}
+
+pub(crate) fn notice_sk(id: NoticeId) -> String {
+    format!("NTC#{id}")
+}
+
+pub(crate) fn notice(organization: OrganizationId, id: NoticeId) -> Key {
+    Key::new(notices_of(organization, id.time()), notice_sk(id))
+}
+
+/// The partition of `by-attention` that an organization's endpoints and replays are in.
+pub(crate) fn attention(organization: OrganizationId) -> String {
+    format!("ORG#{organization}#ATTENTION")
+}
+
+/// The organization in the primary key of an endpoint's state or of a replay.
+pub(crate) fn parse_organization(pk: &str) -> Option<OrganizationId> {
+    pk.strip_prefix("ORG#")?.split('#').next()?.parse().ok()
+}
+
+const WAIT: &str = "#WAIT#";
+
+pub(crate) fn waiting(organization: OrganizationId, endpoint: EndpointId, delivery: DeliveryId) -> String {
+    waiting_in(organization, endpoint, shard(delivery.as_bytes(), STATE_SHARDS))
+}
+
+fn waiting_in(organization: OrganizationId, endpoint: EndpointId, shard: u8) -> String {
+    format!("ORG#{organization}{WAIT}{endpoint}#{shard}")
+}
+
+pub(crate) fn all_waiting(organization: OrganizationId, endpoint: EndpointId) -> impl Iterator<Item = String> {
+    (0..STATE_SHARDS).map(move |shard| waiting_in(organization, endpoint, shard))
+}
+
+/// The organization and the endpoint in a `state_pk` that says that a delivery waits.
+pub(crate) fn parse_waiting(state_pk: &str) -> Option<(OrganizationId, EndpointId)> {
+    let (organization, rest) = state_pk.strip_prefix("ORG#")?.split_once(WAIT)?;
+    Some((organization.parse().ok()?, rest.split('#').next()?.parse().ok()?))
+}
+
+pub(crate) fn dead(organization: OrganizationId, delivery: DeliveryId) -> String {
+    dead_in(organization, shard(delivery.as_bytes(), STATE_SHARDS))
+}
+
+fn dead_in(organization: OrganizationId, shard: u8) -> String {
+    format!("ORG#{organization}#DEAD#{shard}")
+}
+
+pub(crate) fn all_dead(organization: OrganizationId) -> impl Iterator<Item = String> {
+    (0..STATE_SHARDS).map(move |shard| dead_in(organization, shard))
 }
 
 /// Sort key in `by-state`: by time, then by delivery.
@@ -383,10 +534,9 @@ pub(crate) fn state_since(since: Timestamp, delivery: DeliveryId) -> String {
     format!("{since}#{delivery}")
 }
 
-/// The organization and the id in the primary key of a delivery.
-pub(crate) fn parse_delivery(pk: &str, sk: &str) -> Option<(OrganizationId, DeliveryId)> {
-    let (organization, _) = pk.strip_prefix("ORG#")?.split_once("#DLV#")?;
-    Some((organization.parse().ok()?, sk.strip_prefix("DLV#")?.parse().ok()?))
+/// The id in the sort key of a delivery.
+pub(crate) fn parse_delivery(sk: &str) -> Option<DeliveryId> {
+    sk.strip_prefix(DELIVERY_PREFIX)?.parse().ok()
 }
 
 pub(crate) fn idempotency(organization: OrganizationId, digest: &str) -> Key {
@@ -408,7 +558,7 @@ pub(crate) fn audit_shards(organization: OrganizationId, day: Timestamp) -> impl
 
 /// What an item in a partition of an organization or of its activity is, by its sort key, as exports name it.
 pub(crate) fn kind_of(sk: &str) -> &'static str {
-    const KINDS: [(&str, &str); 11] = [
+    const KINDS: [(&str, &str); 14] = [
         ("WS#", "workspace"),
         ("MEMBER#", "member"),
         ("INV#", "invitation"),
@@ -419,24 +569,27 @@ pub(crate) fn kind_of(sk: &str) -> &'static str {
         (EVENT_PREFIX, "event"),
         (MAIL_PREFIX, "mail"),
         (USAGE_PREFIX, "api_key_usage"),
+        (STATE_PREFIX, "endpoint_state"),
+        (REPLAY_PREFIX, "replay"),
+        ("NTC#", "notice"),
         ("AUD#", "audit_record"),
     ];
     match sk {
         "ORG" => "organization",
         _ if delivery_of_attempt(sk).is_some() => "attempt",
-        _ if sk.starts_with("DLV#") => "delivery",
+        _ if sk.starts_with(DELIVERY_PREFIX) => "delivery",
         _ => KINDS.iter().find(|(prefix, _)| sk.starts_with(prefix)).map_or("other", |(_, kind)| kind),
     }
 }
 
 /// How the sort keys of the attempts at a delivery begin.
-pub(crate) fn attempts_at(delivery: &Key) -> String {
-    format!("{}#ATT#", delivery.sk)
+pub(crate) fn attempts_at(delivery: DeliveryId) -> String {
+    format!("{ATTEMPT_PREFIX}{delivery}#")
 }
 
 /// The delivery that an attempt belongs to, by the attempt's sort key; `None` for what is no attempt.
 pub(crate) fn delivery_of_attempt(sk: &str) -> Option<DeliveryId> {
-    let (delivery, _) = sk.strip_prefix("DLV#")?.split_once("#ATT#")?;
+    let (delivery, _) = sk.strip_prefix(ATTEMPT_PREFIX)?.split_once('#')?;
     delivery.parse().ok()
 }
 
@@ -489,9 +642,12 @@ mod tests {
             attempt(id(1), id(11), 3),
             idempotency(id(1), "00ff"),
             audit(id(1), id(12)),
-            Key::new(owed(id(1), id(11)), state_since(clock::utc(2026, 11, 22, 15, 4), id(11))),
-            Key::new(dead(id(1)), ""),
-            Key::new(deliveries_to(id(1), id(6)), id::<ids::kind::Delivery>(11).to_string()),
+            Key::new(waiting(id(1), id(6), id(11)), state_since(clock::utc(2026, 11, 22, 15, 4), id(11))),
+            Key::new(dead(id(1), id(11)), ""),
+            Key::new(attention(id(1)), ""),
+            endpoint_state(id(1), id(6)),
+            replay(id(1), id(14)),
+            notice(id(1), id(15)),
             key_usage(id(1), id(5), clock::utc(2026, 11, 22, 15, 4)),
             mail(id(1), id(13)),
             Key::new(mails(id(1)), mail_since(clock::utc(2026, 11, 22, 15, 4), id(13))),
@@ -503,14 +659,17 @@ mod tests {
     #[test]
     fn keys_of_deliveries_and_mails_read_back_and_nothing_else_does() {
         let key = delivery(id(1), id(11));
-        assert_eq!(parse_delivery(&key.pk, &key.sk), Some((id(1), id(11))));
-        let attempt = attempt(id(1), id(11), 1);
-        assert_eq!(parse_delivery(&attempt.pk, &attempt.sk), None);
-        assert!(is_owed(&owed(id(1), id(11))) && !is_owed(&dead(id(1))));
+        assert_eq!(parse_delivery(&key.sk), Some(id(11)));
+        assert_eq!(parse_delivery(&attempt(id(1), id(11), 1).sk), None);
+        assert_eq!(parse_waiting(&waiting(id(1), id(6), id(11))), Some((id(1), id(6))));
+        assert_eq!(parse_waiting(&dead(id(1), id(11))), None);
+        let state = endpoint_state(id(1), id(6));
+        assert_eq!((parse_organization(&state.pk), parse_endpoint_state(&state.sk)), (Some(id(1)), Some(id(6))));
+        assert_eq!(parse_replay(&replay(id(1), id(14)).sk), Some(id(14)));
         let mail = mail(id(1), id(13));
         assert_eq!(parse_mail(&mail.pk, &mail.sk), Some((id(1), id(13))));
-        assert_eq!((parse_mail(&key.pk, &key.sk), parse_delivery(&mail.pk, &mail.sk)), (None, None));
-        assert!(!is_owed(&mails(id(1))));
+        assert_eq!((parse_mail(&key.pk, &key.sk), parse_delivery(&mail.sk)), (None, None));
+        assert_eq!(parse_waiting(&mails(id(1))), None);
     }
 
     #[test]
@@ -527,6 +686,9 @@ mod tests {
             (event(id(1), id(10)), "event"),
             (mail(id(1), id(13)), "mail"),
             (key_usage(id(1), id(5), clock::utc(2026, 11, 22, 15, 4)), "api_key_usage"),
+            (endpoint_state(id(1), id(6)), "endpoint_state"),
+            (replay(id(1), id(14)), "replay"),
+            (notice(id(1), id(15)), "notice"),
             (delivery(id(1), id(11)), "delivery"),
             (attempt(id(1), id(11), 3), "attempt"),
             (audit(id(1), id(12)), "audit_record"),
@@ -539,18 +701,32 @@ mod tests {
 
     /// What an export and an erasure walk is where things are put.
     #[test]
-    fn a_days_partitions_are_those_that_its_items_are_in() {
+    fn the_partitions_of_a_time_are_those_that_its_items_are_in() {
         let at = clock::utc(2026, 11, 22, 15, 4);
         let events: Vec<_> = events_of(id(1), at).collect();
-        let deliveries: Vec<_> = deliveries_of(id(1), at).collect();
+        let deliveries: Vec<_> = deliveries_of(id(1), EndpointTag::of(id(6)), at).collect();
         for seed in 0..50 {
             assert!(events.contains(&event(id(1), id(seed)).pk));
-            assert!(deliveries.contains(&delivery(id(1), id(seed)).pk));
+            let delivery_id = delivery_id(id(seed), id(6));
+            assert!(deliveries.contains(&delivery(id(1), delivery_id).pk));
+            assert!(all_waiting(id(1), id(6)).any(|pk| pk == waiting(id(1), id(6), delivery_id)));
+            assert!(all_dead(id(1)).any(|pk| pk == dead(id(1), delivery_id)));
+            assert_eq!(notices_of(id(1), at), notice(id(1), id(seed)).pk);
             assert_eq!(mails_of(id(1), at), mail(id(1), id(seed)).pk);
             assert!(audit_shards(id(1), at).any(|pk| pk == audit(id(1), id(seed)).pk));
         }
         assert_eq!(organization_partition(id(1)), sso(id(1)).pk);
         assert_eq!(replies(&scope(), id(8)), reply(&scope(), id(8), id(9)).pk);
+    }
+
+    #[test]
+    fn a_delivery_has_one_id_per_event_and_endpoint() {
+        let ids = ids::Ids::new(clock::Clock::system());
+        let (event, endpoint) = (ids.next(), ids.next());
+        assert_eq!(delivery_id(event, endpoint), delivery_id(event, endpoint));
+        assert_ne!(delivery_id(event, endpoint), delivery_id(event, ids.next()));
+        assert_ne!(delivery_id(event, endpoint), delivery_id(ids.next(), endpoint));
+        assert_eq!(delivery_id(event, endpoint).time(), event.time());
     }
 
     #[test]

@@ -20,9 +20,11 @@ mod deliveries;
 mod directory;
 mod domains;
 mod due;
+mod endpoint_state;
 mod endpoints;
 mod error;
 mod estate;
+mod event_log;
 mod expiry;
 mod idempotency;
 mod invitations;
@@ -33,16 +35,20 @@ mod leaks;
 mod mails;
 mod members;
 mod networks;
+mod notices;
 mod organizations;
 mod outbox;
 mod page;
+mod replays;
 mod single_use;
+mod spread;
 mod sso;
 mod standing;
 mod tally;
 mod throttle;
 mod usage;
 mod workspaces;
+mod write;
 
 use std::sync::Arc;
 
@@ -56,16 +62,21 @@ pub use audit::{Actor, AuditRecord, FieldChange};
 pub use campaigns::{Campaign, CampaignStatus};
 pub use change::{Change, CommitError, Refusal};
 pub use deliveries::{
-    Attempt, Delivery, DeliveryDetail, DeliveryStatus, ErrorClass, NewDelivery, Settlement,
+    Attempt, Backlog, Claim, Delivery, DeliveryFilter, DeliveryStatus, ErrorClass, NewDelivery, Reopening,
+    Settlement, Waiting,
 };
 pub use directory::{
     Account, Admission, Identity, IdentityMembership, KeyCredential, SecondFactor, Session, SessionCredential,
 };
 pub use domains::{AutoJoin, DomainClaim, DomainOwner, DomainStatus};
 pub use due::{Due, Task};
-pub use endpoints::{Endpoint, EndpointStatus, SealedHeader};
+pub use endpoint_state::{
+    EndpointState, LastError, NeedingAttention, NotedFailure, SLOTS, Slot, Told, Watched,
+};
+pub use endpoints::{Endpoint, EndpointStatus, Replaced, SealedHeader, SigningKeyRecord};
 pub use error::{BoxError, StoreError};
 pub use estate::{Erased, Holding, Holdings, Position};
+pub use event_log::{EventFilter, event_at};
 pub use expiry::{ExpiryWarning, Notice};
 pub use idempotency::{Answer, Idempotent};
 pub use invitations::{Invitation, InvitationStatus};
@@ -73,13 +84,17 @@ pub use leads::{Lead, LeadStatus, Reply};
 pub use leaks::Leak;
 pub use mails::{Outboxed, OutgoingMail};
 pub use members::{MOST_NOTIFIED, Member, MemberStatus, Role, WorkspaceRole, new_generation};
+pub use keys::delivery_id;
 pub use networks::{MOST_NETWORKS, Networks};
+pub use notices::{Notice as EndpointNotice, NoticeType, notice_id};
 pub use organizations::{
     GRACE_BEFORE_ERASURE, LeakedKeys, Organization, OrganizationStatus, Overview, Plan, Settings,
 };
 pub use outbox::{Event, StoredEvent};
 pub use page::{Page, PageRequest};
+pub use replays::{Replay, ReplayStatus, Replayed};
 pub use single_use::{Errand, SingleUse};
+pub use spread::Listed;
 pub use sso::SsoConnection;
 pub use standing::Standing;
 pub use tally::{Limits, Usage};

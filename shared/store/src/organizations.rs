@@ -404,11 +404,6 @@ pub(crate) async fn first_of(
     }
 }
 
-/// One more than asked for tells whether there is a next page.
-pub(crate) fn limit_with_look_ahead(limit: usize) -> i32 {
-    i32::try_from(limit.saturating_add(1)).unwrap_or(i32::MAX)
-}
-
 /// An organization and its workspaces, as one look at them finds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Overview {

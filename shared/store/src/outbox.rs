@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clock::Timestamp;
 use events::{Envelope, EventType};
-use ids::{EventId, OrganizationId, WorkspaceId};
+use ids::{EndpointId, EventId, OrganizationId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
 use crate::item::{self, Item};
@@ -35,6 +35,9 @@ pub struct StoredEvent {
     pub created_at: Timestamp,
     /// The exact bytes that every attempt to every endpoint sends.
     pub body: String,
+    /// Only for this endpoint, whatever it subscribes to: somebody tries it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only_for: Option<EndpointId>,
     /// Unix seconds after which DynamoDB removes it.
     pub expires_at: i64,
 }
@@ -68,8 +71,16 @@ impl Event {
             mode: scope.mode,
             created_at: now,
             body,
+            only_for: None,
             expires_at: (now + RETENTION).seconds(),
         }))
+    }
+
+    /// The same for one endpoint alone, whatever it subscribes to: somebody tries it out.
+    #[must_use]
+    pub fn only_for(mut self, endpoint: EndpointId) -> Self {
+        self.0.only_for = Some(endpoint);
+        self
     }
 
     pub(crate) fn keep_for_days(&mut self, days: u64) {

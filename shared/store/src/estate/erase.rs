@@ -1,7 +1,7 @@
 //! The erasure: what an organization owns is removed, batch by batch. Nothing of the audit log is ever touched.
 //!
 //! It can stop anywhere and begin again. What is found only by something else goes before that: replies before their lead,
-//! attempts before their delivery, a credential before the key, the link from an address before the member. The
+//! deliveries before the state of their endpoint, a credential before the key, the link from an address before the member. The
 //! organization's own item goes last, with the admins who are to have the receipt, in a transaction of the caller's
 //! ([`Change::erase_organization`]).
 
@@ -74,12 +74,8 @@ impl Work {
     }
 }
 
-fn key_of(item: &Item) -> Option<Key> {
-    Some(Key { pk: get_text(item, keys::PK)?.to_owned(), sk: get_text(item, keys::SK)?.to_owned() })
-}
-
 fn keys_of(items: &[Item]) -> Vec<Key> {
-    items.iter().filter_map(key_of).collect()
+    items.iter().filter_map(item::key).collect()
 }
 
 impl Tenant {
@@ -128,7 +124,9 @@ impl Tenant {
         for workspace in self.every_workspace().await? {
             parts.extend(of_workspace(self.organization, workspace.id));
         }
-        parts.extend(of_activity(self.organization, organization.created_at, now));
+        let tags = self.endpoint_tags().await?;
+        parts.extend(of_activity(self.organization, &tags, organization.created_at, now));
+        parts.extend([Part::Replays, Part::EndpointStates]);
         parts.extend(of_mails(organization.created_at, now));
         let next = self.erase_parts(parts, now, from, work).await?;
         if next.is_some() {
@@ -148,7 +146,8 @@ impl Tenant {
         work: &mut Work,
     ) -> Result<Option<Position>, StoreError> {
         let mut parts = of_workspace(self.organization, workspace.id);
-        parts.extend(of_activity(self.organization, workspace.created_at, now));
+        let tags = self.endpoint_tags().await?;
+        parts.extend(of_activity(self.organization, &tags, workspace.created_at, now));
         let next = self.erase_parts(parts, now, from, work).await?;
         if next.is_some() {
             return Ok(next);
@@ -200,7 +199,12 @@ impl Tenant {
         work: &mut Work,
     ) -> Result<Option<Option<String>>, StoreError> {
         let table = match part {
-            Part::Events { .. } | Part::Deliveries { .. } | Part::Mails { .. } => Table::Activity,
+            Part::Events { .. }
+            | Part::Deliveries { .. }
+            | Part::Notices { .. }
+            | Part::Replays
+            | Part::EndpointStates
+            | Part::Mails { .. } => Table::Activity,
             Part::Own | Part::Campaigns { .. } | Part::Leads { .. } => Table::Core,
             Part::Audit { .. } => return Ok(None),
         };
@@ -222,11 +226,6 @@ impl Tenant {
                     work.count("reply", replies);
                     work.count("lead", items.len());
                 }
-                Part::Deliveries { .. } if workspace.is_some() => {
-                    let attempts = self.erase_attempts(&items).await?;
-                    work.count("attempt", attempts);
-                    work.count("delivery", items.len());
-                }
                 _ => work.count_kinds(&items),
             }
             self.delete(table, keys_of(&items)).await?;
@@ -243,17 +242,6 @@ impl Tenant {
         // Collected first: a stream that holds the closure itself is not known to be `Send` by who spawns this.
         let erasures: Vec<_> =
             ids.map(|lead| self.erase_all(Table::Core, keys::replies(scope, lead), None)).collect();
-        let erased: Vec<usize> = stream::iter(erasures).buffer_unordered(AT_ONCE).try_collect().await?;
-        Ok(erased.into_iter().sum())
-    }
-
-    /// Erases the attempts at deliveries, whose own items do not say whose they are.
-    async fn erase_attempts(&self, deliveries: &[Item]) -> Result<usize, StoreError> {
-        let erasures = keys_of(deliveries).into_iter().map(|delivery| {
-            let attempts = keys::attempts_at(&delivery);
-            self.erase_all(Table::Activity, delivery.pk, Some(attempts))
-        });
-        let erasures: Vec<_> = erasures.collect();
         let erased: Vec<usize> = stream::iter(erasures).buffer_unordered(AT_ONCE).try_collect().await?;
         Ok(erased.into_iter().sum())
     }

@@ -102,6 +102,12 @@ fn shown(kind: &str, mut item: Item) -> Result<Value, StoreError> {
         let headers = record.get("headers").and_then(Value::as_object);
         let names = headers.map(|headers| headers.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
         put(&mut record, "headers", names.into());
+        let public_key = record.pointer("/signing_key/public_key").cloned().unwrap_or_default();
+        if let Some(fields) = record.as_object_mut() {
+            fields.remove("replaced");
+            fields.remove("signing_key");
+        }
+        put(&mut record, "public_key", public_key);
     }
     Ok(record)
 }
@@ -173,7 +179,9 @@ impl Tenant {
         for workspace in self.every_workspace().await? {
             parts.extend(of_workspace(self.organization, workspace.id));
         }
-        parts.extend(of_activity(self.organization, active_since, until));
+        let tags = self.endpoint_tags().await?;
+        parts.extend(of_activity(self.organization, &tags, active_since, until));
+        parts.extend([Part::Replays, Part::EndpointStates]);
         parts.extend(of_audit(self.organization, founded, until));
         parts.sort_unstable();
         Ok(parts)
@@ -283,6 +291,7 @@ mod tests {
         let endpoint =
             Item::from([("headers".to_owned(), headers), ("timeout_seconds".to_owned(), number(30))]);
         let record = shown("endpoint", endpoint).unwrap();
-        assert_eq!(record, serde_json::json!({"headers": ["authorization"], "timeout_seconds": 30}));
+        let expected = serde_json::json!({"headers": ["authorization"], "timeout_seconds": 30, "public_key": null});
+        assert_eq!(record, expected);
     }
 }

@@ -13,6 +13,7 @@
 mod erase;
 mod export;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -22,7 +23,8 @@ use ids::{OrganizationId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
 use crate::item::{self, Item, text};
-use crate::keys::{self, OfOrganization};
+use crate::keys::{self, EndpointTag, OfOrganization};
+use crate::spread::all_months;
 use crate::{Mode, Store, StoreError, Tenant, Workspace, WorkspaceScope};
 
 pub use erase::Erased;
@@ -48,16 +50,23 @@ enum Part {
         mode: Mode,
         shard: usize,
     },
-    /// Days are counted from 1970 on.
+    /// Of the month that begins with this day. Days are counted from 1970 on.
     Events {
-        day: i64,
+        month: i64,
         shard: usize,
     },
-    /// With their attempts.
+    /// With the answers to their attempts.
     Deliveries {
-        day: i64,
+        tag: u32,
+        month: i64,
         shard: usize,
     },
+    Notices {
+        month: i64,
+    },
+    Replays,
+    /// How endpoints do. It says where the deliveries to them are, so it comes after those.
+    EndpointStates,
     Mails {
         day: i64,
     },
@@ -114,10 +123,15 @@ impl Part {
             Self::Leads { workspace, mode, shard } => {
                 nth(Box::new(keys::lead_shards(&WorkspaceScope { organization, workspace, mode })), shard)
             }
-            Self::Events { day, shard } => nth(Box::new(keys::events_of(organization, at_day(day))), shard),
-            Self::Deliveries { day, shard } => {
-                nth(Box::new(keys::deliveries_of(organization, at_day(day))), shard)
+            Self::Events { month, shard } => {
+                nth(Box::new(keys::events_of(organization, at_day(month))), shard)
             }
+            Self::Deliveries { tag, month, shard } => {
+                nth(Box::new(keys::deliveries_of(organization, EndpointTag(tag), at_day(month))), shard)
+            }
+            Self::Notices { month } => Some(keys::notices_of(organization, at_day(month))),
+            Self::Replays => Some(keys::replays(organization)),
+            Self::EndpointStates => Some(keys::endpoint_states(organization)),
             Self::Mails { day } => Some(keys::mails_of(organization, at_day(day))),
             Self::Audit { day, shard } => nth(Box::new(keys::audit_shards(organization, at_day(day))), shard),
         }
@@ -128,7 +142,12 @@ impl Part {
     fn table(self, store: &Store) -> &str {
         match self {
             Self::Own | Self::Campaigns { .. } | Self::Leads { .. } => store.core_table(),
-            Self::Events { .. } | Self::Deliveries { .. } | Self::Mails { .. } => store.activity_table(),
+            Self::Events { .. }
+            | Self::Deliveries { .. }
+            | Self::Notices { .. }
+            | Self::Replays
+            | Self::EndpointStates
+            | Self::Mails { .. } => store.activity_table(),
             Self::Audit { .. } => store.audit_table(),
         }
     }
@@ -144,15 +163,25 @@ fn of_workspace(organization: OrganizationId, workspace: WorkspaceId) -> Vec<Par
     parts
 }
 
-fn of_activity(organization: OrganizationId, first: Timestamp, last: Timestamp) -> Vec<Part> {
-    let (events, deliveries) =
-        (keys::events_of(organization, first).count(), keys::deliveries_of(organization, first).count());
-    (day_of(first)..=day_of(last))
-        .flat_map(|day| {
-            let events = (0..events).map(move |shard| Part::Events { day, shard });
-            events.chain((0..deliveries).map(move |shard| Part::Deliveries { day, shard }))
-        })
-        .collect()
+/// Events and what became of them, but for the states of endpoints. `tags` are those of all endpoints there were.
+fn of_activity(
+    organization: OrganizationId,
+    tags: &BTreeSet<EndpointTag>,
+    first: Timestamp,
+    last: Timestamp,
+) -> Vec<Part> {
+    let mut parts = Vec::new();
+    for month in all_months(first, last) {
+        let shards = keys::events_of(organization, month).count();
+        let month_at = day_of(month);
+        parts.extend((0..shards).map(|shard| Part::Events { month: month_at, shard }));
+        parts.push(Part::Notices { month: month_at });
+        for tag in tags {
+            let shards = keys::deliveries_of(organization, *tag, month).count();
+            parts.extend((0..shards).map(|shard| Part::Deliveries { tag: tag.0, month: month_at, shard }));
+        }
+    }
+    parts
 }
 
 fn of_mails(first: Timestamp, last: Timestamp) -> Vec<Part> {
@@ -203,6 +232,12 @@ impl Tenant {
     async fn every_workspace(&self) -> Result<Vec<Workspace>, StoreError> {
         let kind = OfOrganization::Workspaces;
         self.store.all_of_organization("every_workspace", self.organization, kind).await
+    }
+
+    /// The tags of all endpoints that there are deliveries to.
+    async fn endpoint_tags(&self) -> Result<BTreeSet<EndpointTag>, StoreError> {
+        let states = self.endpoint_states().await?;
+        Ok(states.iter().map(|state| EndpointTag::of(state.endpoint_id)).collect())
     }
 
     /// One query: at most `limit` items.
@@ -265,6 +300,7 @@ mod tests {
         for part in [
             Part::Own,
             Part::Leads { workspace, mode: Mode::Test, shard: 3 },
+            Part::Deliveries { tag: 7, month: day_of(at()), shard: 3 },
             Part::Audit { day: day_of(at()), shard: 0 },
         ] {
             let position = Position {
@@ -279,15 +315,17 @@ mod tests {
     }
 
     #[test]
-    fn days_are_walked_in_the_order_of_the_parts_and_each_once() {
+    fn times_are_walked_in_the_order_of_the_parts_and_each_once() {
         let organization = Id::derived(at(), [2; 16]);
-        let mut parts = of_activity(organization, at(), at() + std::time::Duration::from_secs(172_800));
+        let tags = BTreeSet::from([EndpointTag(1), EndpointTag(2)]);
+        let mut parts =
+            of_activity(organization, &tags, at(), at() + std::time::Duration::from_secs(50 * 86_400));
         parts.extend(of_audit(organization, at(), at()));
         let partitions: std::collections::BTreeSet<String> =
             parts.iter().map(|part| part.partition(organization)).collect();
         assert_eq!(partitions.len(), parts.len());
-        assert_eq!(partitions.len(), 3 * 16 + 4);
-        assert!(partitions.iter().any(|partition| partition.ends_with("#EVT#2026-11-24#7")));
+        assert_eq!(partitions.len(), 3 * (8 + 1 + 2 * 8) + 4);
+        assert!(partitions.iter().any(|partition| partition.ends_with("#EVT#2027-01#7")));
         assert_eq!(at_day(day_of(at())).day(), at().day());
     }
 }

@@ -1,0 +1,90 @@
+//! Beginning a delivery anew: a dead letter is redriven, an event is replayed.
+
+use clock::Timestamp;
+use ids::ReplayId;
+
+use super::{Delivery, DeliveryStatus, NewDelivery, insert_waiting, write};
+use crate::change::{Expression, Table};
+use crate::item::{self, number, primary, text};
+use crate::write::Written;
+use crate::{StoreError, Tenant, keys};
+
+/// How a delivery is begun anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reopening {
+    /// Only if it stands at one of these.
+    pub from: Vec<DeliveryStatus>,
+    /// The replay that does it; one replay begins a delivery anew once.
+    pub replay: Option<ReplayId>,
+    /// When the sweep is to see to it, should the job that follows be lost.
+    pub look_at: Timestamp,
+}
+
+impl Tenant {
+    /// Begins a delivery anew: it is due at once and has all its retries before it, and its attempts go on being counted.
+    /// `None` when it doesn't stand where it should.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store did not answer.
+    pub async fn reopen(
+        &self,
+        delivery: &Delivery,
+        reopening: &Reopening,
+        now: Timestamp,
+    ) -> Result<Option<Delivery>, StoreError> {
+        const OPERATION: &str = "reopen";
+        const STATUSES: [&str; 5] = [":s0", ":s1", ":s2", ":s3", ":s4"];
+        let from: Vec<_> = STATUSES.into_iter().zip(&reopening.from).collect();
+        let placeholders: Vec<_> = from.iter().map(|(name, _)| *name).collect();
+        let mut reopen = Expression {
+            key: primary(&keys::delivery(self.organization, delivery.id)),
+            update: "SET #status = :pending, begun_at_attempt = attempt_count, next_attempt_at = :now, \
+                     state_pk = :state, state_sk = :since, updated_at = :now, \
+                     fence = if_not_exists(fence, :none) + :one"
+                .to_owned(),
+            condition: format!(
+                "#status IN ({}) AND (attribute_not_exists(lease_until) OR lease_until <= :now)",
+                placeholders.join(", ")
+            ),
+            names: vec![("#status", "status")],
+            values: vec![
+                (":pending", text(DeliveryStatus::Pending.as_str())),
+                (":now", text(now.to_string())),
+                (":state", text(keys::waiting(self.organization, delivery.endpoint_id, delivery.id))),
+                (":since", text(keys::state_since(reopening.look_at, delivery.id))),
+                (":none", number(0)),
+                (":one", number(1)),
+            ],
+        };
+        reopen.values.extend(from.iter().map(|(name, status)| (*name, text(status.as_str()))));
+        if let Some(replay) = reopening.replay {
+            reopen.update.push_str(", replay_id = :replay");
+            reopen.condition.push_str(" AND (attribute_not_exists(replay_id) OR replay_id <> :replay)");
+            reopen.values.push((":replay", text(replay.to_string())));
+        }
+        reopen.update.push_str(" REMOVE reason, lease_until");
+        match self.store.update(OPERATION, Table::Activity, reopen).await? {
+            Written::Yes(item) => item::read(OPERATION, item).map(Some),
+            Written::No(_) => Ok(None),
+        }
+    }
+
+    /// Begins a delivery that there was not: the endpoint was not sent the event when it happened. `false` when there is one.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store did not answer.
+    pub async fn open(
+        &self,
+        new: &NewDelivery,
+        replay: Option<ReplayId>,
+        look_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut delivery = new.begin(DeliveryStatus::Pending, now);
+        delivery.next_attempt_at = Some(now);
+        delivery.replay_id = replay;
+        let mut item = write(self.organization, &delivery)?;
+        insert_waiting(&mut item, self.organization, &delivery, look_at);
+        Ok(matches!(self.store.create("open", Table::Activity, item).await?, Written::Yes(_)))
+    }
+}

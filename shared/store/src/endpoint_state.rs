@@ -1,0 +1,626 @@
+//! How an endpoint does: what those who send to it know of each other's attempts.
+//!
+//! Nothing is written here while all is well, so a delivery that succeeds at once costs nothing. What is kept:
+//!
+//! * **failures in a row**, and since when. So many of them open the breaker: nothing is sent before `not_before`, and then a
+//!   single probe, until one succeeds;
+//! * **`not_before`**, also set by a receiver that asks to be left alone (`Retry-After`);
+//! * **`slow_until`**: it takes its time, so it is sent to by the slow lane only, by a few at once, each of whom holds one of
+//!   its slots;
+//! * **`rate_next`**: when the next attempt may begin, where the endpoint has a rate;
+//! * that the sweep is to look at it (`by-attention`): something waits, or is to be told.
+//!
+//! The state outlives its endpoint for as long as deliveries to it are kept, as it names their partitions.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clock::Timestamp;
+use ids::{DeliveryId, EndpointId, OrganizationId};
+use serde::{Deserialize, Serialize};
+
+use crate::change::{Expression, Table};
+use crate::item::{self, Item, number, primary, text};
+use crate::keys::{self, BY_ATTENTION, PK, SK};
+use crate::outbox::RETENTION;
+use crate::write::Written;
+use crate::{Endpoint, ErrorClass, Store, StoreError, Tenant};
+
+/// How many may send to a slow endpoint at once.
+pub const SLOTS: usize = 10;
+
+/// A failed attempt, for people to see.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastError {
+    /// When.
+    pub at: Timestamp,
+    /// What went wrong.
+    pub error: ErrorClass,
+    /// The status of the answer, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_status: Option<u16>,
+    /// At which delivery.
+    pub delivery_id: DeliveryId,
+}
+
+/// How an endpoint does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointState {
+    /// The endpoint.
+    pub endpoint_id: EndpointId,
+    /// Failed attempts since the last success.
+    #[serde(default)]
+    pub failures: u32,
+    /// When the first of them was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing_since: Option<Timestamp>,
+    /// How often in a row the breaker has opened; none when it is closed.
+    #[serde(default)]
+    pub opened: u32,
+    /// Nothing is sent before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
+    /// Somebody is trying whether it is well again, until then at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe_until: Option<Timestamp>,
+    /// It is sent to by the slow lane until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow_until: Option<Timestamp>,
+    /// When the next attempt may begin, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_next: Option<i64>,
+    /// It answered 410.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone_at: Option<Timestamp>,
+    /// The last failed attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<LastError>,
+    /// When it was last sent to with success after it had failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovered_at: Option<Timestamp>,
+    /// Since when it is failing, as the customer was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_failing_since: Option<Timestamp>,
+    /// Deliveries to it that became dead letters and that no mail has told of.
+    #[serde(default)]
+    pub exhausted: u32,
+    /// When a mail last told of some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exhausted_told_at: Option<Timestamp>,
+    /// Rises with each change.
+    #[serde(default)]
+    pub revision: u64,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Whether the sweep looks at it.
+    #[serde(default, rename = "attention_pk", skip_serializing)]
+    attention: Option<String>,
+    /// The slots that are taken, and until when.
+    #[serde(skip)]
+    slots: BTreeMap<usize, Timestamp>,
+}
+
+/// An endpoint and how it does, as they were at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Watched {
+    /// The endpoint; `None` when it is deleted.
+    pub endpoint: Option<Endpoint>,
+    /// How it does.
+    pub state: EndpointState,
+}
+
+/// What failed, for [`Tenant::note_failure`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotedFailure {
+    /// The attempt.
+    pub error: LastError,
+    /// Nothing is to be sent before.
+    pub not_before: Option<Timestamp>,
+    /// The breaker opens, or stays open: for the so many-th time in a row.
+    pub opens: Option<u32>,
+    /// The receiver answered 410.
+    pub gone: bool,
+    /// The delivery is a dead letter now.
+    pub exhausted: bool,
+}
+
+/// What the sweep has told the customer, for [`Tenant::note_told`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// That it is failing.
+    Failing(Timestamp),
+    /// That it has recovered.
+    Recovered,
+    /// Of so many dead letters.
+    Exhausted(u32),
+}
+
+/// A slot or a rate was given, or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slot {
+    /// This one, until then.
+    Taken(usize, Timestamp),
+    /// All are taken.
+    None,
+}
+
+impl EndpointState {
+    /// The state of an endpoint of which nothing is known.
+    #[must_use]
+    pub fn new(endpoint_id: EndpointId, now: Timestamp) -> Self {
+        Self {
+            endpoint_id,
+            failures: 0,
+            failing_since: None,
+            opened: 0,
+            not_before: None,
+            probe_until: None,
+            slow_until: None,
+            rate_next: None,
+            gone_at: None,
+            last_error: None,
+            recovered_at: None,
+            told_failing_since: None,
+            exhausted: 0,
+            exhausted_told_at: None,
+            revision: 0,
+            updated_at: now,
+            created_at: now,
+            attention: None,
+            slots: BTreeMap::new(),
+        }
+    }
+
+    /// Whether the sweep looks at it.
+    #[must_use]
+    pub fn has_attention(&self) -> bool {
+        self.attention.is_some()
+    }
+
+    /// Whether it is left alone at `now`.
+    #[must_use]
+    pub fn is_left_alone(&self, now: Timestamp) -> bool {
+        self.not_before.is_some_and(|until| until > now)
+    }
+
+    /// Whether it is sent to by the slow lane at `now`.
+    #[must_use]
+    pub fn is_slow(&self, now: Timestamp) -> bool {
+        self.slow_until.is_some_and(|until| until > now)
+    }
+
+    pub(crate) fn item(&self, organization: OrganizationId) -> Result<Item, StoreError> {
+        item::write("endpoint_state", &keys::endpoint_state(organization, self.endpoint_id), self)
+    }
+
+    fn read(operation: &'static str, item: Item) -> Result<Self, StoreError> {
+        let slots = item.iter().filter_map(|(name, value)| {
+            let slot = name.strip_prefix(SLOT)?.parse().ok()?;
+            Some((slot, Timestamp::parse(value.as_s().ok()?)?))
+        });
+        let slots = slots.collect();
+        let mut state: Self = item::read(operation, item)?;
+        state.slots = slots;
+        Ok(state)
+    }
+
+    fn change(organization: OrganizationId, id: EndpointId, now: Timestamp) -> Expression {
+        Expression {
+            key: primary(&keys::endpoint_state(organization, id)),
+            update: "SET updated_at = :now, endpoint_id = :endpoint, created_at = if_not_exists(created_at, :now), \
+                     v = if_not_exists(v, :one), revision = if_not_exists(revision, :zero) + :one"
+                .to_owned(),
+            condition: String::new(),
+            names: Vec::new(),
+            values: vec![
+                (":now", text(now.to_string())),
+                (":endpoint", text(id.to_string())),
+                (":one", number(1)),
+                (":zero", number(0)),
+            ],
+        }
+    }
+
+    /// The change that has the sweep look at it.
+    pub(crate) fn flag(organization: OrganizationId, id: EndpointId, now: Timestamp) -> Expression {
+        flagged(Self::change(organization, id, now), organization, id)
+    }
+}
+
+fn flagged(mut change: Expression, organization: OrganizationId, id: EndpointId) -> Expression {
+    change.update.push_str(", attention_pk = :attention, attention_sk = :own");
+    change.values.push((":attention", text(keys::attention(organization))));
+    change.values.push((":own", text(keys::endpoint_state(organization, id).sk)));
+    change
+}
+
+/// What the names of the attributes begin with that say until when a slot is taken.
+const SLOT: &str = "slot_";
+
+impl Tenant {
+    async fn change_state(
+        &self,
+        operation: &'static str,
+        change: Expression,
+    ) -> Result<Option<EndpointState>, StoreError> {
+        match self.store.update(operation, Table::Activity, change).await? {
+            Written::Yes(item) => EndpointState::read(operation, item).map(Some),
+            Written::No(_) => Ok(None),
+        }
+    }
+
+    /// How an endpoint does.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn endpoint_state(&self, id: EndpointId) -> Result<Option<EndpointState>, StoreError> {
+        const OPERATION: &str = "endpoint_state";
+        let key = keys::endpoint_state(self.organization, id);
+        let item = self.store.item(Store::activity_table, OPERATION, &key).await?;
+        item.map(|item| EndpointState::read(OPERATION, item)).transpose()
+    }
+
+    /// How all endpoints do that there were within the retention.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn endpoint_states(&self) -> Result<Vec<EndpointState>, StoreError> {
+        const OPERATION: &str = "endpoint_states";
+        let items = self
+            .store
+            .client
+            .query()
+            .table_name(self.store.activity_table())
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", text(keys::endpoint_states(self.organization)))
+            .into_paginator()
+            .items()
+            .send()
+            .collect::<Result<Vec<_>, _>>()
+            .await
+            .map_err(|e| StoreError::from_sdk(OPERATION, e))?;
+        items.into_iter().map(|item| EndpointState::read(OPERATION, item)).collect()
+    }
+
+    /// Has the sweep look at an endpoint.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store did not answer.
+    pub async fn flag_endpoint(&self, id: EndpointId, now: Timestamp) -> Result<(), StoreError> {
+        self.change_state("flag_endpoint", EndpointState::flag(self.organization, id, now)).await.map(drop)
+    }
+
+    /// Notes a failed attempt.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store did not answer.
+    pub async fn note_failure(
+        &self,
+        id: EndpointId,
+        failure: &NotedFailure,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        const OPERATION: &str = "note_failure";
+        let mut change = EndpointState::flag(self.organization, id, now);
+        change.update.push_str(
+            ", failures = if_not_exists(failures, :zero) + :one, failing_since = if_not_exists(failing_since, :now), \
+             last_error = :error",
+        );
+        change.values.push((":error", item::value(OPERATION, &failure.error)?));
+        if let Some(until) = failure.not_before {
+            change.update.push_str(", not_before = :until");
+            change.values.push((":until", text(until.to_string())));
+        }
+        if let Some(times) = failure.opens {
+            change.update.push_str(", opened = :times");
+            change.values.push((":times", number(i64::from(times))));
+        }
+        if failure.gone {
+            change.update.push_str(", gone_at = if_not_exists(gone_at, :now)");
+        }
+        if failure.exhausted {
+            change.update.push_str(", exhausted = if_not_exists(exhausted, :zero) + :one");
+        }
+        if failure.opens.is_some() {
+            change.update.push_str(" REMOVE probe_until");
+        }
+        self.change_state(OPERATION, change).await.map(drop)
+    }
+
+    /// Notes that an endpoint that had failed was sent to with success: the breaker closes.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store did not answer.
+    pub async fn note_recovery(&self, id: EndpointId, now: Timestamp) -> Result<(), StoreError> {
+        let mut change = EndpointState::flag(self.organization, id, now);
+        change.update.push_str(
+            ", failures = :zero, opened = :zero, recovered_at = :now REMOVE failing_since, not_before, probe_until",
+        );
+        self.change_state("note_recovery", change).await.map(drop)
+    }
+
+    /// Notes that an endpoint takes its time: it is sent to by the slow lane until `until`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store did not answer.
+    pub async fn note_slow(&self, id: EndpointId, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        let mut change = EndpointState::change(self.organization, id, now);
+        change.update.push_str(", slow_until = :until");
+        change.values.push((":until", text(until.to_string())));
+        self.change_state("note_slow", change).await.map(drop)
+    }
+
+    /// Takes a slot of a slow endpoint for `lease`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store did not answer; a slot may then be taken until the lease ends.
+    pub async fn take_slot(
+        &self,
+        state: &EndpointState,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<Slot, StoreError> {
+        const NAMES: [&str; SLOTS] =
+            ["slot_0", "slot_1", "slot_2", "slot_3", "slot_4", "slot_5", "slot_6", "slot_7", "slot_8", "slot_9"];
+        const TRIES: usize = 3;
+        let until = now + lease;
+        let free = |taken: &BTreeMap<usize, Timestamp>| -> Vec<usize> {
+            (0..SLOTS).filter(|slot| taken.get(slot).is_none_or(|until| *until <= now)).collect()
+        };
+        // Each begins elsewhere, so that those who look at the same moment do not all want the same one.
+        let random = usize::from(uuid::Uuid::new_v4().as_bytes()[0]);
+        let free = free(&state.slots);
+        for step in 0..TRIES.min(free.len()) {
+            let Some(slot) = free.get((random + step) % free.len().max(1)).copied() else { break };
+            let Some(name) = NAMES.get(slot).copied() else { break };
+            let take = Expression {
+                key: primary(&keys::endpoint_state(self.organization, state.endpoint_id)),
+                update: "SET #slot = :until".to_owned(),
+                condition: "attribute_exists(pk) AND (attribute_not_exists(#slot) OR #slot <= :now)".to_owned(),
+                names: vec![("#slot", name)],
+                values: vec![(":until", text(until.to_string())), (":now", text(now.to_string()))],
+            };
+            if let Written::Yes(_) = self.store.update("take_slot", Table::Activity, take).await? {
+                return Ok(Slot::Taken(slot, until));
+            }
+        }
+        Ok(Slot::None)
+    }
+
+    /// Gives a slot back, if it is still the one that was taken.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store did not answer; the slot is free when its lease ends.
+    pub async fn give_slot_back(&self, id: EndpointId, slot: usize, until: Timestamp) -> Result<(), StoreError> {
+        let update = self.store.client.update_item().table_name(self.store.activity_table());
+        let call = update
+            .set_key(Some(primary(&keys::endpoint_state(self.organization, id))))
+            .update_expression("REMOVE #slot")
+            .condition_expression("#slot = :until")
+            .expression_attribute_names("#slot", format!("{SLOT}{slot}"))
+            .expression_attribute_values(":until", text(until.to_string()));
+        match call.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
+                Ok(())
+            }
+            Err(error) => Err(StoreError::from_sdk("give_slot_back", error)),
+        }
+    }
+
+    /// Takes the right to try whether an endpoint is well again whose breaker is open; whether nobody else has it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store did not answer; it may then be taken until the lease ends.
+    pub async fn take_probe(&self, id: EndpointId, lease: Duration, now: Timestamp) -> Result<bool, StoreError> {
+        let mut take = EndpointState::change(self.organization, id, now);
+        take.update.push_str(", probe_until = :lease");
+        take.condition = "attribute_not_exists(probe_until) OR probe_until <= :now".to_owned();
+        take.values.push((":lease", text((now + lease).to_string())));
+        Ok(self.change_state("take_probe", take).await?.is_some())
+    }
+
+    /// Takes the right to make an attempt at an endpoint that takes so many a second. `None` when it was given, else from
+    /// when on there may be one. `state` is what was known before; where it was out of date, it is read anew.
+    ///
+    /// A second's worth may be taken at once: the moments that are given lie evenly apart, and reach a second ahead at most
+    /// (the generic cell rate algorithm).
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store did not answer.
+    pub async fn take_rate(
+        &self,
+        state: &EndpointState,
+        per_second: u32,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        const OPERATION: &str = "take_rate";
+        const TRIES: usize = 8;
+        let interval = i64::from(1000_u32.div_ceil(per_second.max(1)));
+        let (at, ahead) = (now.millis(), now.millis() + 1000 - interval);
+        let mut known = state.rate_next;
+        for _ in 0..TRIES {
+            if let Some(next) = known.filter(|next| *next > ahead.max(at)) {
+                return Ok(Some(Timestamp::from_millis(next - (ahead - at))));
+            }
+            let mut take = Expression {
+                key: primary(&keys::endpoint_state(self.organization, state.endpoint_id)),
+                values: vec![(":now", number(at)), (":interval", number(interval))],
+                ..Expression::default()
+            };
+            if known.is_some_and(|next| next > at) {
+                take.update = "SET rate_next = rate_next + :interval".to_owned();
+                take.condition = "rate_next > :now AND rate_next <= :ahead".to_owned();
+                take.values.push((":ahead", number(ahead)));
+            } else {
+                take.update = "SET rate_next = :now + :interval".to_owned();
+                take.condition =
+                    "attribute_exists(pk) AND (attribute_not_exists(rate_next) OR rate_next <= :now)".to_owned();
+            }
+            match self.store.update(OPERATION, Table::Activity, take).await? {
+                Written::Yes(_) | Written::No(None) => return Ok(None),
+                Written::No(Some(item)) => known = item::get_number(&item, "rate_next"),
+            }
+        }
+        // Others took it all the time.
+        Ok(Some(now + Duration::from_secs(1)))
+    }
+
+    /// Notes that the customer was told something.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store did not answer; they may be told again.
+    pub async fn note_told(&self, id: EndpointId, told: &Told, now: Timestamp) -> Result<(), StoreError> {
+        let mut change = EndpointState::change(self.organization, id, now);
+        match told {
+            Told::Failing(since) => {
+                change.update.push_str(", told_failing_since = :since");
+                change.values.push((":since", text(since.to_string())));
+            }
+            Told::Recovered => change.update.push_str(" REMOVE told_failing_since"),
+            Told::Exhausted(count) => {
+                change.update.push_str(", exhausted = exhausted - :count, exhausted_told_at = :now");
+                change.values.push((":count", number(i64::from(*count))));
+            }
+        }
+        self.change_state("note_told", change).await.map(drop)
+    }
+
+    /// The sweep need not look at an endpoint any more, provided it is as it was read.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store did not answer.
+    pub async fn unflag_endpoint(&self, state: &EndpointState) -> Result<(), StoreError> {
+        let unflag = Expression {
+            key: primary(&keys::endpoint_state(self.organization, state.endpoint_id)),
+            update: "REMOVE attention_pk, attention_sk".to_owned(),
+            condition: "revision = :read".to_owned(),
+            names: Vec::new(),
+            values: vec![(":read", number(i64::try_from(state.revision).unwrap_or(i64::MAX)))],
+        };
+        self.store.update("unflag_endpoint", Table::Activity, unflag).await.map(drop)
+    }
+
+    /// Has the state of a deleted endpoint end with the last delivery to it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store did not answer.
+    pub async fn retire_state(&self, state: &EndpointState, now: Timestamp) -> Result<(), StoreError> {
+        let retire = Expression {
+            key: primary(&keys::endpoint_state(self.organization, state.endpoint_id)),
+            update: "SET expires_at = if_not_exists(expires_at, :then)".to_owned(),
+            condition: "attribute_exists(pk)".to_owned(),
+            names: Vec::new(),
+            values: vec![(":then", number((now + 4 * RETENTION).seconds()))],
+        };
+        self.store.update("retire_state", Table::Activity, retire).await.map(drop)
+    }
+}
+
+impl Store {
+    /// Endpoints and how they do: one batch read, of two tables. The answer is in the order of `of`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read, or one of them is malformed.
+    pub async fn watched(
+        &self,
+        of: &[(OrganizationId, EndpointId)],
+        now: Timestamp,
+    ) -> Result<Vec<Watched>, StoreError> {
+        const OPERATION: &str = "watched";
+        let endpoints: Vec<_> = of.iter().map(|(organization, id)| keys::endpoint(*organization, *id)).collect();
+        let states: Vec<_> =
+            of.iter().map(|(organization, id)| keys::endpoint_state(*organization, *id)).collect();
+        let found = self.batch(OPERATION, [(Table::Core, &endpoints), (Table::Activity, &states)]).await?;
+        let mut found: BTreeMap<(String, String), Item> =
+            found.into_iter().filter_map(|item| item::key(&item).map(|key| ((key.pk, key.sk), item))).collect();
+        let mut take = |key: &keys::Key| found.remove(&(key.pk.clone(), key.sk.clone()));
+        let mut watched = Vec::with_capacity(of.len());
+        for ((endpoint, state), (_, id)) in endpoints.iter().zip(&states).zip(of) {
+            let endpoint = take(endpoint).map(|item| item::read(OPERATION, item)).transpose()?;
+            let state = take(state).map(|item| EndpointState::read(OPERATION, item)).transpose()?;
+            watched.push(Watched { endpoint, state: state.unwrap_or_else(|| EndpointState::new(*id, now)) });
+        }
+        Ok(watched)
+    }
+
+    /// The items at these keys, of one table or several, in no particular order; ones that are not there are left out. A
+    /// hundred keys at most, and none twice.
+    pub(crate) async fn batch<const N: usize>(
+        &self,
+        operation: &'static str,
+        wanted: [(Table, &[keys::Key]); N],
+    ) -> Result<Vec<Item>, StoreError> {
+        use aws_sdk_dynamodb::types::KeysAndAttributes;
+        let mut request = std::collections::HashMap::new();
+        for (table, keys) in wanted {
+            if keys.is_empty() {
+                continue;
+            }
+            let keys = KeysAndAttributes::builder()
+                .set_keys(Some(keys.iter().map(primary).collect()))
+                .consistent_read(true)
+                .build()
+                .map_err(|e| StoreError::Refused { operation, source: Box::new(e) })?;
+            request.insert(self.table_name(table).to_owned(), keys);
+        }
+        let mut found = Vec::new();
+        // DynamoDB may answer a part of a batch and hand back the rest.
+        for _ in 0..5 {
+            if request.is_empty() {
+                return Ok(found);
+            }
+            let answer = self
+                .client
+                .batch_get_item()
+                .set_request_items(Some(request))
+                .send()
+                .await
+                .map_err(|e| StoreError::from_sdk(operation, e))?;
+            found.extend(answer.responses.unwrap_or_default().into_values().flatten());
+            request = answer.unprocessed_keys.unwrap_or_default();
+        }
+        Err(StoreError::Unavailable { operation, source: "unprocessed keys remain".into() })
+    }
+
+    /// What the sweep has to look at, of every tenant: endpoints and replays. Reads an index as a whole that holds nothing
+    /// else.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn needing_attention(&self) -> Result<NeedingAttention, StoreError> {
+        let items = self
+            .client
+            .scan()
+            .table_name(self.activity_table())
+            .index_name(BY_ATTENTION)
+            .into_paginator()
+            .items()
+            .send()
+            .collect::<Result<Vec<_>, _>>()
+            .await
+            .map_err(|e| StoreError::from_sdk("needing_attention", e))?;
+        let mut found = NeedingAttention::default();
+        for item in &items {
+            let (Some(pk), Some(sk)) = (item::get_text(item, PK), item::get_text(item, SK)) else { continue };
+            let Some(organization) = keys::parse_organization(pk) else { continue };
+            if let Some(endpoint) = keys::parse_endpoint_state(sk) {
+                found.endpoints.push((organization, endpoint));
+            } else if let Some(replay) = keys::parse_replay(sk) {
+                found.replays.push((organization, replay));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// What the sweep has to look at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NeedingAttention {
+    /// Endpoints: something waits for them, or is to be told of them.
+    pub endpoints: Vec<(OrganizationId, EndpointId)>,
+    /// Replays that run.
+    pub replays: Vec<(OrganizationId, ids::ReplayId)>,
+}

@@ -1,0 +1,253 @@
+//! Replays: past events sent to an endpoint again, or for the first time.
+//!
+//! A replay is an item that says what is to be replayed and how far it has come. The sweep carries it on, a stretch at a
+//! time; what it does to a delivery it does once, so a stretch that broke off can be walked again.
+
+use clock::Timestamp;
+use events::EventType;
+use ids::{EndpointId, EventId, ReplayId};
+use serde::{Deserialize, Serialize};
+
+use crate::change::{Expression, Table, Write};
+use crate::item::{self, number, primary, text};
+use crate::outbox::RETENTION;
+use crate::write::Written;
+use crate::{Change, DeliveryStatus, Listed, PageRequest, Refusal, Store, StoreError, Tenant, keys};
+
+/// What of an event's delivery has a replay send it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Replayed {
+    /// There is none: the endpoint did not exist yet, was disabled, or did not want the event then.
+    Missing,
+    /// It is a dead letter.
+    Dead,
+    /// It was cancelled.
+    Cancelled,
+    /// The receiver has it.
+    Succeeded,
+}
+
+impl Replayed {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Missing, Self::Dead, Self::Cancelled, Self::Succeeded];
+
+    /// The name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Dead => "dead",
+            Self::Cancelled => "cancelled",
+            Self::Succeeded => "succeeded",
+        }
+    }
+
+    /// The one that a delivery's status is, or that there is none; `None` for what is under way.
+    #[must_use]
+    pub fn of(status: Option<DeliveryStatus>) -> Option<Self> {
+        match status {
+            None => Some(Self::Missing),
+            Some(DeliveryStatus::Dead) => Some(Self::Dead),
+            Some(DeliveryStatus::Cancelled) => Some(Self::Cancelled),
+            Some(DeliveryStatus::Succeeded) => Some(Self::Succeeded),
+            Some(DeliveryStatus::Pending | DeliveryStatus::Retrying) => None,
+        }
+    }
+}
+
+/// Where a replay stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReplayStatus {
+    /// The sweep carries it on.
+    Running,
+    /// It waits until it is resumed.
+    Paused,
+    /// It is through.
+    Completed,
+    /// It was given up.
+    Cancelled,
+}
+
+impl ReplayStatus {
+    /// The name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// A replay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replay {
+    /// Its id.
+    pub id: ReplayId,
+    /// The endpoint.
+    pub endpoint_id: EndpointId,
+    /// Events from then on.
+    pub since: Timestamp,
+    /// Events before then.
+    pub until: Timestamp,
+    /// Events of these types; of all that the endpoint wants when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<EventType>,
+    /// Events whose delivery is one of these.
+    pub statuses: Vec<Replayed>,
+    /// So many a second, at most.
+    pub rate_per_second: u32,
+    /// Where it stands.
+    pub status: ReplayStatus,
+    /// The last event it has seen to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<EventId>,
+    /// How many events it has looked at that the endpoint wants.
+    #[serde(default)]
+    pub looked_at: u64,
+    /// How many of them it had sent.
+    #[serde(default)]
+    pub sent: u64,
+    /// When it was started.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// When it was through, or given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
+}
+
+impl Change {
+    /// Starts a replay.
+    ///
+    /// # Errors
+    /// [`StoreError::Malformed`] when it cannot be written as an item.
+    pub fn start_replay(self, organization: ids::OrganizationId, replay: &Replay) -> Result<Self, StoreError> {
+        let key = keys::replay(organization, replay.id);
+        let mut item = item::write(self.operation(), &key, replay)?;
+        item.insert("expires_at".to_owned(), number((replay.created_at + RETENTION).seconds()));
+        item.insert("attention_pk".to_owned(), text(keys::attention(organization)));
+        item.insert("attention_sk".to_owned(), text(key.sk));
+        Ok(self.step(Table::Activity, Write::Create(item), Refusal::Exists("replay")))
+    }
+
+    /// Moves a replay to another status, from one of these.
+    pub fn move_replay(
+        self,
+        organization: ids::OrganizationId,
+        replay: &Replay,
+        from: [ReplayStatus; 2],
+        to: ReplayStatus,
+        now: Timestamp,
+    ) -> Self {
+        let key = keys::replay(organization, replay.id);
+        let mut update = "SET #status = :to, updated_at = :now".to_owned();
+        let [one, other] = from;
+        let mut values = vec![
+            (":to", text(to.as_str())),
+            (":now", text(now.to_string())),
+            (":one", text(one.as_str())),
+            (":other", text(other.as_str())),
+        ];
+        match to {
+            ReplayStatus::Running => {
+                update.push_str(", attention_pk = :attention, attention_sk = :own");
+                values.push((":attention", text(keys::attention(organization))));
+                values.push((":own", text(&key.sk)));
+            }
+            ReplayStatus::Paused => update.push_str(" REMOVE attention_pk, attention_sk"),
+            ReplayStatus::Completed | ReplayStatus::Cancelled => {
+                update.push_str(", finished_at = :now REMOVE attention_pk, attention_sk");
+            }
+        }
+        let step = Expression {
+            key: primary(&key),
+            update,
+            condition: "#status IN (:one, :other)".to_owned(),
+            names: vec![("#status", "status")],
+            values,
+        };
+        self.step(Table::Activity, Write::Update(step), Refusal::Rule("the replay does not stand where it can be moved from"))
+    }
+}
+
+impl Tenant {
+    /// A replay.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn replay(&self, id: ReplayId) -> Result<Option<Replay>, StoreError> {
+        self.store.get(Store::activity_table, "replay", &keys::replay(self.organization, id)).await
+    }
+
+    /// The replays to an endpoint, latest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn replays(
+        &self,
+        endpoint: EndpointId,
+        page: &PageRequest<ReplayId>,
+    ) -> Result<Listed<Replay>, StoreError> {
+        const OPERATION: &str = "replays";
+        let end = page.after.map_or_else(|| "RPL#~".to_owned(), |id| keys::replay(self.organization, id).sk);
+        let list = crate::spread::Spread {
+            table: self.store.activity_table(),
+            by_state: false,
+            forward: false,
+            levels: vec![vec![keys::replays(self.organization)]],
+            between: ("RPL#".to_owned(), end),
+        };
+        let endpoint = endpoint.to_string();
+        let keep = |item: &item::Item| item::get_text(item, "endpoint_id") == Some(endpoint.as_str());
+        let listed = self.store.spread(OPERATION, list, page.limit, keep).await?;
+        listed.map(|items| item::read_all(OPERATION, items))
+    }
+
+    /// Notes how far a running replay has come; with `through`, that it is. Whether it is still running, and nobody else
+    /// carried it on.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store did not answer.
+    pub async fn carry_replay_on(
+        &self,
+        read: &Replay,
+        replay: &Replay,
+        through: bool,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const OPERATION: &str = "carry_replay_on";
+        let mut update = "SET looked_at = :looked, sent = :sent, updated_at = :now".to_owned();
+        let mut values = vec![
+            (":looked", number(i64::try_from(replay.looked_at).unwrap_or(i64::MAX))),
+            (":sent", number(i64::try_from(replay.sent).unwrap_or(i64::MAX))),
+            (":now", text(now.to_string())),
+            (":running", text(ReplayStatus::Running.as_str())),
+            (":read", text(read.updated_at.to_string())),
+        ];
+        if let Some(position) = replay.position {
+            update.push_str(", #position = :position");
+            values.push((":position", text(position.to_string())));
+        }
+        let mut names = vec![("#status", "status")];
+        if replay.position.is_some() {
+            names.push(("#position", "position"));
+        }
+        if through {
+            update.push_str(", #status = :completed, finished_at = :now REMOVE attention_pk, attention_sk");
+            values.push((":completed", text(ReplayStatus::Completed.as_str())));
+        }
+        let carry_on = Expression {
+            key: primary(&keys::replay(self.organization, read.id)),
+            update,
+            condition: "#status = :running AND updated_at = :read".to_owned(),
+            names,
+            values,
+        };
+        Ok(matches!(self.store.update(OPERATION, Table::Activity, carry_on).await?, Written::Yes(_)))
+    }
+}

@@ -1,0 +1,193 @@
+//! Lists that are spread over partitions: several shards side by side, and one set of them after the other in time.
+//!
+//! What grows with traffic is written to several partitions at once and to new ones each month, so a list of it reads the
+//! front of each shard, merges them, and goes on to the month before. What it costs follows from how many shards there are
+//! and how much is shown, not from how much there is.
+
+use std::time::Duration;
+
+use clock::Timestamp;
+use futures::future::try_join_all;
+
+use crate::item::{self, Item, text};
+use crate::keys::{BY_STATE, PK, SK};
+use crate::{Store, StoreError};
+
+/// A page with a filter looks at no more items than this; it may then be short, or empty, and still not be the last.
+const MOST_LOOKED_AT: usize = 2_000;
+/// Nothing is looked for further back than this.
+const FURTHEST_MONTHS: usize = 13;
+
+/// Where a list lies and which way it is read.
+#[derive(Debug, Clone)]
+pub(crate) struct Spread<'a> {
+    pub(crate) table: &'a str,
+    /// Whether it is read by the index on state and not by the primary key.
+    pub(crate) by_state: bool,
+    /// Oldest first; else newest first.
+    pub(crate) forward: bool,
+    /// Sets of shards, in the order in which they are read.
+    pub(crate) levels: Vec<Vec<String>>,
+    /// Sort keys lie between these two, which are none themselves.
+    pub(crate) between: (String, String),
+}
+
+/// Some items of a list, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listed<T> {
+    /// Them.
+    pub items: Vec<T>,
+    /// Where to go on, if there may be more.
+    pub next: Option<String>,
+}
+
+impl<T> Listed<T> {
+    pub(crate) fn map<U>(
+        self,
+        of: impl FnOnce(Vec<T>) -> Result<Vec<U>, StoreError>,
+    ) -> Result<Listed<U>, StoreError> {
+        Ok(Listed { items: of(self.items)?, next: self.next })
+    }
+}
+
+/// The beginnings of the months from that of `from` to that of `to`, first to last; [`FURTHEST_MONTHS`] at most, the last
+/// ones.
+pub(crate) fn months(from: Timestamp, to: Timestamp) -> Vec<Timestamp> {
+    let mut months = all_months(from, to);
+    let surplus = months.len().saturating_sub(FURTHEST_MONTHS);
+    months.drain(..surplus);
+    months
+}
+
+/// The beginnings of all the months from that of `from` to that of `to`, first to last; that of `to` at least.
+pub(crate) fn all_months(from: Timestamp, to: Timestamp) -> Vec<Timestamp> {
+    let (first, mut at) = (month_of(from), month_of(to));
+    let mut months = vec![at];
+    while at > first {
+        at = month_of(at - Duration::from_secs(1));
+        months.push(at);
+    }
+    months.reverse();
+    months
+}
+
+/// The beginning of the month that `at` is in.
+fn month_of(at: Timestamp) -> Timestamp {
+    // A month and its first day are a time.
+    Timestamp::parse(&format!("{}-01T00:00:00.000Z", at.month())).unwrap_or(at)
+}
+
+struct Front {
+    partition: String,
+    items: Vec<Item>,
+    more: bool,
+}
+
+impl Store {
+    /// The first `wanted` items of a list that `keep` keeps.
+    pub(crate) async fn spread(
+        &self,
+        operation: &'static str,
+        list: Spread<'_>,
+        wanted: usize,
+        keep: impl Fn(&Item) -> bool,
+    ) -> Result<Listed<Item>, StoreError> {
+        let sort_key = if list.by_state { "state_sk" } else { SK };
+        let (mut low, mut high) = list.between.clone();
+        let mut kept: Vec<Item> = Vec::with_capacity(wanted);
+        let mut looked_at = 0;
+        for level in &list.levels {
+            let mut open = level.clone();
+            while !open.is_empty() {
+                let chunk = (wanted.saturating_sub(kept.len()) / open.len() * 2).clamp(4, 100);
+                let fronts =
+                    try_join_all(open.iter().map(|pk| self.front(operation, &list, pk, &low, &high, chunk)))
+                        .await?;
+                let position = |item: &Item| item::get_text(item, sort_key).unwrap_or_default().to_owned();
+                // What lies beyond the nearest end of a front may have something before it that was not read.
+                let ends = fronts.iter().filter(|front| front.more).filter_map(|front| front.items.last());
+                let ends = ends.map(position);
+                let reach = if list.forward { ends.min() } else { ends.max() };
+                let within = |at: &str| match &reach {
+                    None => true,
+                    Some(reach) if list.forward => at <= reach.as_str(),
+                    Some(reach) => at >= reach.as_str(),
+                };
+                open = fronts
+                    .iter()
+                    .filter(|front| front.more || front.items.iter().any(|item| !within(&position(item))))
+                    .map(|front| front.partition.clone())
+                    .collect();
+                let mut items: Vec<(String, Item)> = fronts
+                    .into_iter()
+                    .flat_map(|front| front.items)
+                    .map(|item| (position(&item), item))
+                    .filter(|(at, _)| within(at))
+                    .collect();
+                items.sort_unstable_by(|(a, _), (b, _)| if list.forward { a.cmp(b) } else { b.cmp(a) });
+                for (at, item) in items {
+                    if kept.len() == wanted || looked_at >= MOST_LOOKED_AT {
+                        let next = Some(if list.forward { low } else { high });
+                        return Ok(Listed { items: kept, next });
+                    }
+                    if list.forward { low = at } else { high = at }
+                    looked_at += 1;
+                    if keep(&item) {
+                        kept.push(item);
+                    }
+                }
+            }
+        }
+        Ok(Listed { items: kept, next: None })
+    }
+
+    /// The front of one partition: at least `count` items, unless it holds fewer.
+    async fn front(
+        &self,
+        operation: &'static str,
+        list: &Spread<'_>,
+        partition: &str,
+        low: &str,
+        high: &str,
+        count: usize,
+    ) -> Result<Front, StoreError> {
+        let (pk, sk) = if list.by_state { ("state_pk", "state_sk") } else { (PK, SK) };
+        // BETWEEN includes both ends, of which each may be an item that was shown before.
+        let limit = count + 2;
+        let answer = self
+            .client
+            .query()
+            .table_name(list.table)
+            .set_index_name(list.by_state.then(|| BY_STATE.to_owned()))
+            .key_condition_expression(format!("{pk} = :pk AND {sk} BETWEEN :low AND :high"))
+            .expression_attribute_values(":pk", text(partition))
+            .expression_attribute_values(":low", text(low))
+            .expression_attribute_values(":high", text(high))
+            .scan_index_forward(list.forward)
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .send()
+            .await
+            .map_err(|e| StoreError::from_sdk(operation, e))?;
+        let more = answer.last_evaluated_key.is_some();
+        let mut items = answer.items.unwrap_or_default();
+        items.retain(|item| item::get_text(item, sk).is_some_and(|at| at != low && at != high));
+        Ok(Front { partition: partition.to_owned(), items, more })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn months_are_told_first_to_last_and_each_once() {
+        let named = |from, to| months(from, to).iter().map(|at| at.month()).collect::<Vec<_>>();
+        let at = |year, month, day| clock::utc(year, month, day, 12, 0);
+        assert_eq!(named(at(2026, 11, 22), at(2026, 11, 23)), ["2026-11"]);
+        assert_eq!(named(at(2026, 1, 31), at(2026, 3, 31)), ["2026-01", "2026-02", "2026-03"]);
+        assert_eq!(named(at(2025, 12, 1), at(2026, 1, 1)), ["2025-12", "2026-01"]);
+        assert_eq!(named(at(2026, 3, 1), at(2026, 2, 1)), ["2026-02"], "a clock may be behind");
+        let long = named(at(2020, 1, 1), at(2026, 3, 31));
+        assert_eq!((long.len(), long.first().unwrap().as_str()), (FURTHEST_MONTHS, "2025-03"));
+    }
+}

@@ -1,0 +1,81 @@
+//! A conditional write of one item, which costs half of what it costs in a transaction.
+
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
+
+use crate::change::{Expression, Table};
+use crate::item::Item;
+use crate::{Store, StoreError};
+
+/// What became of a conditional write.
+#[derive(Debug)]
+pub(crate) enum Written {
+    /// It was made; the item as it is now, where the write tells.
+    Yes(Item),
+    /// The condition did not hold; the item as it is, if there is one.
+    No(Option<Item>),
+}
+
+impl Store {
+    /// Updates one item.
+    pub(crate) async fn update(
+        &self,
+        operation: &'static str,
+        table: Table,
+        expression: Expression,
+    ) -> Result<Written, StoreError> {
+        let Expression { key, update, condition, names, values } = expression;
+        let mut call = self
+            .client
+            .update_item()
+            .table_name(self.table_name(table))
+            .set_key(Some(key))
+            .update_expression(update)
+            .set_condition_expression((!condition.is_empty()).then_some(condition))
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        for (name, attribute) in names {
+            call = call.expression_attribute_names(name, attribute);
+        }
+        for (name, value) in values {
+            call = call.expression_attribute_values(name, value);
+        }
+        let error = match call.send().await {
+            Ok(answer) => return Ok(Written::Yes(answer.attributes.unwrap_or_default())),
+            Err(error) => error,
+        };
+        match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                Ok(Written::No(failed.item.clone()))
+            }
+            _ => Err(StoreError::from_sdk(operation, error)),
+        }
+    }
+
+    /// Puts an item where there is none.
+    pub(crate) async fn create(
+        &self,
+        operation: &'static str,
+        table: Table,
+        item: Item,
+    ) -> Result<Written, StoreError> {
+        let call = self
+            .client
+            .put_item()
+            .table_name(self.table_name(table))
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(pk)")
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let error = match call.send().await {
+            Ok(_) => return Ok(Written::Yes(Item::new())),
+            Err(error) => error,
+        };
+        match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(failed)) => {
+                Ok(Written::No(failed.item.clone()))
+            }
+            _ => Err(StoreError::from_sdk(operation, error)),
+        }
+    }
+}
