@@ -1,12 +1,14 @@
 //! The sweep: what time alone must bring about.
 //!
-//! Called at a fixed rate, it takes the tasks that are due from the list (`store::Due`) and carries them out, the longest
+//! Called once a minute, it looks at webhook endpoints that need it (`endpoints`) and carries replays on (`replays`), and takes the tasks that are due from the list (`store::Due`) and carries them out, the longest
 //! overdue first, until none is left or its own time is. A task may come up twice or after what made it necessary is gone,
 //! so each looks first. One that fails is put off by a quarter of an hour, so that it can't hold up the others, and the whole call
 //! counts as failed, which raises an alarm. It is called by nobody but the clock and takes no input.
 
+mod endpoints;
 mod erase;
 mod expiry;
+mod replays;
 
 use std::time::{Duration, Instant};
 
@@ -14,6 +16,7 @@ use clock::Clock;
 use dns::Resolver;
 use domains::Recheck;
 use ids::{Ids, OrganizationId};
+use jobs::SlowLane;
 use mailing::MailSeal;
 use runtime::{Services, StartError};
 use sealing::MasterSecret;
@@ -33,6 +36,7 @@ pub struct Sweep {
     /// `None` where DNS is not set up; nothing can be looked up there.
     resolver: Option<Resolver>,
     mail_seal: MailSeal,
+    lane: SlowLane,
     clock: Clock,
     ids: Ids,
 }
@@ -43,8 +47,11 @@ pub enum SweepError {
     /// The list of tasks can't be read or kept.
     #[error("the list of tasks cannot be read or kept")]
     List(#[source] StoreError),
-    /// Some tasks failed; each is in the log, and put off.
-    #[error("{0} tasks failed and are put off")]
+    /// What needs attention can't be found.
+    #[error("the endpoints and replays that need attention cannot be found")]
+    Attention(#[source] StoreError),
+    /// Some tasks failed; each is in the log, and put off, or comes up again with the next call.
+    #[error("{0} tasks failed and come up again")]
     Tasks(usize),
 }
 
@@ -60,6 +67,9 @@ pub(crate) enum TaskError {
     /// A domain could not be looked at again.
     #[error("a domain could not be looked at again")]
     Recheck(#[from] domains::RecheckError),
+    /// Jobs could not be queued.
+    #[error("jobs could not be queued")]
+    Queue(#[from] jobs::QueueError),
 }
 
 /// What became of a task.
@@ -71,7 +81,7 @@ pub(crate) enum Outcome {
     Unfinished,
 }
 
-/// Builds the sweep from the tables, `SESSION_SECRET_ID` and `DNS_RESOLVER`, and opens the connections.
+/// Builds the sweep from the tables, `SESSION_SECRET_ID`, `WEBHOOK_RETRIES_QUEUE_URL` and `DNS_RESOLVER`, and opens the connections.
 ///
 /// # Errors
 /// [`StartError`] when a variable or the secret is missing.
@@ -81,7 +91,8 @@ pub async fn handler(services: &Services) -> Result<Sweep, StartError> {
     let mail_seal = MailSeal::new(&MasterSecret::new(secret?))
         .map_err(|source| StartError::Client { what: "mail key", source: Box::new(source) })?;
     let resolver = resolver(services)?;
-    Ok(Sweep { store, resolver, mail_seal, clock: services.clock.clone(), ids: services.ids.clone() })
+    let lane = SlowLane::from_services(services)?;
+    Ok(Sweep { store, resolver, mail_seal, lane, clock: services.clock.clone(), ids: services.ids.clone() })
 }
 
 impl Sweep {
@@ -91,6 +102,23 @@ impl Sweep {
     /// [`SweepError`]; what was not done comes up again.
     pub async fn run(&self) -> Result<(), SweepError> {
         let started = Instant::now();
+        // Side by side: an erasure that takes its time holds up no webhook.
+        let (attended, tasks) = tokio::join!(self.attend(started), self.run_tasks(started));
+        match attended? + tasks? {
+            0 => Ok(()),
+            failed => Err(SweepError::Tasks(failed)),
+        }
+    }
+
+    /// Looks at the endpoints and replays that need it; how many could not be looked at.
+    async fn attend(&self, started: Instant) -> Result<usize, SweepError> {
+        let found = self.store.needing_attention().await.map_err(SweepError::Attention)?;
+        let endpoints = self.look_at_endpoints(found.endpoints, started).await;
+        Ok(endpoints + self.carry_replays_on(found.replays, started).await)
+    }
+
+    /// Carries out the tasks that are due; how many failed.
+    async fn run_tasks(&self, started: Instant) -> Result<usize, SweepError> {
         let (mut done, mut failed) = (0_usize, 0_usize);
         while started.elapsed() < BUDGET {
             let due = self.store.due(self.clock.now(), AT_A_TIME).await.map_err(SweepError::List)?;
@@ -119,7 +147,7 @@ impl Sweep {
             }
         }
         tracing::info!(done, failed, "swept");
-        if failed == 0 { Ok(()) } else { Err(SweepError::Tasks(failed)) }
+        Ok(failed)
     }
 
     async fn carry_out(&self, due: &Due, budget: Duration) -> Result<Outcome, TaskError> {

@@ -1,4 +1,5 @@
-//! Webhook endpoints, the deliveries to them, and dead letters: `/api/admin/webhooks`.
+//! Webhooks: endpoints, the deliveries to them, dead letters, replays, and the log of events. `/api/admin/webhooks` and
+//! `/api/admin/events`.
 
 mod app;
 mod wire;
@@ -8,13 +9,21 @@ use std::sync::Arc;
 use axum::Router;
 use edge::Edge;
 use egress::Policy;
+use jobs::SlowLane;
 use runtime::{Services, StartError};
 use sealing::{MasterSecret, Purpose};
 use utoipa::openapi::OpenApi;
 
 /// What the routes share besides the edge.
 #[derive(Clone)]
-pub(crate) struct Secrets(Arc<sealing::Key>, Policy);
+pub(crate) struct Shared {
+    /// Seals the secrets of endpoints.
+    pub(crate) sealing: Arc<sealing::Key>,
+    /// Where may be sent to.
+    pub(crate) policy: Policy,
+    /// Where deliveries go that are begun anew.
+    pub(crate) lane: SlowLane,
+}
 
 /// The function's routes, ready to serve.
 ///
@@ -26,9 +35,9 @@ pub async fn router(services: &Services) -> Result<Router, StartError> {
         .sealing_key(Purpose::WebhookSecrets)
         .map_err(|e| StartError::Client { what: "webhook secret key", source: Box::new(e) })?;
     let policy = Policy { allow_loopback: services.environment.parsed("WEBHOOK_ALLOW_LOOPBACK", false)? };
+    let shared = Shared { sealing: Arc::new(key), policy, lane: SlowLane::from_services(services)? };
     let (routes, _) = wire::routes().split_for_parts();
-    let routes = routes.layer(axum::Extension(Secrets(Arc::new(key), policy)));
-    Ok(edge::serve(edge, routes))
+    Ok(edge::serve(edge, routes.layer(axum::Extension(shared))))
 }
 
 /// The function's part of the OpenAPI document.

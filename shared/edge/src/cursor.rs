@@ -1,5 +1,7 @@
 //! Pagination: `?limit=` and an opaque, sealed `&cursor=`.
 
+use std::collections::BTreeMap;
+
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use problem::{FieldError, Problem};
@@ -24,39 +26,79 @@ impl FromRequestParts<Edge> for Paging {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Refused> {
-        let query = parts.uri.query().unwrap_or_default();
-        let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query)
-            .map_err(|_| Problem::invalid("query:", "format", "the query string cannot be read"))?;
-        let mut paging = Self {
-            edge: edge.clone(),
-            limit: DEFAULT_LIMIT,
-            cursor: None,
-            path: parts.uri.path().to_owned(),
-        };
-        let mut errors = Vec::new();
-        for (name, value) in pairs {
-            match name.as_str() {
-                "limit" => match value.parse() {
-                    Ok(limit) if (1..=MAX_LIMIT).contains(&limit) => paging.limit = limit,
-                    _ => errors.push(FieldError::new(
-                        "query:limit",
-                        "range",
-                        format!("must be 1 to {MAX_LIMIT}"),
-                    )),
-                },
-                "cursor" => paging.cursor = Some(value),
-                other => {
-                    let name: String = other.chars().take(64).collect();
-                    errors.push(FieldError::new(
-                        format!("query:{name}"),
-                        "unknown_field",
-                        "there is no such parameter",
-                    ));
-                }
-            }
-        }
+        let (paging, _, errors) = read(parts, edge, &[])?;
         if errors.is_empty() { Ok(paging) } else { Err(Refused(Problem::Invalid { errors })) }
     }
+}
+
+/// The values of the parameters of a list besides those of its paging.
+pub type Values = BTreeMap<&'static str, String>;
+
+/// What a list can be narrowed by.
+pub trait Narrow: Sized {
+    /// The names of its parameters.
+    const NAMES: &'static [&'static str];
+
+    /// What the parameters that are given say. Faults are noted, and refuse the request.
+    fn read(values: &Values, faults: &mut Vec<FieldError>) -> Self;
+}
+
+/// A list that can be narrowed. Its cursors are good for the same narrowing only.
+#[derive(Debug, Clone)]
+pub struct Narrowed<F> {
+    /// Which page.
+    pub paging: Paging,
+    /// What of it.
+    pub by: F,
+}
+
+impl<F: Narrow> FromRequestParts<Edge> for Narrowed<F> {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Refused> {
+        let (mut paging, values, mut errors) = read(parts, edge, F::NAMES)?;
+        let by = F::read(&values, &mut errors);
+        for (name, value) in values {
+            paging.path.push_str(&format!("\n{name}={value}"));
+        }
+        if errors.is_empty() { Ok(Self { paging, by }) } else { Err(Refused(Problem::Invalid { errors })) }
+    }
+}
+
+fn read(
+    parts: &Parts,
+    edge: &Edge,
+    further: &'static [&'static str],
+) -> Result<(Paging, Values, Vec<FieldError>), Refused> {
+    let query = parts.uri.query().unwrap_or_default();
+    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query)
+        .map_err(|_| Problem::invalid("query:", "format", "the query string cannot be read"))?;
+    let mut paging =
+        Paging { edge: edge.clone(), limit: DEFAULT_LIMIT, cursor: None, path: parts.uri.path().to_owned() };
+    let (mut values, mut errors) = (Values::new(), Vec::new());
+    for (name, value) in pairs {
+        match (name.as_str(), further.iter().find(|further| **further == name)) {
+            ("limit", _) => match value.parse() {
+                Ok(limit) if (1..=MAX_LIMIT).contains(&limit) => paging.limit = limit,
+                _ => {
+                    let message = format!("must be 1 to {MAX_LIMIT}");
+                    errors.push(FieldError::new("query:limit", "range", message));
+                }
+            },
+            ("cursor", _) => paging.cursor = Some(value),
+            (_, Some(known)) => {
+                if values.insert(*known, value).is_some() {
+                    errors.push(FieldError::new(format!("query:{known}"), "value", "is given twice"));
+                }
+            }
+            (other, None) => {
+                let name: String = other.chars().take(64).collect();
+                let message = "there is no such parameter";
+                errors.push(FieldError::new(format!("query:{name}"), "unknown_field", message));
+            }
+        }
+    }
+    Ok((paging, values, errors))
 }
 
 impl Edge {

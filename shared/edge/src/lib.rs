@@ -35,7 +35,7 @@ pub use authority::{
 };
 pub use body::{Json, Raw};
 pub use commit::Committed;
-pub use cursor::Paging;
+pub use cursor::{Narrow, Narrowed, Paging, Values};
 pub use etag::IfMatch;
 pub use idempotency::{Idempotency, IdempotencyKey};
 pub use openapi::{

@@ -81,6 +81,74 @@ impl KeyLabel {
     }
 }
 
+/// What is to be known of a webhook endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "news", rename_all = "snake_case")]
+pub enum EndpointNews {
+    /// Attempts fail again and again.
+    Failing {
+        /// Since when.
+        since: Timestamp,
+        /// What went wrong last, in a word.
+        error: String,
+    },
+    /// It was disabled.
+    Disabled {
+        /// Why.
+        reason: String,
+    },
+    /// It takes webhooks again.
+    Recovered,
+    /// Deliveries were given up.
+    Exhausted {
+        /// How many, since the last such mail.
+        count: u32,
+    },
+}
+
+impl EndpointNews {
+    /// Subject and text.
+    fn words(&self, at: Timestamp) -> (&'static str, String) {
+        match self {
+            Self::Failing { since, error } => (
+                "A webhook endpoint is failing",
+                format!(
+                    "Every attempt since {} has failed, the last one with: {}. We go on trying, with ever longer \
+                     waits, and keep what is to be delivered. If nothing succeeds for five days, the endpoint is \
+                     disabled. What was answered to each attempt stands in the console, under Webhooks.",
+                    when(*since),
+                    line(error, KEY),
+                ),
+            ),
+            Self::Disabled { reason } => (
+                "A webhook endpoint was disabled",
+                format!(
+                    "It was disabled at {}: {}. Nothing is sent to it until it is enabled again, in the console or \
+                     by the API. Events that happen meanwhile are kept, and can be replayed to it then.",
+                    when(at),
+                    line(reason, PLACE),
+                ),
+            ),
+            Self::Recovered => (
+                "A webhook endpoint is well again",
+                format!(
+                    "It has been taking webhooks again since {}. What waited for it is being delivered. Deliveries \
+                     that had been given up are dead letters, and can be redriven.",
+                    when(at),
+                ),
+            ),
+            Self::Exhausted { count } => (
+                "Webhook deliveries were given up",
+                format!(
+                    "Deliveries to it that have become dead letters since we last wrote: {count}. All attempts at \
+                     them failed. They are kept, with what was answered, in the console under Webhooks, and can be \
+                     redriven one by one or all together."
+                ),
+            ),
+        }
+    }
+}
+
 /// Where the links in mails lead: scheme, host, perhaps a path; no query and no fragment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseUrl(String);
@@ -244,6 +312,21 @@ pub enum Letter {
         /// When.
         at: Timestamp,
     },
+    /// Something is to be known of a webhook endpoint.
+    Endpoint {
+        /// An admin.
+        to: String,
+        /// The organization.
+        organization_name: String,
+        /// Where the endpoint sends to.
+        url: String,
+        /// The endpoint's id.
+        endpoint: String,
+        /// What.
+        news: EndpointNews,
+        /// When.
+        at: Timestamp,
+    },
     /// The break-glass admin has signed in.
     BreakGlassUsed {
         /// An admin.
@@ -279,6 +362,7 @@ impl Letter {
             Self::OrganizationErased { .. } => "organization_erased",
             Self::ApiKeyExpiring { .. } => "api_key_expiring",
             Self::ApiKeyLeaked { .. } => "api_key_leaked",
+            Self::Endpoint { .. } => "endpoint",
             Self::BreakGlassUsed { .. } => "break_glass_used",
         }
     }
@@ -424,6 +508,16 @@ impl Letter {
                 let done = if *revoked { "has leaked and was revoked" } else { "has leaked" };
                 (to, format!("The API key {} {done}", name(&key.name)), text)
             }
+            Self::Endpoint { to, organization_name, url, endpoint, news, at } => {
+                let (subject, what) = news.words(*at);
+                let text = format!(
+                    "Hello,\n\nthis is about a webhook endpoint of {} ({}), which sends to\n\n    {}\n\n{what}",
+                    name(organization_name),
+                    line(endpoint, KEY),
+                    line(url, PLACE),
+                );
+                (to, subject.to_owned(), text)
+            }
             Self::BreakGlassUsed { to, organization_name, by, at } => {
                 let (organization, by) = (name(organization_name), line(by, ADDRESS));
                 let text = format!(
@@ -472,7 +566,7 @@ pub(crate) mod tests {
         let (organization_name, name, domain) = (text.to_owned(), text.to_owned(), text.to_owned());
         let key =
             KeyLabel { name: text.to_owned(), prefix: "sk_live_".to_owned(), last_four: "wxyz".to_owned() };
-        vec![
+        let mut letters = vec![
             Letter::Invitation {
                 to: to.clone(),
                 organization_name: organization_name.clone(),
@@ -524,8 +618,29 @@ pub(crate) mod tests {
                 revoked: false,
                 at,
             },
-            Letter::BreakGlassUsed { to, organization_name, by: text.to_owned(), at },
-        ]
+            Letter::BreakGlassUsed {
+                to: to.clone(),
+                organization_name: organization_name.clone(),
+                by: text.to_owned(),
+                at,
+            },
+        ];
+        let news = [
+            EndpointNews::Failing { since: at, error: text.to_owned() },
+            EndpointNews::Disabled { reason: text.to_owned() },
+            EndpointNews::Recovered,
+            EndpointNews::Exhausted { count: 3 },
+        ];
+        let news = news.into_iter().map(|news| Letter::Endpoint {
+            to: to.clone(),
+            organization_name: organization_name.clone(),
+            url: format!("https://hooks.example/{text}"),
+            endpoint: "ep_01kaq8zr3y7e2r4m8n5p6q7s8t".to_owned(),
+            news,
+            at,
+        });
+        letters.extend(news);
+        letters
     }
 
     #[test]

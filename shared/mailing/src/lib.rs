@@ -17,5 +17,5 @@ mod plain;
 mod queue;
 
 pub use job::{MailJob, MailSeal};
-pub use letter::{BaseUrl, InvalidBaseUrl, KeyLabel, Letter, Mail, Token};
+pub use letter::{BaseUrl, EndpointNews, InvalidBaseUrl, KeyLabel, Letter, Mail, Token};
 pub use queue::{MailQueue, QueueError};

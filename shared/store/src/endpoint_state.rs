@@ -229,6 +229,18 @@ impl EndpointState {
     }
 }
 
+impl EndpointState {
+    /// The change that forgets its failures.
+    pub(crate) fn anew(organization: OrganizationId, id: EndpointId, now: Timestamp) -> Expression {
+        let mut change = Self::flag(organization, id, now);
+        change.update.push_str(
+            ", failures = :zero, opened = :zero \
+             REMOVE failing_since, not_before, probe_until, slow_until, gone_at, told_failing_since",
+        );
+        change
+    }
+}
+
 fn flagged(mut change: Expression, organization: OrganizationId, id: EndpointId) -> Expression {
     change.update.push_str(", attention_pk = :attention, attention_sk = :own");
     change.values.push((":attention", text(keys::attention(organization))));

@@ -172,6 +172,12 @@ impl Change {
         self.step(Table::Activity, Write::Update(look), Refusal::Raced)
     }
 
+    /// What happened to an endpoint so far does not count any more: it is enabled again, or sends elsewhere.
+    pub fn begin_endpoint_anew(self, organization: OrganizationId, id: EndpointId, now: Timestamp) -> Self {
+        let anew = EndpointState::anew(organization, id, now);
+        self.step(Table::Activity, Write::Update(anew), Refusal::Raced)
+    }
+
     /// Deletes an endpoint; with `unchanged`, only if it is as it was read. Jobs in flight to it end as cancelled.
     pub fn delete_endpoint(self, organization: OrganizationId, endpoint: &Endpoint, unchanged: bool) -> Self {
         let mut delete = Expression {

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::item::{self, Item, number, text};
 use crate::keys::{self, PK, SK};
-use crate::{Change, Store, StoreError, StoredEvent};
+use crate::change::Table;
+use crate::{Change, Store, StoreError, StoredEvent, Tenant};
 
 /// How long a mail is kept after it was written. The stream carries it on within seconds; the rest is for outages.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -66,6 +67,16 @@ impl Change {
     pub fn mailing(mut self, mail: OutgoingMail) -> Self {
         self.mails.push(mail);
         self
+    }
+}
+
+impl Tenant {
+    /// Writes a mail that no change causes. It is sent, at least once.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store did not answer; it may be sent then.
+    pub async fn mail(&self, mail: &OutgoingMail) -> Result<(), StoreError> {
+        self.store.create("mail", Table::Activity, mail.item()?).await.map(drop)
     }
 }
 

@@ -325,6 +325,28 @@ impl Tenant {
         self.batch("deliveries_of_events", &order).await
     }
 
+    /// Deliveries by their ids, a hundred at most; ones that are not there are left out.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn deliveries(&self, ids: &[DeliveryId]) -> Result<Vec<Delivery>, StoreError> {
+        let order: Vec<_> = ids.iter().map(|id| keys::delivery(self.organization, *id)).collect();
+        self.batch("deliveries", &order).await
+    }
+
+    /// The deliveries of one event to these endpoints, a hundred at most, where there are any.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn deliveries_of(
+        &self,
+        event: EventId,
+        endpoints: &[EndpointId],
+    ) -> Result<Vec<Delivery>, StoreError> {
+        let ids: Vec<_> = endpoints.iter().map(|endpoint| keys::delivery_id(event, *endpoint)).collect();
+        self.deliveries(&ids).await
+    }
+
     /// The deliveries to an endpoint, newest event first.
     ///
     /// # Errors

@@ -1,13 +1,13 @@
 //! Beginning a delivery anew: a dead letter is redriven, an event is replayed.
 
 use clock::Timestamp;
-use ids::ReplayId;
+use ids::{OrganizationId, ReplayId};
 
 use super::{Delivery, DeliveryStatus, NewDelivery, insert_waiting, write};
-use crate::change::{Expression, Table};
+use crate::change::{Expression, Table, Write};
 use crate::item::{self, number, primary, text};
 use crate::write::Written;
-use crate::{StoreError, Tenant, keys};
+use crate::{Change, Refusal, StoreError, Tenant, keys};
 
 /// How a delivery is begun anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,9 +20,60 @@ pub struct Reopening {
     pub look_at: Timestamp,
 }
 
-impl Tenant {
+impl Reopening {
+    fn expression(&self, organization: OrganizationId, delivery: &Delivery, now: Timestamp) -> Expression {
+        const STATUSES: [&str; 5] = [":s0", ":s1", ":s2", ":s3", ":s4"];
+        let from: Vec<_> = STATUSES.into_iter().zip(&self.from).collect();
+        let placeholders: Vec<_> = from.iter().map(|(name, _)| *name).collect();
+        let mut reopen = Expression {
+            key: primary(&keys::delivery(organization, delivery.id)),
+            update: "SET #status = :open, begun_at_attempt = attempt_count, next_attempt_at = :now, \
+                     state_pk = :state, state_sk = :since, updated_at = :now, \
+                     fence = if_not_exists(fence, :none) + :one"
+                .to_owned(),
+            condition: format!(
+                "#status IN ({}) AND (attribute_not_exists(lease_until) OR lease_until <= :now)",
+                placeholders.join(", ")
+            ),
+            names: vec![("#status", "status")],
+            values: vec![
+                (":open", text(DeliveryStatus::Pending.as_str())),
+                (":now", text(now.to_string())),
+                (":state", text(keys::waiting(organization, delivery.endpoint_id, delivery.id))),
+                (":since", text(keys::state_since(self.look_at, delivery.id))),
+                (":none", number(0)),
+                (":one", number(1)),
+            ],
+        };
+        reopen.values.extend(from.iter().map(|(name, status)| (*name, text(status.as_str()))));
+        if let Some(replay) = self.replay {
+            reopen.update.push_str(", replay_id = :replay");
+            reopen.condition.push_str(" AND (attribute_not_exists(replay_id) OR replay_id <> :replay)");
+            reopen.values.push((":replay", text(replay.to_string())));
+        }
+        reopen.update.push_str(" REMOVE reason, lease_until");
+        reopen
+    }
+}
+
+impl Change {
     /// Begins a delivery anew: it is due at once and has all its retries before it, and its attempts go on being counted.
-    /// `None` when it doesn't stand where it should.
+    pub fn reopen(
+        self,
+        organization: OrganizationId,
+        delivery: &Delivery,
+        reopening: &Reopening,
+        now: Timestamp,
+    ) -> Self {
+        let reopen = reopening.expression(organization, delivery, now);
+        let rule = "the delivery is being sent at this moment, or was changed since it was looked at";
+        self.step(Table::Activity, Write::Update(reopen), Refusal::Rule(rule))
+    }
+}
+
+impl Tenant {
+    /// The same without a change of its own, for a replay, whose start is on record. `None` when the delivery doesn't stand
+    /// where it should.
     ///
     /// # Errors
     /// [`StoreError`] when the store did not answer.
@@ -33,36 +84,7 @@ impl Tenant {
         now: Timestamp,
     ) -> Result<Option<Delivery>, StoreError> {
         const OPERATION: &str = "reopen";
-        const STATUSES: [&str; 5] = [":s0", ":s1", ":s2", ":s3", ":s4"];
-        let from: Vec<_> = STATUSES.into_iter().zip(&reopening.from).collect();
-        let placeholders: Vec<_> = from.iter().map(|(name, _)| *name).collect();
-        let mut reopen = Expression {
-            key: primary(&keys::delivery(self.organization, delivery.id)),
-            update: "SET #status = :pending, begun_at_attempt = attempt_count, next_attempt_at = :now, \
-                     state_pk = :state, state_sk = :since, updated_at = :now, \
-                     fence = if_not_exists(fence, :none) + :one"
-                .to_owned(),
-            condition: format!(
-                "#status IN ({}) AND (attribute_not_exists(lease_until) OR lease_until <= :now)",
-                placeholders.join(", ")
-            ),
-            names: vec![("#status", "status")],
-            values: vec![
-                (":pending", text(DeliveryStatus::Pending.as_str())),
-                (":now", text(now.to_string())),
-                (":state", text(keys::waiting(self.organization, delivery.endpoint_id, delivery.id))),
-                (":since", text(keys::state_since(reopening.look_at, delivery.id))),
-                (":none", number(0)),
-                (":one", number(1)),
-            ],
-        };
-        reopen.values.extend(from.iter().map(|(name, status)| (*name, text(status.as_str()))));
-        if let Some(replay) = reopening.replay {
-            reopen.update.push_str(", replay_id = :replay");
-            reopen.condition.push_str(" AND (attribute_not_exists(replay_id) OR replay_id <> :replay)");
-            reopen.values.push((":replay", text(replay.to_string())));
-        }
-        reopen.update.push_str(" REMOVE reason, lease_until");
+        let reopen = reopening.expression(self.organization, delivery, now);
         match self.store.update(OPERATION, Table::Activity, reopen).await? {
             Written::Yes(item) => item::read(OPERATION, item).map(Some),
             Written::No(_) => Ok(None),

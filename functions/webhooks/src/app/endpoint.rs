@@ -1,4 +1,4 @@
-//! The rules of endpoints.
+//! Creating and deleting endpoints, and what endpoints are made of.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,13 @@ use ids::{EndpointId, Ids, OrganizationId, WorkspaceId};
 use input::{Fault, Faults, Text};
 use problem::Problem;
 use sealing::SealError;
-use signing::SigningSecret;
-use store::{AuditRecord, Change, Endpoint, EndpointStatus, FieldChange, Mode, SealedHeader, StoreError};
+use signing::{SigningKey, SigningSecret};
+use store::{
+    AuditRecord, Change, Endpoint, EndpointStatus, FieldChange, Mode, SealedHeader, SigningKeyRecord,
+    StoreError,
+};
 
-const MOST_HEADERS: usize = 20;
+pub(crate) const MOST_HEADERS: usize = 20;
 const LONGEST_HEADER: usize = 1024;
 
 /// Headers that are ours to set, or that say how the message itself is carried.
@@ -51,6 +54,7 @@ pub(crate) struct Draft {
     pub(crate) timeout_seconds: Option<u32>,
     pub(crate) max_retries: Option<u32>,
     pub(crate) rate_limit_per_second: Option<u32>,
+    pub(crate) signatures: Option<Vec<String>>,
 }
 
 /// An endpoint that may be created.
@@ -65,6 +69,44 @@ pub(crate) struct NewEndpoint {
     timeout_seconds: u32,
     max_retries: u32,
     rate_limit_per_second: Option<u32>,
+    /// Whether its deliveries are signed with a key of its own, too.
+    asymmetric: bool,
+}
+
+pub(crate) const TIMEOUT_SECONDS: (u32, u32) = (1, 30);
+pub(crate) const MAX_RETRIES: (u32, u32) = (0, 12);
+pub(crate) const RATE_PER_SECOND: (u32, u32) = (1, 1000);
+pub(crate) const DEFAULT_TIMEOUT_SECONDS: u32 = 30;
+pub(crate) const DEFAULT_MAX_RETRIES: u32 = 4;
+pub(crate) const LONGEST_DESCRIPTION: usize = 500;
+
+/// `value` if it lies in a range, both ends included.
+pub(crate) fn within(pointer: &str, value: u32, (low, high): (u32, u32), faults: &mut Faults) -> u32 {
+    if !(low..=high).contains(&value) {
+        faults.note(pointer, Fault::new("range", format!("must be {low} to {high}")));
+    }
+    value
+}
+
+/// The URL of an endpoint.
+pub(crate) fn url(text: &str, policy: Policy, faults: &mut Faults) -> Option<String> {
+    let target = Target::parse(text, policy).map_err(|e| Fault::new("value", e.to_string()));
+    faults.take("/url", target).map(|target| target.url().to_string())
+}
+
+/// Whether `v1a` is among the signatures that are asked for. `v1` always is.
+pub(crate) fn asymmetric(signatures: &[String], faults: &mut Faults) -> bool {
+    let mut names: Vec<_> = signatures.iter().map(String::as_str).collect();
+    names.sort_unstable();
+    names.dedup();
+    match names.as_slice() {
+        ["v1"] => false,
+        ["v1", "v1a"] => true,
+        _ => {
+            faults.note("/signatures", Fault::new("value", "must be [\"v1\"] or [\"v1\", \"v1a\"]"));
+            false
+        }
+    }
 }
 
 impl Draft {
@@ -74,23 +116,20 @@ impl Draft {
     /// 422 with every fault.
     pub(crate) fn check(self, creator: &Known, policy: Policy) -> Result<NewEndpoint, Problem> {
         let mut faults = Faults::default();
-        let target = Target::parse(&self.url, policy).map_err(|e| Fault::new("value", e.to_string()));
-        let url = faults.take("/url", target).map(|target| target.url().to_string());
+        let url = url(&self.url, policy, &mut faults);
         let events = events(&self.events, &mut faults);
-        let description =
-            faults.take_optional("/description", self.description, |text| Text::up_to(500).check(&text));
+        let description = faults.take_optional("/description", self.description, |text| {
+            Text::up_to(LONGEST_DESCRIPTION).check(&text)
+        });
         let headers = headers(self.headers, &mut faults);
-        let mut within = |pointer: &str, value: Option<u32>, default: u32, low: u32, high: u32| {
-            let value = value.unwrap_or(default);
-            if !(low..=high).contains(&value) {
-                faults.note(pointer, Fault::new("range", format!("must be {low} to {high}")));
-            }
-            value
-        };
-        let timeout_seconds = within("/timeout_seconds", self.timeout_seconds, 30, 1, 30);
-        let max_retries = within("/max_retries", self.max_retries, 4, 0, 12);
+        let timeout = self.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS);
+        let timeout_seconds = within("/timeout_seconds", timeout, TIMEOUT_SECONDS, &mut faults);
+        let retries = self.max_retries.unwrap_or(DEFAULT_MAX_RETRIES);
+        let max_retries = within("/max_retries", retries, MAX_RETRIES, &mut faults);
         let rate = self.rate_limit_per_second;
-        let rate_limit_per_second = rate.map(|rate| within("/rate_limit_per_second", Some(rate), 1, 1, 1000));
+        let rate_limit_per_second =
+            rate.map(|rate| within("/rate_limit_per_second", rate, RATE_PER_SECOND, &mut faults));
+        let asymmetric = self.signatures.is_some_and(|signatures| asymmetric(&signatures, &mut faults));
         let mode = self.mode.unwrap_or(creator.mode());
         let workspace_id = self.workspace_id.or(creator.bound_workspace());
         faults.finish(url.zip(events).map(|(url, events)| NewEndpoint {
@@ -103,11 +142,12 @@ impl Draft {
             timeout_seconds,
             max_retries,
             rate_limit_per_second,
+            asymmetric,
         }))
     }
 }
 
-fn events(names: &[String], faults: &mut Faults) -> Option<Subscription> {
+pub(crate) fn events(names: &[String], faults: &mut Faults) -> Option<Subscription> {
     if names.is_empty() {
         faults.note("/events", Fault::new("length", "must name at least one event type, or be [\"*\"]"));
         return None;
@@ -122,7 +162,7 @@ fn events(names: &[String], faults: &mut Faults) -> Option<Subscription> {
     }
 }
 
-fn headers(sent: BTreeMap<String, String>, faults: &mut Faults) -> BTreeMap<String, String> {
+pub(crate) fn headers(sent: BTreeMap<String, String>, faults: &mut Faults) -> BTreeMap<String, String> {
     if sent.len() > MOST_HEADERS {
         faults.note("/headers", Fault::new("length", format!("must have at most {MOST_HEADERS} headers")));
     }
@@ -154,26 +194,20 @@ impl NewEndpoint {
         !creator.reaches(WebhooksWrite::PERMISSION, self.workspace_id, self.mode)
     }
 
-    /// The endpoint, enabled, with `secret` and the values of its headers sealed for it alone.
+    /// The endpoint, enabled, with its secrets and the values of its headers sealed for it alone.
     ///
     /// # Errors
-    /// [`SealError`] when they can't be sealed.
+    /// [`SealError`] when they can't be made or sealed.
     pub(crate) fn open(
         self,
         organization: OrganizationId,
-        secret: [u8; 32],
         key: &sealing::Key,
         ids: &Ids,
         now: Timestamp,
     ) -> Result<(Endpoint, SigningSecret), SealError> {
         let id: EndpointId = ids.next();
-        let sealed = key.seal_envelope(&Endpoint::secret_context(organization, id), &secret)?;
-        let mut headers = BTreeMap::new();
-        for (name, value) in self.headers {
-            let context = Endpoint::header_context(organization, id, &name);
-            let sealed = key.seal_envelope(&context, value.as_bytes())?;
-            headers.insert(name, SealedHeader(STANDARD.encode(sealed)));
-        }
+        let (secret, sealed_secret) = new_secret(organization, id, key)?;
+        let signing_key = if self.asymmetric { Some(new_signing_key(organization, id, key)?) } else { None };
         let endpoint = Endpoint {
             id,
             url: self.url,
@@ -181,18 +215,60 @@ impl NewEndpoint {
             workspace_id: self.workspace_id,
             mode: self.mode,
             description: self.description,
-            headers,
+            headers: sealed_headers(self.headers, organization, id, key)?,
             timeout_seconds: self.timeout_seconds,
             max_retries: self.max_retries,
             rate_limit_per_second: self.rate_limit_per_second,
             status: EndpointStatus::Enabled,
             disabled_reason: None,
-            sealed_secret: STANDARD.encode(sealed),
+            disabled_at: None,
+            enabled_at: None,
+            sealed_secret,
+            signing_key,
+            replaced: None,
             created_at: now,
             updated_at: now,
         };
-        Ok((endpoint, SigningSecret::from_bytes(secret)))
+        Ok((endpoint, secret))
     }
+}
+
+/// A new signing secret, and as it is stored.
+pub(crate) fn new_secret(
+    organization: OrganizationId,
+    id: EndpointId,
+    key: &sealing::Key,
+) -> Result<(SigningSecret, String), SealError> {
+    let secret: [u8; 32] = sealing::random()?;
+    let sealed = key.seal_envelope(&Endpoint::secret_context(organization, id), &secret)?;
+    Ok((SigningSecret::from_bytes(secret), STANDARD.encode(sealed)))
+}
+
+/// A new key for `v1a` signatures, as it is stored.
+pub(crate) fn new_signing_key(
+    organization: OrganizationId,
+    id: EndpointId,
+    key: &sealing::Key,
+) -> Result<SigningKeyRecord, SealError> {
+    let seed: [u8; 32] = sealing::random()?;
+    let sealed = key.seal_envelope(&Endpoint::signing_key_context(organization, id), &seed)?;
+    let public_key = SigningKey::from_seed(&seed).map_err(|_| SealError::Failed)?.verifying_key().to_string();
+    Ok(SigningKeyRecord { sealed_seed: STANDARD.encode(sealed), public_key })
+}
+
+/// The values of headers, each sealed for this endpoint and its name alone.
+pub(crate) fn sealed_headers(
+    headers: BTreeMap<String, String>,
+    organization: OrganizationId,
+    id: EndpointId,
+    key: &sealing::Key,
+) -> Result<BTreeMap<String, SealedHeader>, SealError> {
+    let sealed = headers.into_iter().map(|(name, value)| {
+        let context = Endpoint::header_context(organization, id, &name);
+        let sealed = key.seal_envelope(&context, value.as_bytes())?;
+        Ok((name, SealedHeader(STANDARD.encode(sealed))))
+    });
+    sealed.collect()
 }
 
 /// The change that creates `endpoint`. A workspace it is for must exist.
@@ -234,7 +310,10 @@ pub(crate) fn delete(
         before: endpoint.url.clone().into(),
         after: serde_json::Value::Null,
     });
-    Change::audited(record).delete_endpoint(organization, endpoint, unchanged)
+    let now = record.timestamp;
+    Change::audited(record)
+        .delete_endpoint(organization, endpoint, unchanged)
+        .look_at_endpoint(organization, endpoint.id, now)
 }
 
 #[cfg(test)]
@@ -280,9 +359,10 @@ mod tests {
             timeout_seconds: 30,
             max_retries: 4,
             rate_limit_per_second: None,
+            asymmetric: true,
         };
-        let (endpoint, _) =
-            new.open(organization, [7; 32], &key, &ids, clock::utc(2026, 11, 22, 15, 0)).unwrap();
+        let (endpoint, _) = new.open(organization, &key, &ids, clock::utc(2026, 11, 22, 15, 0)).unwrap();
+        assert!(endpoint.signing_key.unwrap().public_key.starts_with("whpk_"));
         let sealed = STANDARD.decode(&endpoint.headers["authorization"].0).unwrap();
         let opened = |id, name| key.open_envelope(&Endpoint::header_context(organization, id, name), &sealed);
         assert_eq!(opened(endpoint.id, "authorization").unwrap(), b"Bearer t");

@@ -1,0 +1,367 @@
+//! Endpoints that need attention: what waits for them is brought back to the queue, what they do is told to the customer, and
+//! those that have been failing for days are disabled.
+//!
+//! An endpoint needs attention from its first failure on, and until nothing waits for it and all is told. What is done here
+//! may be done again: a job that is queued twice is one look in vain, and each thing is told once for each time it happens.
+
+use std::time::{Duration, Instant};
+
+use clock::Timestamp;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use ids::{EndpointId, NoticeId, OrganizationId};
+use jobs::DeliveryJob;
+use mailing::{EndpointNews, Letter};
+use store::{
+    Change, CommitError, Endpoint, EndpointNotice, EndpointState, EndpointStatus, FieldChange, NoticeType,
+    Tenant, Told, Watched, notice_id,
+};
+
+use crate::{BUDGET, Sweep, TaskError};
+
+/// The sweep comes once a minute, and queues ahead what is due before it comes again.
+pub(crate) const AHEAD: Duration = Duration::from_secs(60);
+/// What was queued and did not come is queued again after this time.
+pub(crate) const SAFETY: Duration = Duration::from_secs(10 * 60);
+/// How many deliveries of one endpoint are brought back at a time.
+const MOST_AT_ONCE: usize = 2_000;
+/// The same for an endpoint that takes its time: about as many as it gets through in a minute.
+const MOST_IF_SLOW: usize = 300;
+/// Endpoints of a batch read, two items each.
+const READ_AT_ONCE: usize = 50;
+/// Endpoints looked at, and deliveries written, side by side.
+const AT_ONCE: usize = 8;
+const WRITES_AT_ONCE: usize = 16;
+/// An endpoint is left alone once nothing has happened to it for this long.
+const QUIET: Duration = Duration::from_secs(5 * 60);
+/// After so many failures in a row, or after an hour of some, the customer is told.
+const FAILING_AFTER: u32 = 10;
+const FAILING_FOR: Duration = Duration::from_secs(60 * 60);
+const SOME: u32 = 3;
+/// After five days of nothing but failures an endpoint is disabled.
+const DISABLED_AFTER: Duration = Duration::from_secs(5 * 24 * 60 * 60);
+/// Of dead letters there is a mail at most so often.
+const EXHAUSTED_EVERY: Duration = Duration::from_secs(60 * 60);
+
+impl Sweep {
+    /// Looks at endpoints, until it is through or its time is; how many could not be looked at.
+    pub(crate) async fn look_at_endpoints(
+        &self,
+        endpoints: Vec<(OrganizationId, EndpointId)>,
+        started: Instant,
+    ) -> usize {
+        let mut failed = 0;
+        for some in endpoints.chunks(READ_AT_ONCE) {
+            if started.elapsed() >= BUDGET {
+                break;
+            }
+            let watched = match self.store.watched(some, self.clock.now()).await {
+                Ok(watched) => watched,
+                Err(error) => {
+                    tracing::error!(error = telemetry::chain(&error), "endpoints could not be read");
+                    failed += some.len();
+                    continue;
+                }
+            };
+            let looks: Vec<_> = some
+                .iter()
+                .zip(watched)
+                .map(|((organization, _), watched)| self.look_at(*organization, watched, started))
+                .collect();
+            let outcomes: Vec<Result<(), TaskError>> =
+                stream::iter(looks).buffer_unordered(AT_ONCE).collect().await;
+            for error in outcomes.into_iter().filter_map(Result::err) {
+                failed += 1;
+                tracing::error!(error = telemetry::chain(&error), "an endpoint could not be looked at");
+            }
+        }
+        failed
+    }
+
+    async fn look_at(
+        &self,
+        organization: OrganizationId,
+        watched: Watched,
+        started: Instant,
+    ) -> Result<(), TaskError> {
+        let tenant = self.store.tenant_of_job(organization);
+        let now = self.clock.now();
+        let state = &watched.state;
+        let Some(endpoint) = watched.endpoint else {
+            let through = self.cancel_waiting(&tenant, state, "the endpoint was deleted", started).await?;
+            tenant.retire_state(state, now).await?;
+            return self.leave_alone(&tenant, state, through, now).await;
+        };
+        if endpoint.status == EndpointStatus::Disabled {
+            let through = self.cancel_waiting(&tenant, state, "the endpoint is disabled", started).await?;
+            self.tell_of_dead_letters(&tenant, &endpoint, state, now).await?;
+            return self.leave_alone(&tenant, state, through, now).await;
+        }
+        if let Some(reason) = to_be_disabled(&endpoint, state, now) {
+            return self.disable(&tenant, &endpoint, reason, now).await;
+        }
+        self.tell(&tenant, &endpoint, state, now).await?;
+        self.bring_back(&tenant, &endpoint, state, now).await?;
+        let waits = !tenant.waiting(endpoint.id, Timestamp::MAX, 1).await?.is_empty();
+        let well = state.failures == 0 && state.told_failing_since.is_none() && state.exhausted == 0;
+        self.leave_alone(&tenant, state, well && !waits, now).await
+    }
+
+    /// The sweep need not look at an endpoint again for which all is done, once nothing has happened for a while: what was
+    /// put off at the last moment is found before.
+    async fn leave_alone(
+        &self,
+        tenant: &Tenant,
+        state: &EndpointState,
+        all_done: bool,
+        now: Timestamp,
+    ) -> Result<(), TaskError> {
+        if all_done && now.since(state.updated_at) >= QUIET {
+            tenant.unflag_endpoint(state).await?;
+        }
+        Ok(())
+    }
+
+    /// Cancels what waits for an endpoint that is not sent to any more; whether nothing is left.
+    async fn cancel_waiting(
+        &self,
+        tenant: &Tenant,
+        state: &EndpointState,
+        reason: &str,
+        started: Instant,
+    ) -> Result<bool, TaskError> {
+        loop {
+            let waiting = tenant.waiting(state.endpoint_id, Timestamp::MAX, 100).await?;
+            if waiting.is_empty() {
+                return Ok(true);
+            }
+            let now = self.clock.now();
+            let cancellations: Vec<_> =
+                waiting.iter().map(|waiting| tenant.cancel(waiting.id, reason, now)).collect();
+            let cancelled: Vec<bool> =
+                stream::iter(cancellations).buffer_unordered(WRITES_AT_ONCE).try_collect().await?;
+            // What is being sent at this moment is settled by who sends it.
+            if !cancelled.contains(&true) || started.elapsed() >= BUDGET {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Queues what waits and is due before the sweep comes again: all of it, or a single delivery where the endpoint has to
+    /// show that it is well again.
+    async fn bring_back(
+        &self,
+        tenant: &Tenant,
+        endpoint: &Endpoint,
+        state: &EndpointState,
+        now: Timestamp,
+    ) -> Result<(), TaskError> {
+        let not_before = state.not_before.unwrap_or(now).max(now);
+        if not_before > now + AHEAD {
+            return Ok(());
+        }
+        let per_minute = |rate: u32| usize::try_from(rate).unwrap_or(usize::MAX).saturating_mul(60);
+        let most = if state.is_slow(now) { MOST_IF_SLOW } else { MOST_AT_ONCE };
+        let most = match endpoint.rate_limit_per_second {
+            _ if state.opened > 0 => 1,
+            Some(rate) => most.min(per_minute(rate)),
+            None => most,
+        };
+        let waiting = tenant.waiting(endpoint.id, now + AHEAD, most).await?;
+        let notes: Vec<_> = waiting
+            .iter()
+            .map(|waiting| async move {
+                Ok::<_, TaskError>((waiting, tenant.note_queued(waiting, now + SAFETY).await?))
+            })
+            .collect();
+        let mut noted: Vec<_> = stream::iter(notes).buffered(WRITES_AT_ONCE).try_collect().await?;
+        noted.retain(|(_, noted)| *noted);
+        let jobs: Vec<_> = noted
+            .iter()
+            .enumerate()
+            .map(|(nth, (waiting, _))| {
+                let job = DeliveryJob::again(tenant.organization_id(), endpoint.id, waiting.id);
+                let due = waiting.look_at.max(not_before).since(now);
+                (job, due + apart(endpoint.rate_limit_per_second, nth))
+            })
+            .collect();
+        self.lane.send(&jobs).await?;
+        if !jobs.is_empty() {
+            tracing::info!(endpoint.id = %endpoint.id, jobs = jobs.len(), "waiting deliveries are queued");
+        }
+        Ok(())
+    }
+
+    async fn tell(
+        &self,
+        tenant: &Tenant,
+        endpoint: &Endpoint,
+        state: &EndpointState,
+        now: Timestamp,
+    ) -> Result<(), TaskError> {
+        if let Some(since) = failing_since(endpoint, state, now)
+            && state.told_failing_since.is_none()
+        {
+            let error = state.last_error.as_ref().map(describe).unwrap_or_default();
+            let detail = format!("every attempt since {since} has failed, the last one with: {error}");
+            let id = told_once(since, endpoint.id, NoticeType::EndpointFailing);
+            self.give(tenant, endpoint, id, NoticeType::EndpointFailing, detail, now).await?;
+            self.mail(tenant, endpoint, EndpointNews::Failing { since, error }, now).await?;
+            tenant.note_told(endpoint.id, &Told::Failing(since), now).await?;
+        }
+        if let (Some(told), Some(at), 0) = (state.told_failing_since, state.recovered_at, state.failures) {
+            let id = told_once(told, endpoint.id, NoticeType::EndpointRecovered);
+            let detail = format!("it takes webhooks again since {at}");
+            self.give(tenant, endpoint, id, NoticeType::EndpointRecovered, detail, now).await?;
+            self.mail(tenant, endpoint, EndpointNews::Recovered, now).await?;
+            tenant.note_told(endpoint.id, &Told::Recovered, now).await?;
+        }
+        self.tell_of_dead_letters(tenant, endpoint, state, now).await
+    }
+
+    /// Each dead letter has its notice already; the mail tells of several.
+    async fn tell_of_dead_letters(
+        &self,
+        tenant: &Tenant,
+        endpoint: &Endpoint,
+        state: &EndpointState,
+        now: Timestamp,
+    ) -> Result<(), TaskError> {
+        let lately = state.exhausted_told_at.is_some_and(|at| now.since(at) < EXHAUSTED_EVERY);
+        if state.exhausted == 0 || lately {
+            return Ok(());
+        }
+        self.mail(tenant, endpoint, EndpointNews::Exhausted { count: state.exhausted }, now).await?;
+        Ok(tenant.note_told(endpoint.id, &Told::Exhausted(state.exhausted), now).await?)
+    }
+
+    /// Disables an endpoint, on record, and tells the customer. One that was changed at the same moment is looked at again.
+    async fn disable(
+        &self,
+        tenant: &Tenant,
+        endpoint: &Endpoint,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<(), TaskError> {
+        let organization = tenant.organization_id();
+        let mut record = self.record(organization, "endpoint.disable", ("endpoint", endpoint.id.to_string()));
+        record.workspace_id = endpoint.workspace_id;
+        record.sensitive = false;
+        record.changes = vec![FieldChange {
+            field: "status".to_owned(),
+            before: "enabled".into(),
+            after: "disabled".into(),
+        }];
+        let disabled = Endpoint {
+            status: EndpointStatus::Disabled,
+            disabled_reason: Some(reason.to_owned()),
+            disabled_at: Some(now),
+            updated_at: store::touched(endpoint.updated_at, now),
+            ..endpoint.clone()
+        };
+        let mut change = Change::audited(record)
+            .change_endpoint(organization, endpoint, &disabled)?
+            .look_at_endpoint(organization, endpoint.id, now);
+        for mail in self.mails(tenant, endpoint, EndpointNews::Disabled { reason: reason.to_owned() }, now).await? {
+            change = change.mailing(mail);
+        }
+        match tenant.commit(change, None).await {
+            Ok(()) => {}
+            Err(CommitError::Refused(_)) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        let id = told_once(now, endpoint.id, NoticeType::EndpointDisabled);
+        self.give(tenant, endpoint, id, NoticeType::EndpointDisabled, reason.to_owned(), now).await
+    }
+
+    async fn give(
+        &self,
+        tenant: &Tenant,
+        endpoint: &Endpoint,
+        id: NoticeId,
+        r#type: NoticeType,
+        detail: String,
+        now: Timestamp,
+    ) -> Result<(), TaskError> {
+        let notice =
+            EndpointNotice { id, r#type, endpoint_id: endpoint.id, delivery_id: None, detail, created_at: now };
+        Ok(tenant.give_notice(&notice).await?)
+    }
+
+    async fn mail(
+        &self,
+        tenant: &Tenant,
+        endpoint: &Endpoint,
+        news: EndpointNews,
+        now: Timestamp,
+    ) -> Result<(), TaskError> {
+        for mail in self.mails(tenant, endpoint, news, now).await? {
+            tenant.mail(&mail).await?;
+        }
+        Ok(())
+    }
+
+    /// A mail to each admin.
+    async fn mails(
+        &self,
+        tenant: &Tenant,
+        endpoint: &Endpoint,
+        news: EndpointNews,
+        now: Timestamp,
+    ) -> Result<Vec<store::OutgoingMail>, TaskError> {
+        let (admins, organization) = tokio::try_join!(tenant.notified_admins(), tenant.organization())?;
+        let organization_name = organization.map(|organization| organization.name).unwrap_or_default();
+        let mails = admins.into_iter().map(|admin| {
+            let letter = Letter::Endpoint {
+                to: admin.email,
+                organization_name: organization_name.clone(),
+                url: endpoint.url.clone(),
+                endpoint: endpoint.id.to_string(),
+                news: news.clone(),
+                at: now,
+            };
+            self.mail_seal.outgoing(self.ids.next(), tenant.organization_id(), letter, now)
+        });
+        Ok(mails.collect::<Result<_, _>>()?)
+    }
+}
+
+/// Why an endpoint is to be disabled, if it is.
+fn to_be_disabled(endpoint: &Endpoint, state: &EndpointState, now: Timestamp) -> Option<&'static str> {
+    if state.gone_at.is_some_and(|gone| gone >= endpoint.enabled_at()) {
+        return Some("the receiver answered 410 Gone");
+    }
+    let since = state.failing_since.filter(|_| state.failures > 0)?.max(endpoint.enabled_at());
+    (now.since(since) >= DISABLED_AFTER).then_some("every attempt of the last five days has failed")
+}
+
+/// Since when it has been failing in a way that is worth telling.
+fn failing_since(endpoint: &Endpoint, state: &EndpointState, now: Timestamp) -> Option<Timestamp> {
+    let since = state.failing_since?.max(endpoint.enabled_at());
+    let worth_it = state.failures >= FAILING_AFTER
+        || (state.failures >= SOME && now.since(since) >= FAILING_FOR);
+    worth_it.then_some(since)
+}
+
+/// The id of a notice that is given once for what happened at `at`.
+fn told_once(at: Timestamp, endpoint: EndpointId, of: NoticeType) -> NoticeId {
+    let mut seed = *endpoint.as_bytes();
+    if let Some(last) = seed.last_mut() {
+        *last ^= NoticeType::ALL.iter().position(|it| *it == of).and_then(|at| u8::try_from(at).ok()).unwrap_or(0);
+    }
+    notice_id(at, seed)
+}
+
+fn describe(error: &store::LastError) -> String {
+    let class = serde_json::to_value(error.error).ok();
+    let class = class.as_ref().and_then(|class| class.as_str()).unwrap_or_default().to_owned();
+    match error.response_status {
+        Some(status) => format!("{class} {status}"),
+        None => class,
+    }
+}
+
+/// How long after the first the `nth` is to be sent where so many a second are allowed.
+pub(crate) fn apart(rate: Option<u32>, nth: usize) -> Duration {
+    let nth = u64::try_from(nth).unwrap_or(u64::MAX);
+    rate.map_or(Duration::ZERO, |rate| Duration::from_secs(nth / u64::from(rate.max(1))))
+}

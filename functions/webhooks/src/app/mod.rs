@@ -1,0 +1,6 @@
+//! The rules of webhooks.
+
+pub(crate) mod alteration;
+pub(crate) mod endpoint;
+pub(crate) mod health;
+pub(crate) mod replay;

@@ -1,0 +1,401 @@
+//! Deliveries and dead letters on the wire.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use access::CallerKind;
+use access::permission::{Permit, WebhooksRead, WebhooksWrite};
+use axum::Extension;
+use axum::http::StatusCode;
+use clock::Timestamp;
+use edge::{
+    Authorized, Committed, Context, Edge, IdempotencyKey, IdempotencyParameter, Json, Narrow, Narrowed,
+    PageParameters, Paging, PathId, Problems, Refused, Reply, Values,
+};
+use events::EventType;
+use ids::{AttemptId, DeliveryId, EndpointId, EventId, ReplayId, kind};
+use jobs::DeliveryJob;
+use problem::{FieldError, Problem};
+use serde::{Deserialize, Serialize};
+use store::{Attempt, Delivery, DeliveryFilter, DeliveryStatus, ErrorClass, Replayed};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::endpoints::find;
+use super::replays::{ReplayBody, begin};
+use crate::Shared;
+use crate::app::replay::{self, MOST_REDRIVEN};
+
+pub(crate) fn routes() -> OpenApiRouter<Edge> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(get))
+        .routes(routes!(retry))
+        .routes(routes!(dead_letters))
+        .routes(routes!(redrive))
+}
+
+/// An event owed to an endpoint.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Delivery)]
+struct DeliveryBody {
+    #[schema(value_type = String, example = "dlv_01kaq8zr3y7e2r4m8n5p6q7s8t")]
+    id: DeliveryId,
+    #[schema(value_type = String)]
+    event_id: EventId,
+    #[schema(value_type = String, example = "lead.replied")]
+    event: EventType,
+    #[schema(value_type = String)]
+    endpoint_id: EndpointId,
+    #[schema(value_type = String, example = "succeeded")]
+    status: DeliveryStatus,
+    attempt_count: u32,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    next_attempt_at: Option<Timestamp>,
+    /// Why it was cancelled.
+    reason: Option<String>,
+    /// The replay that last began it anew.
+    #[schema(value_type = Option<String>)]
+    replay_id: Option<ReplayId>,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+    /// First to last, the last 50; only when a single delivery is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempts: Option<Vec<AttemptBody>>,
+}
+
+/// One attempt at a delivery.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Attempt)]
+struct AttemptBody {
+    #[schema(value_type = String)]
+    id: AttemptId,
+    number: u32,
+    #[schema(value_type = String, format = DateTime)]
+    started_at: Timestamp,
+    duration_ms: u64,
+    response_status: Option<u16>,
+    /// `status`, `redirect`, `timeout`, `dns`, `forbidden_address`, `connect`, `tls`, `protocol`, `incomplete` or
+    /// `response_too_large`. The last two also stand beside a status of 2xx, which is a success whatever its body does.
+    #[schema(value_type = Option<String>)]
+    error: Option<ErrorClass>,
+    /// The first 4 KiB.
+    response_body: Option<String>,
+}
+
+/// A page of deliveries.
+#[derive(Debug, Serialize, ToSchema)]
+struct DeliveryList {
+    data: Vec<DeliveryBody>,
+    /// Give it as `cursor` to get the next page; null on the last one. A narrowed list may have short pages.
+    next_cursor: Option<String>,
+}
+
+impl DeliveryBody {
+    fn of(delivery: &Delivery, attempts: bool) -> Self {
+        Self {
+            id: delivery.id,
+            event_id: delivery.event_id,
+            event: delivery.event,
+            endpoint_id: delivery.endpoint_id,
+            status: delivery.status,
+            attempt_count: delivery.attempt_count,
+            next_attempt_at: delivery.next_attempt_at.filter(|_| delivery.status.is_owed()),
+            reason: delivery.reason.clone(),
+            replay_id: delivery.replay_id,
+            created_at: delivery.created_at,
+            updated_at: delivery.updated_at,
+            attempts: attempts.then(|| delivery.attempts.iter().map(AttemptBody::from).collect()),
+        }
+    }
+}
+
+impl From<&Attempt> for AttemptBody {
+    fn from(attempt: &Attempt) -> Self {
+        Self {
+            id: attempt.id,
+            number: attempt.number,
+            started_at: attempt.started_at,
+            duration_ms: attempt.duration_ms,
+            response_status: attempt.response_status,
+            error: attempt.error,
+            response_body: attempt.response_body.clone(),
+        }
+    }
+}
+
+/// What a list of deliveries is narrowed by.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only its description is used")]
+struct FilterParameters {
+    /// `pending`, `retrying`, `succeeded`, `dead` or `cancelled`.
+    status: Option<String>,
+    /// An event type.
+    event: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+struct Filter(DeliveryFilter);
+
+impl Narrow for Filter {
+    const NAMES: &'static [&'static str] = &["status", "event"];
+
+    fn read(values: &Values, faults: &mut Vec<FieldError>) -> Self {
+        let mut filter = DeliveryFilter::default();
+        if let Some(name) = values.get("status") {
+            filter.status = DeliveryStatus::parse(name);
+            if filter.status.is_none() {
+                faults.push(FieldError::new("query:status", "value", "is not the status of a delivery"));
+            }
+        }
+        if let Some(name) = values.get("event") {
+            filter.event = EventType::parse(name).ok();
+            if filter.event.is_none() {
+                faults.push(FieldError::new("query:event", "value", "is not an event type"));
+            }
+        }
+        Self(filter)
+    }
+}
+
+/// List the deliveries to an endpoint
+///
+/// Newest event first. One that nobody has begun to send yet is not listed: that takes moments.
+#[utoipa::path(
+    get, path = "/api/admin/webhooks/{id}/deliveries", operation_id = "list_deliveries", tag = "webhooks",
+    security(("bearer" = [])),
+    params(("id" = String, Path, description = "`ep_…`"), PageParameters, FilterParameters),
+    responses((status = 200, description = "A page", body = DeliveryList), Problems),
+    extensions(("x-permission" = json!("webhooks:read")))
+)]
+async fn list(
+    caller: Authorized<WebhooksRead>,
+    PathId(id): PathId<kind::Endpoint>,
+    narrowed: Narrowed<Filter>,
+) -> Reply {
+    let Narrowed { paging, by: Filter(filter) } = narrowed;
+    let confines = caller.confines();
+    let endpoint = find(&caller, id).await?;
+    let (page, now) = (paging.page(&confines)?, caller.context.request.now);
+    let listed = caller.context.tenant().deliveries_to(endpoint.id, &filter, &page, now).await?;
+    let shown: Vec<_> = listed.items.iter().map(|delivery| DeliveryBody::of(delivery, false)).collect();
+    paging.reply(&confines, &shown, listed.next)
+}
+
+/// Those of `deliveries` that are in the caller's reach: what its workspaces' events led to, at endpoints it reaches. What
+/// was delivered to endpoints that are gone is for people who reach everything.
+async fn seen<P: Permit>(
+    caller: &Authorized<P>,
+    mut deliveries: Vec<Delivery>,
+) -> Result<Vec<Delivery>, Refused> {
+    let known = &caller.context.caller.known;
+    if caller.reaches_everywhere() && matches!(known.kind, CallerKind::Person { .. }) {
+        return Ok(deliveries);
+    }
+    deliveries.retain(|delivery| caller.reaches(Some(delivery.workspace_id), known.mode()));
+    let named: BTreeSet<EndpointId> = deliveries.iter().map(|delivery| delivery.endpoint_id).collect();
+    let endpoints =
+        futures::future::try_join_all(named.into_iter().map(|id| caller.context.tenant().endpoint(id)))
+            .await?;
+    let open: BTreeSet<EndpointId> = endpoints
+        .iter()
+        .flatten()
+        .filter(|endpoint| caller.reaches(endpoint.workspace_id, endpoint.mode))
+        .map(|endpoint| endpoint.id)
+        .collect();
+    deliveries.retain(|delivery| open.contains(&delivery.endpoint_id));
+    Ok(deliveries)
+}
+
+/// Get a delivery
+///
+/// With its attempts.
+#[utoipa::path(
+    get, path = "/api/admin/webhooks/deliveries/{id}", operation_id = "get_delivery", tag = "webhooks",
+    security(("bearer" = [])), params(("id" = String, Path, description = "`dlv_…`")),
+    responses((status = 200, description = "The delivery", body = DeliveryBody), Problems),
+    extensions(("x-permission" = json!("webhooks:read")))
+)]
+async fn get(caller: Authorized<WebhooksRead>, PathId(id): PathId<kind::Delivery>) -> Reply {
+    let missing = Problem::NotFound { what: "delivery" };
+    let found = caller.context.tenant().delivery_detail(id).await?.ok_or(missing.clone())?;
+    let delivery = seen(&caller, vec![found]).await?.pop().ok_or(missing)?;
+    edge::ok(&DeliveryBody::of(&delivery, true), Some(delivery.updated_at))
+}
+
+/// Send a delivery again
+///
+/// At once, whatever became of it, and with all its retries before it. The receiver gets the same `webhook-id`. One that is
+/// being sent at this moment is left alone.
+#[utoipa::path(
+    post, path = "/api/admin/webhooks/deliveries/{id}/retry", operation_id = "retry_delivery", tag = "webhooks",
+    security(("bearer" = [])), params(("id" = String, Path, description = "`dlv_…`"), IdempotencyParameter),
+    responses((status = 202, description = "On its way", body = DeliveryBody), Problems),
+    extensions(("x-permission" = json!("webhooks:write")))
+)]
+async fn retry(
+    caller: Authorized<WebhooksWrite>,
+    Extension(shared): Extension<Shared>,
+    PathId(id): PathId<kind::Delivery>,
+    key: IdempotencyKey,
+) -> Reply {
+    let missing = Problem::NotFound { what: "delivery" };
+    let (context, now) = (&caller.context, caller.context.request.now);
+    let found = context.tenant().delivery(id).await?.ok_or(missing.clone())?;
+    let delivery = seen(&caller, vec![found]).await?.pop().ok_or(missing)?;
+    let endpoint = find(&caller, delivery.endpoint_id).await?;
+    replay::sendable(&endpoint)?;
+    let organization = context.caller.known.organization;
+    let record = context.record("delivery.retry", "delivery", &id.to_string());
+    let deliveries = std::slice::from_ref(&delivery);
+    let change = replay::begin_anew(deliveries, &DeliveryStatus::ALL, organization, record);
+    let begun = Delivery {
+        status: DeliveryStatus::Pending,
+        next_attempt_at: Some(now),
+        reason: None,
+        updated_at: now,
+        ..delivery.clone()
+    };
+    let shown = DeliveryBody::of(&begun, false);
+    let committed = Committed { status: StatusCode::ACCEPTED, body: &shown, replayed: &shown };
+    let reply = context.commit(change, Some(delivery.workspace_id), &key, &[], committed).await?;
+    send(context, &shared, deliveries).await;
+    Ok(reply)
+}
+
+/// Queues deliveries that were begun anew. If the queue does not take them, the sweep does so a little later.
+async fn send(context: &Context, shared: &Shared, deliveries: &[Delivery]) {
+    let organization = context.caller.known.organization;
+    let job = |delivery: &Delivery| DeliveryJob::again(organization, delivery.endpoint_id, delivery.id);
+    let jobs: Vec<_> = deliveries.iter().map(|delivery| (job(delivery), Duration::ZERO)).collect();
+    if let Err(error) = shared.lane.send(&jobs).await {
+        tracing::warn!(error = telemetry::chain(&error), "deliveries are left to the sweep");
+    }
+}
+
+/// List dead letters
+///
+/// Deliveries whose attempts are exhausted, latest first.
+#[utoipa::path(
+    get, path = "/api/admin/webhooks/dead-letters", operation_id = "list_dead_letters", tag = "webhooks",
+    security(("bearer" = [])), params(PageParameters),
+    responses((status = 200, description = "A page", body = DeliveryList), Problems),
+    extensions(("x-permission" = json!("webhooks:read")))
+)]
+async fn dead_letters(caller: Authorized<WebhooksRead>, paging: Paging) -> Reply {
+    let confines = caller.confines();
+    let page = caller.context.tenant().dead_letters(&paging.page(&confines)?).await?;
+    let seen = seen(&caller, page.items).await?;
+    let shown: Vec<_> = seen.iter().map(|delivery| DeliveryBody::of(delivery, false)).collect();
+    paging.reply(&confines, &shown, page.next)
+}
+
+/// Which dead letters are to be sent again: some by their ids, or all of an endpoint.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"endpoint_id": "ep_01kaq8zr3y7e2r4m8n5p6q7s8t", "since": "2026-11-01T00:00:00Z"}))]
+struct Redrive {
+    /// Up to 45 of them.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    delivery_ids: Option<Vec<DeliveryId>>,
+    /// All dead letters of this endpoint, by a replay.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    endpoint_id: Option<EndpointId>,
+    /// With `endpoint_id`: of events from then on.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    since: Option<Timestamp>,
+    /// With `endpoint_id`: of events before then.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    until: Option<Timestamp>,
+    /// With `endpoint_id`: of these event types.
+    #[serde(default)]
+    events: Vec<String>,
+}
+
+/// What is redriven.
+#[derive(Debug, Serialize, ToSchema)]
+struct Redriven {
+    /// Deliveries on their way.
+    #[schema(value_type = Vec<String>)]
+    delivery_ids: Vec<DeliveryId>,
+    /// Ones that were named and are no dead letters any more, or whose endpoint is disabled or gone.
+    #[schema(value_type = Vec<String>)]
+    skipped: Vec<DeliveryId>,
+    /// The replay that sends the dead letters of an endpoint.
+    replay: Option<ReplayBody>,
+}
+
+/// Redrive dead letters
+///
+/// Some by their ids, or all of an endpoint by a replay, which has progress and can be paused and cancelled. Each has all its
+/// retries before it.
+#[utoipa::path(
+    post, path = "/api/admin/webhooks/dead-letters/redrive", operation_id = "redrive_dead_letters", tag = "webhooks",
+    security(("bearer" = [])), params(IdempotencyParameter), request_body = Redrive,
+    responses((status = 202, description = "On their way", body = Redriven), Problems),
+    extensions(("x-permission" = json!("webhooks:write")))
+)]
+async fn redrive(
+    caller: Authorized<WebhooksWrite>,
+    Extension(shared): Extension<Shared>,
+    key: IdempotencyKey,
+    body: Json<Redrive>,
+) -> Reply {
+    let Redrive { delivery_ids, endpoint_id, since, until, events } = body.value;
+    let (context, now) = (&caller.context, caller.context.request.now);
+    match (delivery_ids, endpoint_id) {
+        (None, Some(endpoint)) => {
+            let statuses = Some(vec![Replayed::Dead.as_str().to_owned()]);
+            let draft = replay::Draft { since, until, events, statuses, rate_per_second: None };
+            let endpoint = find(&caller, endpoint).await?;
+            let (replay, change) = begin(context, &endpoint, draft, "dead_letters.redrive")?;
+            let replay = Some(ReplayBody::of(&replay, now));
+            let shown = Redriven { delivery_ids: Vec::new(), skipped: Vec::new(), replay };
+            let committed = Committed { status: StatusCode::ACCEPTED, body: &shown, replayed: &shown };
+            context.commit(change, None, &key, &body.bytes, committed).await
+        }
+        (Some(ids), None) if since.is_none() && until.is_none() && events.is_empty() => {
+            let ids: Vec<_> = ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+            if !(1..=MOST_REDRIVEN).contains(&ids.len()) {
+                let message = format!("must name 1 to {MOST_REDRIVEN} deliveries");
+                return Err(Refused(Problem::invalid("/delivery_ids", "length", message)));
+            }
+            let found = seen(&caller, context.tenant().deliveries(&ids).await?).await?;
+            let endpoints: BTreeSet<_> = found.iter().map(|delivery| delivery.endpoint_id).collect();
+            let endpoints = endpoints.into_iter().map(|id| context.tenant().endpoint(id));
+            let sendable: BTreeSet<_> = futures::future::try_join_all(endpoints)
+                .await?
+                .into_iter()
+                .flatten()
+                .filter(|endpoint| replay::sendable(endpoint).is_ok())
+                .map(|endpoint| endpoint.id)
+                .collect();
+            let dead = |delivery: &Delivery| {
+                delivery.status == DeliveryStatus::Dead && sendable.contains(&delivery.endpoint_id)
+            };
+            let redriven: Vec<_> = found.into_iter().filter(dead).collect();
+            let delivery_ids: Vec<_> = redriven.iter().map(|delivery| delivery.id).collect();
+            let skipped = ids.into_iter().filter(|id| !delivery_ids.contains(id)).collect();
+            let shown = Redriven { delivery_ids, skipped, replay: None };
+            let record = context.record("dead_letters.redrive", "delivery", "");
+            let organization = context.caller.known.organization;
+            let change = replay::begin_anew(&redriven, &[DeliveryStatus::Dead], organization, record);
+            let committed = Committed { status: StatusCode::ACCEPTED, body: &shown, replayed: &shown };
+            let reply = context.commit(change, None, &key, &body.bytes, committed).await?;
+            send(context, &shared, &redriven).await;
+            Ok(reply)
+        }
+        _ => {
+            let message = "give either `delivery_ids` alone, or `endpoint_id`";
+            Err(Refused(Problem::invalid("", "value", message)))
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! Endpoints on the wire: made, shown, changed, deleted.
+
+use std::collections::BTreeMap;
+
+use access::permission::{Permit, WebhooksDelete, WebhooksRead, WebhooksWrite};
+use axum::Extension;
+use axum::http::StatusCode;
+use clock::Timestamp;
+use edge::{
+    Authorized, Committed, Edge, IdempotencyKey, IdempotencyParameter, IfMatch, IfMatchParameter, Json,
+    PageParameters, Paging, PathId, Problems, Refused, Reply,
+};
+use ids::{DeliveryId, EndpointId, WorkspaceId, kind};
+use input::Patch;
+use problem::Problem;
+use serde::{Deserialize, Serialize};
+use store::{DeliveryFilter, Endpoint, EndpointStatus, ErrorClass, Mode, PageRequest};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::Shared;
+use crate::app::health::{Health, SAMPLE};
+use crate::app::{alteration, endpoint as app};
+
+pub(crate) fn routes() -> OpenApiRouter<Edge> {
+    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(get, change, delete))
+}
+
+/// An endpoint to be created.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"url": "https://example.com/hooks/artisan", "events": ["lead.replied", "meeting.booked"]}))]
+struct CreateEndpoint {
+    /// Where to. HTTPS, a public host, port 443, 80 or above 1023.
+    url: String,
+    /// Event types, or `["*"]` for all.
+    events: Vec<String>,
+    /// Only events of this workspace; of all workspaces if not given.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    workspace_id: Option<WorkspaceId>,
+    /// Events of live or of test data; `live` if not given.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    mode: Option<Mode>,
+    /// Up to 500 characters.
+    #[serde(default)]
+    description: Option<String>,
+    /// Up to 20 headers to add to each delivery.
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    /// How long an attempt may take: 1 to 30, 30 if not given.
+    #[serde(default)]
+    timeout_seconds: Option<u32>,
+    /// Retries after the first attempt: 0 to 12, 4 if not given.
+    #[serde(default)]
+    max_retries: Option<u32>,
+    /// Attempts a second, at most: 1 to 1,000; as fast as it can if not given.
+    #[serde(default)]
+    rate_limit_per_second: Option<u32>,
+    /// How deliveries are signed: `["v1"]` (HMAC-SHA256) if not given, or `["v1", "v1a"]` to have them signed with Ed25519,
+    /// too. The key to verify that with is the endpoint's `public_key`.
+    #[serde(default)]
+    signatures: Option<Vec<String>>,
+}
+
+/// What is to change of an endpoint. What is not named stays; null brings a field back to its default.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"events": ["*"], "headers": {"x-team": "sales", "x-old": null}}))]
+struct ChangeEndpoint {
+    /// Where to. HTTPS, a public host, port 443, 80 or above 1023.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    url: Patch<String>,
+    /// Event types, or `["*"]` for all.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    events: Patch<Vec<String>>,
+    /// Up to 500 characters.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    description: Patch<String>,
+    /// Each name by itself: a value sets it, null takes it away, and what is not named stays. Null takes all away.
+    #[serde(default)]
+    #[schema(value_type = Option<BTreeMap<String, Option<String>>>)]
+    headers: Patch<BTreeMap<String, Option<String>>>,
+    /// 1 to 30.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>)]
+    timeout_seconds: Patch<u32>,
+    /// 0 to 12.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>)]
+    max_retries: Patch<u32>,
+    /// 1 to 1,000; null for none.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>)]
+    rate_limit_per_second: Patch<u32>,
+    /// `["v1"]` or `["v1", "v1a"]`.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    signatures: Patch<Vec<String>>,
+}
+
+/// An endpoint, without its secret.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Endpoint)]
+pub(super) struct EndpointBody {
+    #[schema(value_type = String, example = "ep_01kaq8zr3y7e2r4m8n5p6q7s8t")]
+    id: EndpointId,
+    url: String,
+    events: Vec<String>,
+    #[schema(value_type = Option<String>)]
+    workspace_id: Option<WorkspaceId>,
+    #[schema(value_type = String, example = "live")]
+    mode: Mode,
+    description: Option<String>,
+    /// Names of the added headers; their values may be credentials and are not shown.
+    headers: Vec<String>,
+    timeout_seconds: u32,
+    max_retries: u32,
+    rate_limit_per_second: Option<u32>,
+    #[schema(value_type = String, example = "enabled")]
+    status: EndpointStatus,
+    disabled_reason: Option<String>,
+    /// Since when it is disabled. Events that have happened since can be replayed.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    disabled_at: Option<Timestamp>,
+    /// How deliveries are signed.
+    signatures: Vec<&'static str>,
+    /// What `v1a` signatures are verified with: `whpk_…`.
+    public_key: Option<String>,
+    /// Until when deliveries are signed with the secret before this one, too.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    previous_secret_until: Option<Timestamp>,
+    /// The public key before this one, for as long.
+    previous_public_key: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+}
+
+/// How an endpoint does.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EndpointHealth)]
+struct HealthBody {
+    /// `healthy`, `slow`, `failing`, `paused` or `disabled`.
+    #[schema(value_type = String)]
+    state: &'static str,
+    /// Of the last deliveries that are settled, how many were taken: 0 to 1.
+    success_rate: Option<f64>,
+    /// How many those are: 100 at most.
+    sample: usize,
+    /// Of the attempts at the last 100 deliveries, nineteen in twenty took no longer.
+    p95_latency_ms: Option<u64>,
+    /// Failed attempts since the last success.
+    failures_in_a_row: u32,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    failing_since: Option<Timestamp>,
+    /// Nothing is sent before: the receiver asked for that, or fails again and again.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    paused_until: Option<Timestamp>,
+    /// Deliveries that wait for their next attempt, or for the endpoint to be well again; 1,000 are counted.
+    waiting: usize,
+    /// Whether there are more.
+    waiting_more: bool,
+    /// When the oldest event happened that waits.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    oldest_undelivered_at: Option<Timestamp>,
+    oldest_undelivered_seconds: Option<u64>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_success_at: Option<Timestamp>,
+    last_error: Option<LastErrorBody>,
+}
+
+/// A failed attempt.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LastError)]
+struct LastErrorBody {
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    #[schema(value_type = String, example = "timeout")]
+    error: ErrorClass,
+    response_status: Option<u16>,
+    #[schema(value_type = String)]
+    delivery_id: DeliveryId,
+}
+
+/// An endpoint and how it does.
+#[derive(Debug, Serialize, ToSchema)]
+struct WatchedEndpoint {
+    #[serde(flatten)]
+    endpoint: EndpointBody,
+    health: HealthBody,
+}
+
+/// An endpoint and its signing secret, which is shown this once.
+#[derive(Debug, Serialize, ToSchema)]
+struct CreatedEndpoint<'a> {
+    /// What deliveries are signed with. Keep it: it can't be shown again.
+    #[schema(example = "whsec_…")]
+    secret: String,
+    #[serde(flatten)]
+    endpoint: &'a EndpointBody,
+}
+
+/// A page of endpoints.
+#[derive(Debug, Serialize, ToSchema)]
+struct EndpointList {
+    data: Vec<EndpointBody>,
+    /// Give it as `cursor` to get the next page; null on the last one.
+    next_cursor: Option<String>,
+}
+
+impl From<&Endpoint> for EndpointBody {
+    fn from(endpoint: &Endpoint) -> Self {
+        let endpoint = endpoint.clone();
+        Self {
+            id: endpoint.id,
+            url: endpoint.url,
+            events: endpoint.events,
+            workspace_id: endpoint.workspace_id,
+            mode: endpoint.mode,
+            description: endpoint.description,
+            headers: endpoint.headers.into_keys().collect(),
+            timeout_seconds: endpoint.timeout_seconds,
+            max_retries: endpoint.max_retries,
+            rate_limit_per_second: endpoint.rate_limit_per_second,
+            status: endpoint.status,
+            disabled_reason: endpoint.disabled_reason,
+            disabled_at: endpoint.disabled_at,
+            signatures: if endpoint.signing_key.is_some() { vec!["v1", "v1a"] } else { vec!["v1"] },
+            public_key: endpoint.signing_key.map(|key| key.public_key),
+            previous_secret_until: endpoint.replaced.as_ref().map(|replaced| replaced.until),
+            previous_public_key: endpoint.replaced.and_then(|it| it.signing_key).map(|key| key.public_key),
+            created_at: endpoint.created_at,
+            updated_at: endpoint.updated_at,
+        }
+    }
+}
+
+impl HealthBody {
+    fn of(health: Health, now: Timestamp) -> Self {
+        Self {
+            state: health.condition.as_str(),
+            success_rate: health.success_rate,
+            sample: health.sample,
+            p95_latency_ms: health.p95_latency_ms,
+            failures_in_a_row: health.failures_in_a_row,
+            failing_since: health.failing_since,
+            paused_until: health.not_before,
+            waiting: health.backlog.count,
+            waiting_more: health.backlog.more,
+            oldest_undelivered_at: health.backlog.oldest,
+            oldest_undelivered_seconds: health.backlog.oldest.map(|oldest| now.since(oldest).as_secs()),
+            last_success_at: health.last_success_at,
+            last_error: health.last_error.map(|last| LastErrorBody {
+                at: last.at,
+                error: last.error,
+                response_status: last.response_status,
+                delivery_id: last.delivery_id,
+            }),
+        }
+    }
+}
+
+/// Create an endpoint
+///
+/// The answer holds the signing secret, once.
+#[utoipa::path(
+    post, path = "/api/admin/webhooks", operation_id = "create_endpoint", tag = "webhooks",
+    security(("bearer" = [])), params(IdempotencyParameter), request_body = CreateEndpoint,
+    responses((status = 201, description = "Created", body = CreatedEndpoint<'static>), Problems),
+    extensions(("x-permission" = json!("webhooks:write")))
+)]
+async fn create(
+    caller: Authorized<WebhooksWrite>,
+    Extension(shared): Extension<Shared>,
+    key: IdempotencyKey,
+    body: Json<CreateEndpoint>,
+) -> Reply {
+    let sent = body.value;
+    let draft = app::Draft {
+        url: sent.url,
+        events: sent.events,
+        workspace_id: sent.workspace_id,
+        mode: sent.mode,
+        description: sent.description,
+        headers: sent.headers,
+        timeout_seconds: sent.timeout_seconds,
+        max_retries: sent.max_retries,
+        rate_limit_per_second: sent.rate_limit_per_second,
+        signatures: sent.signatures,
+    };
+    let (creator, now) = (&caller.context.caller.known, caller.context.request.now);
+    let new = draft.check(creator, shared.policy)?;
+    if new.escapes(creator) {
+        return Err(Refused(Problem::NotFound { what: "workspace" }));
+    }
+    let (organization, ids) = (creator.organization, caller.context.edge().ids());
+    let (endpoint, secret) = new.open(organization, &shared.sealing, ids, now)?;
+    let record = caller.context.record("endpoint.create", "endpoint", &endpoint.id.to_string());
+    let change = app::create(&endpoint, organization, record)?;
+    let shown = EndpointBody::from(&endpoint);
+    let body_shown = CreatedEndpoint { secret: secret.reveal(), endpoint: &shown };
+    let committed = Committed { status: StatusCode::CREATED, body: &body_shown, replayed: &shown };
+    caller.context.commit(change, None, &key, &body.bytes, committed).await
+}
+
+/// List endpoints
+///
+/// Newest first.
+#[utoipa::path(
+    get, path = "/api/admin/webhooks", operation_id = "list_endpoints", tag = "webhooks",
+    security(("bearer" = [])), params(PageParameters),
+    responses((status = 200, description = "A page", body = EndpointList), Problems),
+    extensions(("x-permission" = json!("webhooks:read")))
+)]
+async fn list(caller: Authorized<WebhooksRead>, paging: Paging) -> Reply {
+    let confines = caller.confines();
+    let page = caller.context.tenant().endpoints(&paging.page(&confines)?).await?;
+    paging.show(
+        &confines,
+        &page,
+        |last| last.id.to_string(),
+        |endpoint| caller.reaches(endpoint.workspace_id, endpoint.mode).then(|| EndpointBody::from(endpoint)),
+    )
+}
+
+/// The endpoint, if it is in the caller's reach.
+pub(super) async fn find<P: Permit>(caller: &Authorized<P>, id: EndpointId) -> Result<Endpoint, Refused> {
+    let endpoint = caller.context.tenant().endpoint(id).await?;
+    let endpoint = endpoint.filter(|endpoint| caller.reaches(endpoint.workspace_id, endpoint.mode));
+    endpoint.ok_or(Refused(Problem::NotFound { what: "endpoint" }))
+}
+
+/// Get an endpoint
+///
+/// And how it does.
+#[utoipa::path(
+    get, path = "/api/admin/webhooks/{id}", operation_id = "get_endpoint", tag = "webhooks",
+    security(("bearer" = [])), params(("id" = String, Path, description = "`ep_…`")),
+    responses((status = 200, description = "The endpoint", body = WatchedEndpoint), Problems),
+    extensions(("x-permission" = json!("webhooks:read")))
+)]
+async fn get(caller: Authorized<WebhooksRead>, PathId(id): PathId<kind::Endpoint>) -> Reply {
+    let (tenant, now) = (caller.context.tenant(), caller.context.request.now);
+    let endpoint = find(&caller, id).await?;
+    let page = PageRequest { limit: SAMPLE, after: None };
+    let filter = DeliveryFilter::default();
+    let (state, last, backlog) = tokio::try_join!(
+        tenant.endpoint_state(id),
+        tenant.deliveries_to(id, &filter, &page, now),
+        tenant.backlog(id)
+    )?;
+    let state = state.unwrap_or_else(|| store::EndpointState::new(id, now));
+    let health = Health::of(&endpoint, state, &last.items, backlog, now);
+    let shown =
+        WatchedEndpoint { endpoint: EndpointBody::from(&endpoint), health: HealthBody::of(health, now) };
+    edge::ok(&shown, Some(endpoint.updated_at))
+}
+
+/// Change an endpoint
+///
+/// What has been sent is sent; whatever is sent from now on goes by what it is changed to.
+#[utoipa::path(
+    patch, path = "/api/admin/webhooks/{id}", operation_id = "change_endpoint", tag = "webhooks",
+    security(("bearer" = [])), params(("id" = String, Path, description = "`ep_…`"), IfMatchParameter),
+    request_body = ChangeEndpoint,
+    responses((status = 200, description = "Changed", body = EndpointBody), Problems),
+    extensions(("x-permission" = json!("webhooks:write")))
+)]
+async fn change(
+    caller: Authorized<WebhooksWrite>,
+    Extension(shared): Extension<Shared>,
+    PathId(id): PathId<kind::Endpoint>,
+    if_match: IfMatch,
+    body: Json<ChangeEndpoint>,
+) -> Reply {
+    let sent = body.value;
+    let draft = alteration::Draft {
+        url: sent.url,
+        events: sent.events,
+        description: sent.description,
+        headers: sent.headers,
+        timeout_seconds: sent.timeout_seconds,
+        max_retries: sent.max_retries,
+        rate_limit_per_second: sent.rate_limit_per_second,
+        signatures: sent.signatures,
+    };
+    let endpoint = find(&caller, id).await?;
+    if_match.check(endpoint.updated_at)?;
+    let (context, now) = (&caller.context, caller.context.request.now);
+    let organization = context.caller.known.organization;
+    let after = draft.check(&endpoint, shared.policy, now)?.seal(organization, &shared.sealing)?;
+    let record = context.record("endpoint.update", "endpoint", &endpoint.id.to_string());
+    let change = alteration::change(&endpoint, &after, organization, record)?;
+    context.commit_silently(change.only_as_read(if_match.is_given())).await?;
+    edge::ok(&EndpointBody::from(&after), Some(after.updated_at))
+}
+
+/// Delete an endpoint
+///
+/// Deliveries to it that have not been sent are cancelled.
+#[utoipa::path(
+    delete, path = "/api/admin/webhooks/{id}", operation_id = "delete_endpoint", tag = "webhooks",
+    security(("bearer" = [])), params(("id" = String, Path, description = "`ep_…`"), IfMatchParameter),
+    responses((status = 204, description = "Deleted"), Problems),
+    extensions(("x-permission" = json!("webhooks:delete")))
+)]
+async fn delete(
+    caller: Authorized<WebhooksDelete>,
+    PathId(id): PathId<kind::Endpoint>,
+    if_match: IfMatch,
+) -> Reply {
+    let endpoint = find(&caller, id).await?;
+    if_match.check(endpoint.updated_at)?;
+    let record = caller.context.record("endpoint.delete", "endpoint", &endpoint.id.to_string());
+    let organization = caller.context.caller.known.organization;
+    caller.context.commit_silently(app::delete(&endpoint, organization, if_match.is_given(), record)).await
+}

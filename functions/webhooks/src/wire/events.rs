@@ -1,0 +1,205 @@
+//! The log of events on the wire.
+
+use access::permission::WebhooksRead;
+use access::{CallerKind, Known};
+use clock::Timestamp;
+use edge::{
+    Authorized, Edge, Narrow, Narrowed, PageParameters, PathId, Problems, Refused, Reply, Values,
+};
+use events::EventType;
+use ids::{DeliveryId, EndpointId, EventId, OrganizationId, WorkspaceId, kind};
+use problem::{FieldError, Problem};
+use serde::Serialize;
+use serde_json::Value;
+use store::{DeliveryStatus, EventFilter, Mode, PageRequest, StoreError, StoredEvent};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(crate) fn routes() -> OpenApiRouter<Edge> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get))
+}
+
+/// Something that happened.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Event)]
+struct EventBody {
+    #[schema(value_type = String, example = "evt_01kaq8zr3y7e2r4m8n5p6q7s8t")]
+    id: EventId,
+    #[schema(value_type = String, example = "lead.replied")]
+    event: EventType,
+    #[schema(value_type = String, format = DateTime)]
+    timestamp: Timestamp,
+    #[schema(value_type = String)]
+    organization_id: OrganizationId,
+    #[schema(value_type = String)]
+    workspace_id: WorkspaceId,
+    /// What it happened to, as it was sent.
+    #[schema(value_type = Object)]
+    data: Value,
+    #[schema(value_type = String, example = "live")]
+    mode: Mode,
+    /// The one endpoint that it was for: somebody tried it out.
+    #[schema(value_type = Option<String>)]
+    only_for: Option<EndpointId>,
+    /// Until when it can be read.
+    #[schema(value_type = String, format = DateTime)]
+    kept_until: Timestamp,
+    /// What became of it at the endpoints that there are; only when a single event is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deliveries: Option<Vec<EventDelivery>>,
+}
+
+/// What became of an event at an endpoint.
+#[derive(Debug, Serialize, ToSchema)]
+struct EventDelivery {
+    #[schema(value_type = String)]
+    id: DeliveryId,
+    #[schema(value_type = String)]
+    endpoint_id: EndpointId,
+    #[schema(value_type = String, example = "succeeded")]
+    status: DeliveryStatus,
+    attempt_count: u32,
+}
+
+/// A page of events.
+#[derive(Debug, Serialize, ToSchema)]
+struct EventList {
+    data: Vec<EventBody>,
+    /// Give it as `cursor` to get the next page; null on the last one. A narrowed list may have short pages.
+    next_cursor: Option<String>,
+}
+
+impl EventBody {
+    fn of(event: &StoredEvent) -> Result<Self, StoreError> {
+        let body: Value = serde_json::from_str(&event.body)
+            .map_err(|e| StoreError::Malformed { operation: "event", source: Box::new(e) })?;
+        Ok(Self {
+            id: event.id,
+            event: event.event,
+            timestamp: event.created_at,
+            organization_id: event.organization_id,
+            workspace_id: event.workspace_id,
+            data: body.get("data").cloned().unwrap_or_default(),
+            mode: event.mode,
+            only_for: event.only_for,
+            kept_until: Timestamp::from_seconds(event.expires_at),
+            deliveries: None,
+        })
+    }
+}
+
+/// What a list of events is narrowed by.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only its description is used")]
+struct FilterParameters {
+    /// An event type.
+    event: Option<String>,
+    /// A workspace: `ws_…`.
+    workspace_id: Option<String>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Filter {
+    event: Option<EventType>,
+    workspace: Option<WorkspaceId>,
+}
+
+impl Narrow for Filter {
+    const NAMES: &'static [&'static str] = &["event", "workspace_id"];
+
+    fn read(values: &Values, faults: &mut Vec<FieldError>) -> Self {
+        let mut filter = Self::default();
+        if let Some(name) = values.get("event") {
+            filter.event = EventType::parse(name).ok();
+            if filter.event.is_none() {
+                faults.push(FieldError::new("query:event", "value", "is not an event type"));
+            }
+        }
+        if let Some(id) = values.get("workspace_id") {
+            filter.workspace = id.parse().ok();
+            if filter.workspace.is_none() {
+                faults.push(FieldError::new("query:workspace_id", "value", "is not the id of a workspace"));
+            }
+        }
+        filter
+    }
+}
+
+/// The modes whose events a caller sees: a key its own, a person both.
+fn mode(known: &Known) -> Option<Mode> {
+    match known.kind {
+        CallerKind::Key { .. } => Some(known.mode()),
+        CallerKind::Person { .. } => None,
+    }
+}
+
+fn sees(caller: &Authorized<WebhooksRead>, event: &StoredEvent) -> bool {
+    let known = &caller.context.caller.known;
+    mode(known).is_none_or(|mode| mode == event.mode) && caller.reaches(Some(event.workspace_id), event.mode)
+}
+
+/// List events
+///
+/// What happened to the organization's data, newest first, whether anybody was sent it or not.
+#[utoipa::path(
+    get, path = "/api/admin/events", operation_id = "list_events", tag = "webhooks",
+    security(("bearer" = [])), params(PageParameters, FilterParameters),
+    responses((status = 200, description = "A page", body = EventList), Problems),
+    extensions(("x-permission" = json!("webhooks:read")))
+)]
+async fn list(caller: Authorized<WebhooksRead>, narrowed: Narrowed<Filter>) -> Reply {
+    let Narrowed { paging, by } = narrowed;
+    let confines = caller.confines();
+    let (tenant, now) = (caller.context.tenant(), caller.context.request.now);
+    let filter = EventFilter {
+        events: by.event.into_iter().collect(),
+        workspaces: by.workspace.map(|workspace| vec![workspace]),
+        mode: mode(&caller.context.caller.known),
+    };
+    let page: PageRequest<EventId> = paging.page(&confines)?;
+    let listed = tenant.events(&filter, &page, now).await?;
+    let shown = listed.items.iter().filter(|event| sees(&caller, event)).map(EventBody::of);
+    let shown = shown.collect::<Result<Vec<_>, _>>()?;
+    let next = listed.next.as_deref().and_then(store::event_at).map(|id| id.to_string());
+    paging.reply(&confines, &shown, next)
+}
+
+/// Get an event
+///
+/// With what became of it.
+#[utoipa::path(
+    get, path = "/api/admin/events/{id}", operation_id = "get_event", tag = "webhooks",
+    security(("bearer" = [])), params(("id" = String, Path, description = "`evt_…`")),
+    responses((status = 200, description = "The event", body = EventBody), Problems),
+    extensions(("x-permission" = json!("webhooks:read")))
+)]
+async fn get(caller: Authorized<WebhooksRead>, PathId(id): PathId<kind::Event>) -> Reply {
+    let missing = Refused(Problem::NotFound { what: "event" });
+    let tenant = caller.context.tenant();
+    let (event, endpoints) = tokio::try_join!(tenant.event(id), tenant.all_endpoints())?;
+    let event = event.filter(|event| sees(&caller, event)).ok_or(missing)?;
+    let reached: Vec<_> = endpoints
+        .iter()
+        .filter(|endpoint| caller.reaches(endpoint.workspace_id, endpoint.mode))
+        .map(|endpoint| endpoint.id)
+        .collect();
+    let mut deliveries = Vec::new();
+    for some in reached.chunks(100) {
+        deliveries.extend(tenant.deliveries_of(id, some).await?);
+    }
+    let mut shown = EventBody::of(&event)?;
+    shown.deliveries = Some(
+        deliveries
+            .iter()
+            .map(|delivery| EventDelivery {
+                id: delivery.id,
+                endpoint_id: delivery.endpoint_id,
+                status: delivery.status,
+                attempt_count: delivery.attempt_count,
+            })
+            .collect(),
+    );
+    edge::ok(&shown, None)
+}

@@ -1,0 +1,20 @@
+//! Webhooks on the wire.
+
+mod deliveries;
+mod endpoints;
+mod events;
+mod notices;
+mod replays;
+mod switches;
+
+use edge::Edge;
+use utoipa_axum::router::OpenApiRouter;
+
+pub(crate) fn routes() -> OpenApiRouter<Edge> {
+    endpoints::routes()
+        .merge(switches::routes())
+        .merge(deliveries::routes())
+        .merge(replays::routes())
+        .merge(notices::routes())
+        .merge(events::routes())
+}

@@ -1,0 +1,84 @@
+//! Operational events on the wire: what is to be known of endpoints.
+
+use access::permission::WebhooksRead;
+use clock::Timestamp;
+use edge::{Authorized, Edge, PageParameters, Paging, Problems, Reply};
+use ids::{DeliveryId, EndpointId, NoticeId};
+use serde::Serialize;
+use store::{EndpointNotice, NoticeType, PageRequest};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(crate) fn routes() -> OpenApiRouter<Edge> {
+    OpenApiRouter::new().routes(routes!(list))
+}
+
+/// Something that is to be known of an endpoint.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OperationalEvent)]
+struct NoticeBody {
+    #[schema(value_type = String, example = "ntc_01kaq8zr3y7e2r4m8n5p6q7s8t")]
+    id: NoticeId,
+    /// `endpoint.failing`, `endpoint.disabled`, `endpoint.recovered` or `delivery.exhausted`.
+    #[schema(value_type = String, example = "endpoint.failing")]
+    r#type: NoticeType,
+    #[schema(value_type = String)]
+    endpoint_id: EndpointId,
+    #[schema(value_type = Option<String>)]
+    delivery_id: Option<DeliveryId>,
+    /// In words.
+    detail: String,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+/// A page of operational events.
+#[derive(Debug, Serialize, ToSchema)]
+struct NoticeList {
+    data: Vec<NoticeBody>,
+    /// Give it as `cursor` to get the next page; null on the last one.
+    next_cursor: Option<String>,
+}
+
+impl From<&EndpointNotice> for NoticeBody {
+    fn from(notice: &EndpointNotice) -> Self {
+        Self {
+            id: notice.id,
+            r#type: notice.r#type,
+            endpoint_id: notice.endpoint_id,
+            delivery_id: notice.delivery_id,
+            detail: notice.detail.clone(),
+            created_at: notice.created_at,
+        }
+    }
+}
+
+/// List operational events
+///
+/// That endpoints are failing, were disabled, or have recovered, and that deliveries were given up; latest first. The admins
+/// are told of them by mail, too, of deliveries that were given up once an hour.
+#[utoipa::path(
+    get, path = "/api/admin/webhooks/operational-events", operation_id = "list_operational_events", tag = "webhooks",
+    security(("bearer" = [])), params(PageParameters),
+    responses((status = 200, description = "A page", body = NoticeList), Problems),
+    extensions(("x-permission" = json!("webhooks:read")))
+)]
+async fn list(caller: Authorized<WebhooksRead>, paging: Paging) -> Reply {
+    let confines = caller.confines();
+    let (tenant, now) = (caller.context.tenant(), caller.context.request.now);
+    let page: PageRequest<NoticeId> = paging.page(&confines)?;
+    let listed = tenant.notices(&page, now).await?;
+    let mut notices = listed.items;
+    if !caller.reaches_everywhere() {
+        // Of an endpoint that is gone nobody can tell whose it was.
+        let endpoints = tenant.all_endpoints().await?;
+        notices.retain(|notice| {
+            let endpoint = endpoints.iter().find(|endpoint| endpoint.id == notice.endpoint_id);
+            endpoint.is_some_and(|endpoint| caller.reaches(endpoint.workspace_id, endpoint.mode))
+        });
+    }
+    let next = listed.next.as_deref().and_then(|sk| sk.rsplit_once('#')).map(|(_, id)| id.to_owned());
+    let shown: Vec<_> = notices.iter().map(NoticeBody::from).collect();
+    paging.reply(&confines, &shown, next)
+}
