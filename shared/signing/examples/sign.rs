@@ -1,7 +1,7 @@
 //! Signs a body as Artisan signs one, so that receivers can be tried out without a platform, during a rotation too.
 //!
 //! ```sh
-//! cargo run -p signing --example sign -- evt_1 "$(date +%s)" whsec_newest… whsec_previous… seed:$(openssl rand -hex 32) <body
+//! cargo run -p signing --example sign -- evt_1 "$(date +%s)" whsec_newest… whsec_previous… seed:$(openssl rand -base64 32) <body
 //! ```
 //!
 //! Prints the headers, one a line, and the public key of each seed as `public-key`.
@@ -9,6 +9,8 @@
 use std::error::Error;
 use std::io::Read as _;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use signing::{Signer, SigningKey, SigningSecret, header};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -19,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for argument in arguments {
         signer = match argument.strip_prefix("seed:") {
             Some(seed) => {
-                let key = SigningKey::from_seed(&from_hex(seed)?)?;
+                let key = SigningKey::from_seed(STANDARD.decode(seed)?.as_slice().try_into()?)?;
                 println!("public-key: {}", key.verifying_key());
                 signer.key(key)
             }
@@ -35,15 +37,4 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{}: {}", header::SIGNATURE, signatures.standard);
     println!("{}: {}", header::ARTISAN_SIGNATURE, signatures.artisan);
     Ok(())
-}
-
-fn from_hex(text: &str) -> Result<[u8; 32], Box<dyn Error>> {
-    let digits: Option<Vec<u8>> =
-        text.chars().map(|digit| digit.to_digit(16).and_then(|digit| digit.try_into().ok())).collect();
-    let bytes: Vec<u8> = digits
-        .ok_or("a seed is hex")?
-        .chunks(2)
-        .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit))
-        .collect();
-    bytes.try_into().map_err(|_| "a seed has 32 bytes".into())
 }
