@@ -1,9 +1,12 @@
 """Interoperability: what a customer's own receiver sees, judged by code that is not ours.
 
 Drives a running platform over HTTP from sign-up to a lead's reply, receives the webhooks, and verifies them with the
-`standardwebhooks` package and with two lines of the standard library's `hmac`. A forged body must fail with both.
+`standardwebhooks` package and with two lines of the standard library's `hmac`. Then with each of the samples in
+docs/samples/verify-webhook, in every way it knows; one of them is the library of its language. What is forged, old or
+signed by somebody else must be refused, and while a secret is being changed both the new and the old one must do. What a
+platform can't be made to send in a few seconds is signed by our own crate, through its example `sign`.
 
-    python3 interop.py http://127.0.0.1:8010
+    python3 interop.py http://127.0.0.1:8010 path/to/sign path/to/sample-verify-webhook path/to/go-sample
 """
 
 import base64
@@ -11,8 +14,13 @@ import hashlib
 import hmac
 import http.server
 import json
+import os
+import pathlib
 import queue
+import secrets
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
@@ -22,6 +30,7 @@ import uuid
 from standardwebhooks import Webhook, WebhookVerificationError
 
 DEADLINE_SECONDS = 60
+SAMPLES = pathlib.Path(__file__).resolve().parents[2] / "docs/samples/verify-webhook"
 
 
 class Receiver:
@@ -86,13 +95,83 @@ def artisan_signature_is_right(secret, headers, body):
     return hmac.compare_digest("sha256=" + hmac.new(key, body, hashlib.sha256).hexdigest(), headers["X-Artisan-Signature"])
 
 
-def check(condition, promise):
+def check(condition, promise, told=""):
     print(("ok    " if condition else "WRONG ") + promise)
     if not condition:
+        print(told)
         raise SystemExit(1)
 
 
-def main(base):
+class Sample:
+    """A program that verifies a webhook, in each of the ways it knows."""
+
+    def __init__(self, name, command, ways=("library", "v1", "v1a", "artisan")):
+        self.name, self.command, self.ways = name, command, ways
+
+    def accepts(self, way, webhook, secret, public_key):
+        """Whether it handles the event, and once. Anything but that and a refusal ends the whole check."""
+        headers, body = webhook
+        with tempfile.TemporaryDirectory() as folder:
+            headers_file, body_file = pathlib.Path(folder, "headers.txt"), pathlib.Path(folder, "body.json")
+            headers_file.write_text("".join(f"{name}: {value}\r\n" for name, value in headers.items()), newline="")
+            body_file.write_bytes(body)
+            environment = {**os.environ, "ARTISAN_WEBHOOK_SECRET": secret, "ARTISAN_WEBHOOK_PUBLIC_KEY": public_key}
+            command = [*self.command, way, str(headers_file), str(body_file)]
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=DEADLINE_SECONDS)
+        if done.returncode == 1 and not done.stdout and done.stderr.startswith("refused: "):
+            return False
+        content = json.loads(body)
+        told = f"handled {content['id']} {content['event']}\nagain {content['id']}: nothing to do\n"
+        if (done.returncode, done.stdout, done.stderr) != (0, told, ""):
+            raise SystemExit(f"{self.name} {way} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        return True
+
+
+def new_secret():
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def signed(signer, id, body, valid, age=0):
+    """The headers that Artisan would send, and the public keys of two signing keys, newest first."""
+    seeds = ["seed:" + base64.b64encode(secrets.token_bytes(32)).decode() for _ in range(2)]
+    command = [signer, id, str(int(time.time()) - age), *valid, *seeds]
+    done = subprocess.run(command, input=body, capture_output=True, check=True, timeout=DEADLINE_SECONDS)
+    lines = [line.split(": ", 1) for line in done.stdout.decode().splitlines()]
+    keys = [value for name, value in lines if name == "public-key"]
+    return {name: value for name, value in lines if name != "public-key"}, keys
+
+
+def check_sample(sample, webhook, secret, signer):
+    """`webhook` is one that the platform sent to an endpoint with this secret."""
+    (headers, body), ways = webhook, set(sample.ways)
+    id = headers["webhook-id"]
+
+    def expect(promise, accepting, webhook, secret, public_key):
+        accepted = {way for way in sample.ways if sample.accepts(way, webhook, secret, public_key)}
+        check(accepted == accepting & ways, f"{sample.name}: {promise}", f"accepted by {sorted(accepted)}")
+
+    fresh, (key, old_key) = signed(signer, id, body, [secret])
+    forged = body.replace(b"Tuesday", b"Someday")
+    standard = {"library", "v1"}
+    expect("what the platform sent is verified", standard | {"artisan"}, webhook, secret, key)
+    expect("and by no other secret", set(), webhook, new_secret(), key)
+    expect("what our crate signed is verified", standard | {"v1a", "artisan"}, (fresh, body), secret, key)
+    expect("a forged body is refused", set(), (fresh, forged), secret, key)
+    expect("a forged id is refused", {"artisan"}, ({**fresh, "webhook-id": "evt_0"}, body), secret, key)
+    unsigned = {name: value for name, value in fresh.items() if "signature" not in name}
+    expect("no signature is refused", set(), (unsigned, body), secret, key)
+    for age in (400, -400):
+        headers, (key, _) = signed(signer, id, body, [secret], age)
+        expect(f"a timestamp that is {age} s old is refused", {"artisan"}, (headers, body), secret, key)
+
+    newer = new_secret()
+    headers, (key, old_key) = signed(signer, id, body, [newer, secret])
+    rotated = (headers, body)
+    expect("during a rotation the new secret and key do", standard | {"v1a", "artisan"}, rotated, newer, key)
+    expect("during a rotation the old secret and key do", standard | {"v1a"}, rotated, secret, old_key)
+
+
+def main(base, signer, rust, go):
     receiver = Receiver()
     person = {
         "organization_name": "Interoperability",
@@ -133,6 +212,16 @@ def main(base):
         check(not artisan_signature_is_right(secret, headers, forged), f"{event}: hmac refuses a forged body")
         check(not standard_webhooks_accepts(other, headers, body), f"{event}: another endpoint's secret does not fit")
 
+    samples = [
+        Sample("python", [sys.executable, str(SAMPLES / "python/verify.py")]),
+        Sample("typescript", ["node", str(SAMPLES / "typescript/verify.ts")]),
+        Sample("rust", [rust]),
+        Sample("go", [go]),
+        Sample("openssl", [str(SAMPLES / "openssl/verify.sh")], ways=("v1", "v1a", "artisan")),
+    ]
+    for sample in samples:
+        check_sample(sample, deliveries["lead.replied"], secret, signer)
+
 
 if __name__ == "__main__":
-    main(sys.argv[1].rstrip("/"))
+    main(sys.argv[1].rstrip("/"), *sys.argv[2:])

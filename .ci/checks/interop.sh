@@ -1,12 +1,25 @@
 #!/usr/bin/env bash
-# Starts a platform on a fresh data directory and runs interop.py against it.
+# Starts a platform on a fresh data directory and runs interop.py against it: with the Standard Webhooks libraries of PyPI,
+# npm, Cargo and Go, and with the samples of docs/samples/verify-webhook, which use them and do without.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source .ci/checks/platform.sh
+source .ci/checks/toolchains.sh
+
+samples=docs/samples/verify-webhook
+need_node
+need_go
+python=${PYTHON:-.venv/bin/python}
+"$python" -c 'import cryptography, standardwebhooks' 2>/dev/null || pinned cryptography standardwebhooks
+npm_ci "$samples/typescript"
+go="$platform_data/verify-webhook-go"
+(cd "$samples/go" && go vet ./... && test -z "$(gofmt -l .)" && go build -o "$go" .)
+rust=$(cargo_binary sample-verify-webhook)
+signer=$(cargo_binary signing --example sign)
 
 port=${INTEROP_PORT:-8010}
 start_platform "$port"
-if ! "${PYTHON:-.venv/bin/python}" .ci/checks/interop.py "http://127.0.0.1:$port"; then
+if ! "$python" .ci/checks/interop.py "http://127.0.0.1:$port" "$signer" "$rust" "$go"; then
     echo "--- the platform said:" >&2
     tail -n 50 "$platform_log" >&2
     exit 1

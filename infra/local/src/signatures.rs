@@ -1,7 +1,7 @@
 //! Checks the signatures of webhooks that the inbox receives, as a receiver would.
 //!
-//! A receiver knows its endpoint's secret; the inbox finds it in the tables. A webhook is verified when some endpoint
-//! of the organization it claims to come from has signed it, in both ways that Artisan signs.
+//! A receiver knows its endpoint's secrets; the inbox finds them in the tables. A webhook is verified when some endpoint
+//! of the organization it claims to come from has signed it with one of them, in both ways that Artisan signs.
 
 use axum::http::HeaderMap;
 use base64::Engine as _;
@@ -48,23 +48,57 @@ impl Signatures {
         let Ok(claim) = serde_json::from_slice::<Claim>(body) else { return false };
         let endpoints = self.store.tenant_of_job(claim.organization_id).all_endpoints().await;
         let endpoints = endpoints.unwrap_or_default();
-        let mut secrets =
-            endpoints.iter().filter_map(|endpoint| self.secret(claim.organization_id, endpoint));
-        secrets.any(|secret| self.signed(&secret, headers, body) == Some(true))
+        let mut secrets = endpoints.iter().flat_map(|endpoint| self.secrets(claim.organization_id, endpoint));
+        let now = self.clock.now().seconds();
+        secrets.any(|secret| signed_with(&secret, now, headers, body) == Some(true))
     }
 
-    fn secret(&self, organization: OrganizationId, endpoint: &Endpoint) -> Option<SigningSecret> {
-        let envelope = STANDARD.decode(&endpoint.sealed_secret).ok()?;
+    /// All that the endpoint's webhooks may be signed with, the newest first. One that can't be opened is passed over.
+    fn secrets(&self, organization: OrganizationId, endpoint: &Endpoint) -> Vec<SigningSecret> {
+        let sealed = [&endpoint.sealed_secret];
         let context = Endpoint::secret_context(organization, endpoint.id);
-        let plain = self.secrets.open_envelope(&context, &envelope).ok()?;
+        sealed.into_iter().filter_map(|sealed| self.open(&context, sealed)).collect()
+    }
+
+    fn open(&self, context: &[u8], sealed: &str) -> Option<SigningSecret> {
+        let plain = self.secrets.open_envelope(context, &STANDARD.decode(sealed).ok()?).ok()?;
         Some(SigningSecret::from_bytes(plain.try_into().ok()?))
     }
+}
 
-    fn signed(&self, secret: &SigningSecret, headers: &HeaderMap, body: &[u8]) -> Option<bool> {
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let (id, timestamp) = (text(header::ID)?, text(header::TIMESTAMP)?.parse().ok()?);
-        let now = self.clock.now().seconds();
-        let standard = secret.verifies_standard(id, timestamp, now, text(header::SIGNATURE)?, body);
-        Some(standard && text(header::ARTISAN_SIGNATURE)? == secret.artisan(body))
+/// `None` where the headers are not there or can't be read.
+fn signed_with(secret: &SigningSecret, now: i64, headers: &HeaderMap, body: &[u8]) -> Option<bool> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let (id, timestamp) = (text(header::ID)?, text(header::TIMESTAMP)?.parse().ok()?);
+    let standard = secret.verifies_standard(id, timestamp, now, text(header::SIGNATURE)?, body);
+    Some(standard && secret.verifies_artisan(text(header::ARTISAN_SIGNATURE)?, body))
+}
+
+#[cfg(test)]
+mod tests {
+    use signing::{Signer, SigningKey};
+
+    use super::*;
+
+    /// A webhook that was signed before the rotation has the old secret's signatures only; one from after it has both
+    /// secrets' in one header, and the new one's alone in the other.
+    #[test]
+    fn webhooks_from_before_and_after_a_rotation_are_verified() {
+        let (new, old) = (SigningSecret::from_bytes([2; 32]), SigningSecret::from_bytes([1; 32]));
+        let key = SigningKey::from_seed(&[3; 32]).unwrap();
+        let (before, after) = (Signer::new(&old), Signer::new(&new).previous(&old).key(key));
+        let verified = |signer: &Signer, body: &[u8]| {
+            let signatures = signer.sign("evt_1", 1000, b"{}");
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ID, "evt_1".parse().unwrap());
+            headers.insert(header::TIMESTAMP, "1000".parse().unwrap());
+            headers.insert(header::SIGNATURE, signatures.standard.parse().unwrap());
+            headers.insert(header::ARTISAN_SIGNATURE, signatures.artisan.parse().unwrap());
+            [&new, &old].map(|secret| signed_with(secret, 1000, &headers, body))
+        };
+        assert_eq!(verified(&before, b"{}"), [Some(false), Some(true)]);
+        assert_eq!(verified(&after, b"{}"), [Some(true), Some(false)]);
+        assert_eq!(verified(&after, b"{ }"), [Some(false), Some(false)]);
+        assert_eq!(signed_with(&new, 1000, &HeaderMap::new(), b"{}"), None);
     }
 }
