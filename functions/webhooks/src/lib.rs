@@ -1,6 +1,7 @@
 //! Webhook endpoints, the deliveries to them, and dead letters: `/api/admin/webhooks`.
 
 mod app;
+mod event_types;
 mod wire;
 
 use std::sync::Arc;

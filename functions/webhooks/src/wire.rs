@@ -20,12 +20,13 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::Secrets;
 use crate::app::{self, Draft};
+use crate::{Secrets, event_types};
 
 pub(crate) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::new()
         .routes(routes!(create, list))
+        .routes(routes!(event_types::list))
         .routes(routes!(get, delete))
         .routes(routes!(deliveries))
         .routes(routes!(delivery))
