@@ -1,12 +1,13 @@
 //! Campaigns on the wire.
 
-use access::permission::{CampaignsRead, CampaignsWrite};
+use access::permission::{CampaignsDelete, CampaignsRead, CampaignsWrite};
 use clock::Timestamp;
 use edge::{
-    Committed, Edge, IdempotencyKey, IdempotencyParameter, InWorkspace, Json, PageParameters, Paging, PathId,
-    Problems, Refused, Reply, WorkspaceParameter,
+    Committed, Edge, IdempotencyKey, IdempotencyParameter, IfMatch, IfMatchParameter, InWorkspace, Json,
+    PageParameters, Paging, PathId, Problems, Refused, Reply, WorkspaceParameter,
 };
 use ids::{CampaignId, WorkspaceId, kind};
+use input::Patch;
 use problem::Problem;
 use serde::{Deserialize, Serialize};
 use store::{Campaign, CampaignStatus};
@@ -14,10 +15,15 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::app::{self, NewCampaign};
+use crate::app::{self, Draft, NewCampaign, Step};
 
 pub(crate) fn routes() -> OpenApiRouter<Edge> {
-    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(get))
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(get, change, delete))
+        .routes(routes!(start))
+        .routes(routes!(pause))
+        .routes(routes!(complete))
 }
 
 /// A campaign to be created.
@@ -33,6 +39,25 @@ struct CreateCampaign {
     /// Up to 500 characters.
     #[serde(default)]
     goal: Option<String>,
+}
+
+/// What is to be changed; what is left out stays, and null removes what can be removed.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"goal": "30 meetings"}))]
+struct ChangeCampaign {
+    /// 1 to 200 characters.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    name: Patch<String>,
+    /// Up to 2,000 characters.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    description: Patch<String>,
+    /// Up to 500 characters.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    goal: Patch<String>,
 }
 
 /// A campaign.
@@ -134,7 +159,127 @@ async fn list(caller: InWorkspace<CampaignsRead>, paging: Paging) -> Reply {
     extensions(("x-permission" = json!("campaigns:read")))
 )]
 async fn get(caller: InWorkspace<CampaignsRead>, PathId(id): PathId<kind::Campaign>) -> Reply {
-    let campaign = caller.workspace.campaign(id).await?;
-    let campaign = campaign.ok_or(Refused(Problem::NotFound { what: "campaign" }))?;
+    let campaign = caller.workspace.campaign(id).await?.ok_or(MISSING)?;
     edge::ok(&CampaignBody::from(&campaign), Some(campaign.updated_at))
+}
+
+const MISSING: Refused = Refused(Problem::NotFound { what: "campaign" });
+
+/// Change a campaign
+///
+/// Whatever its status. It is started, paused and completed by routes of their own.
+#[utoipa::path(
+    patch, path = "/{id}", operation_id = "change_campaign", tag = "campaigns", security(("bearer" = [])),
+    params(("id" = String, Path, description = "`camp_…`"), IfMatchParameter, WorkspaceParameter),
+    request_body = ChangeCampaign,
+    responses((status = 200, description = "Changed", body = CampaignBody), Problems),
+    extensions(("x-permission" = json!("campaigns:write")))
+)]
+async fn change(
+    caller: InWorkspace<CampaignsWrite>,
+    PathId(id): PathId<kind::Campaign>,
+    if_match: IfMatch,
+    body: Json<ChangeCampaign>,
+) -> Reply {
+    let before = caller.workspace.campaign(id).await?.ok_or(MISSING)?;
+    if_match.check(before.updated_at)?;
+    let ChangeCampaign { name, description, goal } = body.value;
+    let after = Draft { name, description, goal }.apply(&before, caller.context.request.now)?;
+    if app::differences(&before, &after).is_empty() {
+        return edge::ok(&CampaignBody::from(&before), Some(before.updated_at));
+    }
+    let record = caller.record("campaign.update", "campaign", &id.to_string());
+    let change = app::alter(&before, &after, caller.workspace.scope(), record)?;
+    caller.context.commit_silently(change.only_as_read(if_match.is_given())).await?;
+    edge::ok(&CampaignBody::from(&after), Some(after.updated_at))
+}
+
+/// Delete a campaign
+///
+/// One that is running must be paused or completed first. Its leads stay, and still name it.
+#[utoipa::path(
+    delete, path = "/{id}", operation_id = "delete_campaign", tag = "campaigns", security(("bearer" = [])),
+    params(("id" = String, Path, description = "`camp_…`"), IfMatchParameter, WorkspaceParameter),
+    responses((status = 204, description = "Deleted"), Problems),
+    extensions(("x-permission" = json!("campaigns:delete")))
+)]
+async fn delete(
+    caller: InWorkspace<CampaignsDelete>,
+    PathId(id): PathId<kind::Campaign>,
+    if_match: IfMatch,
+) -> Reply {
+    let campaign = caller.workspace.campaign(id).await?.ok_or(MISSING)?;
+    if_match.check(campaign.updated_at)?;
+    app::may_be_deleted(&campaign)?;
+    let record = caller.record("campaign.delete", "campaign", &id.to_string());
+    let change = app::delete(&campaign, caller.workspace.scope(), record);
+    caller.context.commit_silently(change.only_as_read(if_match.is_given())).await
+}
+
+/// Start a campaign
+///
+/// A draft, or a paused one. Causes `campaign.started`.
+#[utoipa::path(
+    post, path = "/{id}/start", operation_id = "start_campaign", tag = "campaigns", security(("bearer" = [])),
+    params(("id" = String, Path, description = "`camp_…`"), IdempotencyParameter, WorkspaceParameter),
+    responses((status = 200, description = "Running", body = CampaignBody), Problems),
+    extensions(("x-permission" = json!("campaigns:write")))
+)]
+async fn start(
+    caller: InWorkspace<CampaignsWrite>,
+    PathId(id): PathId<kind::Campaign>,
+    key: IdempotencyKey,
+) -> Reply {
+    take(Step::Start, &caller, id, &key).await
+}
+
+/// Pause a campaign
+///
+/// A running one. Causes `campaign.paused`.
+#[utoipa::path(
+    post, path = "/{id}/pause", operation_id = "pause_campaign", tag = "campaigns", security(("bearer" = [])),
+    params(("id" = String, Path, description = "`camp_…`"), IdempotencyParameter, WorkspaceParameter),
+    responses((status = 200, description = "Paused", body = CampaignBody), Problems),
+    extensions(("x-permission" = json!("campaigns:write")))
+)]
+async fn pause(
+    caller: InWorkspace<CampaignsWrite>,
+    PathId(id): PathId<kind::Campaign>,
+    key: IdempotencyKey,
+) -> Reply {
+    take(Step::Pause, &caller, id, &key).await
+}
+
+/// Complete a campaign
+///
+/// A running or a paused one, for good. Causes `campaign.completed`.
+#[utoipa::path(
+    post, path = "/{id}/complete", operation_id = "complete_campaign", tag = "campaigns",
+    security(("bearer" = [])),
+    params(("id" = String, Path, description = "`camp_…`"), IdempotencyParameter, WorkspaceParameter),
+    responses((status = 200, description = "Completed", body = CampaignBody), Problems),
+    extensions(("x-permission" = json!("campaigns:write")))
+)]
+async fn complete(
+    caller: InWorkspace<CampaignsWrite>,
+    PathId(id): PathId<kind::Campaign>,
+    key: IdempotencyKey,
+) -> Reply {
+    take(Step::Complete, &caller, id, &key).await
+}
+
+async fn take(
+    step: Step,
+    caller: &InWorkspace<CampaignsWrite>,
+    id: CampaignId,
+    key: &IdempotencyKey,
+) -> Reply {
+    let (scope, ids, now) =
+        (caller.workspace.scope(), caller.context.edge().ids(), caller.context.request.now);
+    let read = caller.workspace.campaign(id).await?.ok_or(MISSING)?;
+    let after = step.take(&read, now);
+    let shown = CampaignBody::from(&after);
+    let record = caller.record(step.action(), "campaign", &id.to_string());
+    let change = step.change(&read, &after, scope, record, ids, &shown)?;
+    caller.commit(change, key, &[], Committed::ok(&shown)).await
 }

@@ -9,8 +9,8 @@ use clock::{Clock, Timestamp};
 use egress::{Failure, Outcome, Sender, Target};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ids::{Ids, OrganizationId};
-use signing::{SigningSecret, header};
-use store::{Attempt, Delivery, Endpoint, ErrorClass};
+use signing::{Signer, SigningKey, SigningSecret, header};
+use store::{Attempt, Delivery, Endpoint, ErrorClass, SigningKeyRecord};
 
 use crate::Fault;
 
@@ -37,8 +37,7 @@ pub(crate) struct Made {
 
 /// What an endpoint's deliveries are signed with and carry, opened.
 pub(crate) struct Signed {
-    secret: SigningSecret,
-    replaced: Option<(SigningSecret, Timestamp)>,
+    signer: Signer,
     added: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -47,25 +46,36 @@ impl Signed {
         sealing: &sealing::Key,
         organization: OrganizationId,
         endpoint: &Endpoint,
+        now: Timestamp,
     ) -> Result<Self, Fault> {
-        let mut signed = Self {
-            secret: secret(sealing, organization, endpoint, &endpoint.sealed_secret)?,
-            replaced: None,
-            added: Vec::with_capacity(endpoint.headers.len()),
+        let secret = |sealed: &str| {
+            let context = Endpoint::secret_context(organization, endpoint.id);
+            Ok(SigningSecret::from_bytes(open(sealing, &context, sealed)?))
         };
-        if let Some(replaced) = &endpoint.replaced {
-            let old = secret(sealing, organization, endpoint, &replaced.sealed_secret)?;
-            signed.replaced = Some((old, replaced.until));
+        let key = |record: &SigningKeyRecord| {
+            let context = Endpoint::signing_key_context(organization, endpoint.id);
+            let seed = open(sealing, &context, &record.sealed_seed)?;
+            SigningKey::from_seed(&seed).map_err(|e| Fault::Secret(Box::new(e)))
+        };
+        let replaced = endpoint.replaced.as_ref().filter(|replaced| replaced.until > now);
+        let mut signer = Signer::new(&secret(&endpoint.sealed_secret)?);
+        if let Some(replaced) = replaced {
+            signer = signer.previous(&secret(&replaced.sealed_secret)?);
         }
+        let keys = endpoint.signing_key.iter().chain(replaced.and_then(|it| it.signing_key.as_ref()));
+        for record in keys.take(if endpoint.signing_key.is_some() { 2 } else { 0 }) {
+            signer = signer.key(key(record)?);
+        }
+        let mut added = Vec::with_capacity(endpoint.headers.len());
         for (name, value) in &endpoint.headers {
             let context = Endpoint::header_context(organization, endpoint.id, name);
-            let mut value = HeaderValue::try_from(open(sealing, &context, &value.0)?)
-                .map_err(|e| Fault::Secret(Box::new(e)))?;
+            let value = open_envelope(sealing, &context, &value.0)?;
+            let mut value = HeaderValue::try_from(value).map_err(|e| Fault::Secret(Box::new(e)))?;
             value.set_sensitive(true);
             let name = HeaderName::try_from(name.as_str()).map_err(|e| Fault::Secret(Box::new(e)))?;
-            signed.added.push((name, value));
+            added.push((name, value));
         }
-        Ok(signed)
+        Ok(Self { signer, added })
     }
 
     fn headers(&self, delivery: &Delivery, body: &[u8], now: Timestamp) -> HeaderMap {
@@ -78,33 +88,23 @@ impl Signed {
         };
         // Ours come last: nothing a customer adds can replace them.
         let id = delivery.event_id.to_string();
-        let mut signatures = self.secret.standard(&id, now.seconds(), body);
-        if let Some((replaced, _)) = self.replaced.as_ref().filter(|(_, until)| *until > now) {
-            signatures.push(' ');
-            signatures.push_str(&replaced.standard(&id, now.seconds(), body));
-        }
+        let signatures = self.signer.sign(&id, now.seconds(), body);
         set("content-type", "application/json".to_owned());
         set(header::TIMESTAMP, now.seconds().to_string());
-        set(header::SIGNATURE, signatures);
-        set(header::ARTISAN_SIGNATURE, self.secret.artisan(body));
+        set(header::SIGNATURE, signatures.standard);
+        set(header::ARTISAN_SIGNATURE, signatures.artisan);
         set(header::ARTISAN_EVENT, delivery.event.to_string());
         set(header::ID, id);
         headers
     }
 }
 
-fn secret(
-    sealing: &sealing::Key,
-    organization: OrganizationId,
-    endpoint: &Endpoint,
-    sealed: &str,
-) -> Result<SigningSecret, Fault> {
-    let plain = open(sealing, &Endpoint::secret_context(organization, endpoint.id), sealed)?;
-    let bytes: [u8; 32] = plain.try_into().map_err(|_| Fault::Secret("it is not 32 bytes long".into()))?;
-    Ok(SigningSecret::from_bytes(bytes))
+fn open(sealing: &sealing::Key, context: &[u8], sealed: &str) -> Result<[u8; 32], Fault> {
+    let plain = open_envelope(sealing, context, sealed)?;
+    plain.try_into().map_err(|_| Fault::Secret("it is not 32 bytes long".into()))
 }
 
-fn open(sealing: &sealing::Key, context: &[u8], sealed: &str) -> Result<Vec<u8>, Fault> {
+fn open_envelope(sealing: &sealing::Key, context: &[u8], sealed: &str) -> Result<Vec<u8>, Fault> {
     let envelope = STANDARD.decode(sealed).map_err(|e| Fault::Secret(Box::new(e)))?;
     sealing.open_envelope(context, &envelope).map_err(|e| Fault::Secret(Box::new(e)))
 }

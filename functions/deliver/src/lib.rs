@@ -383,7 +383,7 @@ impl Deliver {
                 &read
             }
         };
-        let signed = attempt::Signed::new(secrets, work.job.organization_id, endpoint)?;
+        let signed = attempt::Signed::new(secrets, work.job.organization_id, endpoint, clock.now())?;
         let number = delivery.attempt_count + 1;
         let making = attempt::make(sender, &signed, endpoint, delivery, body, number, clock, ids);
         let mut making = std::pin::pin!(making);

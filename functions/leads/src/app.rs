@@ -1,15 +1,19 @@
 //! The rules of leads.
 
+pub(crate) mod email_events;
+
 use std::collections::BTreeMap;
 
 use clock::Timestamp;
 use events::EventType;
 use ids::{CampaignId, Ids};
-use input::{Fault, Faults, Text};
+use input::{Fault, Faults, Patch, Text};
 use problem::Problem;
 use serde::Serialize;
 use serde_json::Value;
-use store::{AuditRecord, Change, Event, FieldChange, Lead, LeadStatus, Reply, StoreError, WorkspaceScope};
+use store::{
+    AuditRecord, Change, Event, FieldChange, Lead, LeadStatus, Reply, StoreError, WorkspaceScope, touched,
+};
 
 /// Custom fields of one lead.
 const MOST_CUSTOM_FIELDS: usize = 50;
@@ -60,6 +64,66 @@ impl Draft {
             updated_at: now,
         }))
     }
+}
+
+/// What was sent for a change of a lead, before it is checked.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Alteration {
+    pub(crate) email: Patch<String>,
+    pub(crate) first_name: Patch<String>,
+    pub(crate) last_name: Patch<String>,
+    pub(crate) company: Patch<String>,
+    pub(crate) title: Patch<String>,
+    pub(crate) campaign_id: Patch<CampaignId>,
+    pub(crate) custom: Patch<BTreeMap<String, Value>>,
+}
+
+impl Alteration {
+    /// The lead as it is to be.
+    ///
+    /// # Errors
+    /// 422 with every fault.
+    pub(crate) fn apply(self, to: &Lead, now: Timestamp) -> Result<Lead, Problem> {
+        let mut faults = Faults::default();
+        let mut text = |pointer: &str, patch: Patch<String>, present: &Option<String>| match patch {
+            Patch::Absent => present.clone(),
+            Patch::Null => None,
+            Patch::Value(text) => faults.take(pointer, Text::up_to(200).check(&text)),
+        };
+        let first_name = text("/first_name", self.first_name, &to.first_name);
+        let last_name = text("/last_name", self.last_name, &to.last_name);
+        let company = text("/company", self.company, &to.company);
+        let title = text("/title", self.title, &to.title);
+        let email = self.email.kept("/email", &mut faults);
+        let email = faults.take_optional("/email", email, |email| input::email(&email));
+        let fields = self.custom.onto(to.custom.clone(), BTreeMap::new());
+        let custom = faults.take("/custom", custom(fields));
+        faults.finish(custom.map(|custom| Lead {
+            email: email.unwrap_or_else(|| to.email.clone()),
+            first_name,
+            last_name,
+            company,
+            title,
+            campaign_id: self.campaign_id.map(Some).onto(to.campaign_id, None),
+            custom,
+            updated_at: touched(to.updated_at, now),
+            ..to.clone()
+        }))
+    }
+}
+
+/// The names of the fields that differ.
+pub(crate) fn differences(before: &Lead, after: &Lead) -> Vec<&'static str> {
+    let fields = [
+        ("email", before.email != after.email),
+        ("first_name", before.first_name != after.first_name),
+        ("last_name", before.last_name != after.last_name),
+        ("company", before.company != after.company),
+        ("title", before.title != after.title),
+        ("campaign_id", before.campaign_id != after.campaign_id),
+        ("custom", before.custom != after.custom),
+    ];
+    fields.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
 }
 
 fn custom(fields: BTreeMap<String, Value>) -> Result<BTreeMap<String, Value>, Fault> {
@@ -131,6 +195,78 @@ pub(crate) fn create<D: Serialize>(
     Ok(change)
 }
 
+/// The change from `before` to `after`, on `record` and causing `lead.updated`. A campaign it is moved to must exist.
+///
+/// # Errors
+/// [`StoreError::Malformed`] when it cannot be written as an item.
+pub(crate) fn alter<D: Serialize>(
+    before: &Lead,
+    after: &Lead,
+    scope: WorkspaceScope,
+    mut record: AuditRecord,
+    ids: &Ids,
+    shown: &D,
+) -> Result<Change, StoreError> {
+    record.pii_accessed = true;
+    // All but the campaign is personal, or may be: named, and not shown.
+    record.changes.extend(differences(before, after).into_iter().map(|field| {
+        let shown = |campaign: Option<CampaignId>| match field {
+            "campaign_id" => serde_json::to_value(campaign).unwrap_or_default(),
+            _ => Value::Null,
+        };
+        FieldChange {
+            field: field.to_owned(),
+            before: shown(before.campaign_id),
+            after: shown(after.campaign_id),
+        }
+    }));
+    let event = Event::new(ids.next(), EventType::LeadUpdated, scope, after.updated_at, shown)?;
+    let change = Change::audited(record).change_lead(scope, before, after)?.causing(event);
+    Ok(match after.campaign_id.filter(|_| before.campaign_id != after.campaign_id) {
+        Some(campaign) => change.requires_campaign(scope, campaign),
+        None => change,
+    })
+}
+
+/// The change that deletes a lead, once its replies are gone.
+pub(crate) fn delete(lead: &Lead, scope: WorkspaceScope, mut record: AuditRecord) -> Change {
+    record.pii_accessed = true;
+    record.sensitive = true;
+    record.compliance_relevant = true;
+    Change::audited(record).delete_lead(scope, lead)
+}
+
+/// The lead, qualified.
+pub(crate) fn qualified(lead: &Lead, now: Timestamp) -> Lead {
+    Lead { status: LeadStatus::Qualified, updated_at: touched(lead.updated_at, now), ..lead.clone() }
+}
+
+/// The change that qualifies a lead, on `record` and causing `lead.qualified`.
+///
+/// # Errors
+/// [`StoreError::Malformed`] when the event does not fit its schema.
+pub(crate) fn qualify<D: Serialize>(
+    read: &Lead,
+    qualified: &Lead,
+    scope: WorkspaceScope,
+    mut record: AuditRecord,
+    ids: &Ids,
+    shown: &D,
+) -> Result<Change, StoreError> {
+    record.pii_accessed = true;
+    record.changes.push(moved(read.status, qualified.status));
+    let event = Event::new(ids.next(), EventType::LeadQualified, scope, qualified.updated_at, shown)?;
+    Ok(Change::audited(record).qualify_lead(scope, read, qualified).causing(event))
+}
+
+fn moved(from: LeadStatus, to: LeadStatus) -> FieldChange {
+    FieldChange {
+        field: "status".to_owned(),
+        before: serde_json::to_value(from).unwrap_or_default(),
+        after: serde_json::to_value(to).unwrap_or_default(),
+    }
+}
+
 /// A reply, checked.
 ///
 /// # Errors
@@ -156,7 +292,8 @@ pub(crate) fn reply(
 
 /// The lead after a reply: at least `replied`.
 pub(crate) fn replied(lead: &Lead, now: Timestamp) -> Lead {
-    Lead { status: lead.status.max(LeadStatus::Replied), updated_at: now, ..lead.clone() }
+    let status = lead.status.max(LeadStatus::Replied);
+    Lead { status, updated_at: touched(lead.updated_at, now), ..lead.clone() }
 }
 
 /// The change that records a reply, on `record` and causing `lead.replied`.
@@ -174,11 +311,7 @@ pub(crate) fn record_reply<D: Serialize>(
 ) -> Result<Change, StoreError> {
     record.pii_accessed = true;
     if read.status != replied.status {
-        record.changes.push(FieldChange {
-            field: "status".to_owned(),
-            before: serde_json::to_value(read.status).unwrap_or_default(),
-            after: serde_json::to_value(replied.status).unwrap_or_default(),
-        });
+        record.changes.push(moved(read.status, replied.status));
     }
     let event = Event::new(ids.next(), EventType::LeadReplied, scope, reply.created_at, shown)?;
     Ok(Change::audited(record).record_reply(scope, read, replied, reply)?.causing(event))
@@ -218,5 +351,28 @@ mod tests {
         assert_eq!(replied(&lead, now).status, LeadStatus::Replied);
         lead.status = LeadStatus::Qualified;
         assert_eq!(replied(&lead, now).status, LeadStatus::Qualified);
+    }
+
+    #[test]
+    fn a_change_leaves_alone_what_it_does_not_mention() {
+        let draft = Draft { email: "a@b.co".into(), company: Some("Acme".into()), ..Draft::default() };
+        let lead = check(Draft { title: Some("Captain".into()), ..draft }).unwrap();
+        let now = clock::utc(2026, 11, 22, 16, 0);
+        let same = Alteration::default().apply(&lead, now).unwrap();
+        assert_eq!(differences(&lead, &same), Vec::<&str>::new());
+        let change = Alteration {
+            company: Patch::Null,
+            title: Patch::Value("Admiral".into()),
+            custom: Patch::Value(BTreeMap::from([("seats".into(), json!(3))])),
+            ..Alteration::default()
+        };
+        let after = change.apply(&lead, now).unwrap();
+        assert_eq!(differences(&lead, &after), ["company", "title", "custom"]);
+        assert_eq!((after.email.as_str(), after.company, after.status), ("a@b.co", None, LeadStatus::New));
+        let faulty =
+            Alteration { email: Patch::Null, title: Patch::Value("".into()), ..Alteration::default() };
+        let Err(Problem::Invalid { errors }) = faulty.apply(&lead, now) else { panic!("accepted") };
+        let pointers: Vec<_> = errors.iter().map(|error| error.pointer.as_str()).collect();
+        assert_eq!(pointers, ["/title", "/email"]);
     }
 }

@@ -1,26 +1,33 @@
 //! Leads on the wire.
 
+pub(crate) mod email_events;
+
 use std::collections::BTreeMap;
 
-use access::permission::{LeadsRead, LeadsWrite};
+use access::permission::{LeadsDelete, LeadsRead, LeadsWrite};
 use clock::Timestamp;
 use edge::{
-    Committed, Edge, IdempotencyKey, IdempotencyParameter, InWorkspace, Json, PageParameters, Paging, PathId,
-    Problems, Refused, Reply, WorkspaceParameter,
+    Committed, Edge, IdempotencyKey, IdempotencyParameter, IfMatch, IfMatchParameter, InWorkspace, Json,
+    PageParameters, Paging, PathId, Problems, Refused, Reply, WorkspaceParameter,
 };
 use ids::{CampaignId, LeadId, ReplyId, WorkspaceId, kind};
+use input::Patch;
 use problem::Problem;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use store::{Lead, LeadStatus};
+use store::{CommitError, Lead, LeadStatus, Refusal};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::app::{self, Draft};
+use crate::app::{self, Alteration, Draft};
 
 pub(crate) fn routes() -> OpenApiRouter<Edge> {
-    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(get)).routes(routes!(reply))
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(get, change, delete))
+        .routes(routes!(reply))
+        .routes(routes!(qualify))
 }
 
 /// A lead to be created.
@@ -48,6 +55,36 @@ struct CreateLead {
     custom: BTreeMap<String, Value>,
 }
 
+/// What is to be changed; what is left out stays, and null removes what can be removed.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"title": "Chief Operating Officer", "company": null}))]
+struct ChangeLead {
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    email: Patch<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    first_name: Patch<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    last_name: Patch<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    company: Patch<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    title: Patch<String>,
+    /// A campaign of the same workspace.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    campaign_id: Patch<CampaignId>,
+    /// All of your own fields: those that are not there are removed.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    custom: Patch<BTreeMap<String, Value>>,
+}
+
 /// A lead.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Lead)]
@@ -71,6 +108,14 @@ struct LeadBody {
     created_at: Timestamp,
     #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
+}
+
+/// A lead and what of it changed, as `lead.updated` carries it.
+#[derive(Debug, Serialize)]
+struct UpdatedLead<'a> {
+    #[serde(flatten)]
+    lead: &'a LeadBody,
+    changed: Vec<&'static str>,
 }
 
 /// A page of leads.
@@ -173,8 +218,107 @@ async fn list(caller: InWorkspace<LeadsRead>, paging: Paging) -> Reply {
     extensions(("x-permission" = json!("leads:read")))
 )]
 async fn get(caller: InWorkspace<LeadsRead>, PathId(id): PathId<kind::Lead>) -> Reply {
-    let lead = caller.workspace.lead(id).await?.ok_or(Refused(Problem::NotFound { what: "lead" }))?;
+    let lead = caller.workspace.lead(id).await?.ok_or(MISSING)?;
     edge::ok(&LeadBody::from(&lead), Some(lead.updated_at))
+}
+
+const MISSING: Refused = Refused(Problem::NotFound { what: "lead" });
+
+/// Change a lead
+///
+/// Causes `lead.updated`, which names the fields that changed. A request that changes nothing causes nothing.
+#[utoipa::path(
+    patch, path = "/{id}", operation_id = "change_lead", tag = "leads", security(("bearer" = [])),
+    params(("id" = String, Path, description = "`lead_…`"), IfMatchParameter, WorkspaceParameter),
+    request_body = ChangeLead,
+    responses((status = 200, description = "Changed", body = LeadBody), Problems),
+    extensions(("x-permission" = json!("leads:write")))
+)]
+async fn change(
+    caller: InWorkspace<LeadsWrite>,
+    PathId(id): PathId<kind::Lead>,
+    if_match: IfMatch,
+    body: Json<ChangeLead>,
+) -> Reply {
+    let (context, scope) = (&caller.context, caller.workspace.scope());
+    let before = caller.workspace.lead(id).await?.ok_or(MISSING)?;
+    if_match.check(before.updated_at)?;
+    let ChangeLead { email, first_name, last_name, company, title, campaign_id, custom } = body.value;
+    let alteration = Alteration { email, first_name, last_name, company, title, campaign_id, custom };
+    let after = alteration.apply(&before, context.request.now)?;
+    let changed = app::differences(&before, &after);
+    if changed.is_empty() {
+        return edge::ok(&LeadBody::from(&before), Some(before.updated_at));
+    }
+    let shown = LeadBody::from(&after);
+    let record = caller.record("lead.update", "lead", &id.to_string());
+    let event = UpdatedLead { lead: &shown, changed };
+    let change = app::alter(&before, &after, scope, record, context.edge().ids(), &event)?;
+    context.commit_silently(change.only_as_read(if_match.is_given())).await?;
+    edge::ok(&shown, Some(after.updated_at))
+}
+
+/// Replies that one request deletes at most: some seconds of work.
+const MOST_REPLIES: usize = 5_000;
+/// How often a lead is tried that somebody changes while its replies are being deleted.
+const TRIES: usize = 4;
+
+/// Delete a lead
+///
+/// With all its replies. A lead with thousands of them may be answered with 503 while they are being deleted: the same
+/// request goes on.
+#[utoipa::path(
+    delete, path = "/{id}", operation_id = "delete_lead", tag = "leads", security(("bearer" = [])),
+    params(("id" = String, Path, description = "`lead_…`"), IfMatchParameter, WorkspaceParameter),
+    responses((status = 204, description = "Deleted"), Problems),
+    extensions(("x-permission" = json!("leads:delete")))
+)]
+async fn delete(
+    caller: InWorkspace<LeadsDelete>,
+    PathId(id): PathId<kind::Lead>,
+    if_match: IfMatch,
+) -> Reply {
+    let tenant = caller.context.tenant();
+    for _ in 0..TRIES {
+        let lead = caller.workspace.lead(id).await?.ok_or(MISSING)?;
+        if_match.check(lead.updated_at)?;
+        // Replies first: they are found by their lead only. One that comes in now changes the lead, and it is read again.
+        if !caller.workspace.delete_replies(id, MOST_REPLIES).await? {
+            return Err(Refused(Problem::Unavailable));
+        }
+        let record = caller.record("lead.delete", "lead", &id.to_string());
+        let change = app::delete(&lead, caller.workspace.scope(), record);
+        match tenant.commit(change.only_as_read(if_match.is_given()), None).await {
+            Ok(()) => return Ok(edge::no_content()),
+            Err(CommitError::Refused(Refusal::Raced)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Refused(Problem::Unavailable))
+}
+
+/// Qualify a lead
+///
+/// Marks it as worth a salesperson's time. Causes `lead.qualified`.
+#[utoipa::path(
+    post, path = "/{id}/qualify", operation_id = "qualify_lead", tag = "leads", security(("bearer" = [])),
+    params(("id" = String, Path, description = "`lead_…`"), IdempotencyParameter, WorkspaceParameter),
+    responses((status = 200, description = "Qualified", body = LeadBody), Problems),
+    extensions(("x-permission" = json!("leads:write")))
+)]
+async fn qualify(
+    caller: InWorkspace<LeadsWrite>,
+    PathId(id): PathId<kind::Lead>,
+    key: IdempotencyKey,
+) -> Reply {
+    let (scope, ids, now) =
+        (caller.workspace.scope(), caller.context.edge().ids(), caller.context.request.now);
+    let lead = caller.workspace.lead(id).await?.ok_or(MISSING)?;
+    let qualified = app::qualified(&lead, now);
+    let shown = LeadBody::from(&qualified);
+    let record = caller.record("lead.qualify", "lead", &id.to_string());
+    let change = app::qualify(&lead, &qualified, scope, record, ids, &shown)?;
+    caller.commit(change, &key, &[], Committed::ok(&shown)).await
 }
 
 /// Record a reply
@@ -195,7 +339,7 @@ async fn reply(
 ) -> Reply {
     let (scope, ids, now) =
         (caller.workspace.scope(), caller.context.edge().ids(), caller.context.request.now);
-    let lead = caller.workspace.lead(id).await?.ok_or(Refused(Problem::NotFound { what: "lead" }))?;
+    let lead = caller.workspace.lead(id).await?.ok_or(MISSING)?;
     let reply = app::reply(&lead, &body.value.message, body.value.channel.as_deref(), ids, now)?;
     let replied = app::replied(&lead, now);
     let shown = ReplyBody {

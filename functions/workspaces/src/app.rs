@@ -88,7 +88,7 @@ pub(crate) fn spare(
 /// 409 when it holds data and is not archived.
 pub(crate) fn may_be_deleted(workspace: &Workspace, holds_data: bool) -> Result<(), Problem> {
     if holds_data && workspace.status == WorkspaceStatus::Active {
-        let detail = "The workspace holds campaigns or leads. Archive it first.".to_owned();
+        let detail = "The workspace holds campaigns, leads or meetings. Archive it first.".to_owned();
         return Err(Problem::Conflict { detail });
     }
     Ok(())

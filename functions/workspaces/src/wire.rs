@@ -246,8 +246,8 @@ async fn all(context: &Context) -> Result<Vec<Workspace>, Refused> {
 
 /// Delete a workspace
 ///
-/// One that holds campaigns or leads must be archived first; what it holds is erased 30 days later. API keys, endpoints
-/// and open invitations that are for this workspace alone end with it. An organization keeps at least one active
+/// One that holds campaigns, leads or meetings must be archived first; what it holds is erased 30 days later. API keys,
+/// endpoints and open invitations that are for this workspace alone end with it. An organization keeps at least one active
 /// workspace.
 #[utoipa::path(
     delete, path = "/api/admin/workspaces/{id}", operation_id = "delete_workspace", tag = "workspaces",

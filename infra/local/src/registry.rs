@@ -66,6 +66,7 @@ impl Registry {
             .http("campaigns", |services| async move { fn_campaigns::router(&services).await })
             .http("docs", |services| async move { fn_docs::router(&services).await })
             .http("leads", |services| async move { fn_leads::router(&services).await })
+            .http("meetings", |services| async move { fn_meetings::router(&services).await })
             .http("organizations", |services| async move { fn_organizations::router(&services).await })
             .http("webhooks", |services| async move { fn_webhooks::router(&services).await })
             .schedule("sweep", |services| async move {

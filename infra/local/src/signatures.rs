@@ -55,9 +55,10 @@ impl Signatures {
 
     /// All that the endpoint's webhooks may be signed with, the newest first. One that can't be opened is passed over.
     fn secrets(&self, organization: OrganizationId, endpoint: &Endpoint) -> Vec<SigningSecret> {
-        let sealed = [&endpoint.sealed_secret];
+        let replaced = endpoint.replaced.as_ref().map(|replaced| &replaced.sealed_secret);
+        let sealed = std::iter::once(&endpoint.sealed_secret).chain(replaced);
         let context = Endpoint::secret_context(organization, endpoint.id);
-        sealed.into_iter().filter_map(|sealed| self.open(&context, sealed)).collect()
+        sealed.filter_map(|sealed| self.open(&context, sealed)).collect()
     }
 
     fn open(&self, context: &[u8], sealed: &str) -> Option<SigningSecret> {

@@ -296,8 +296,12 @@ permits! {
     WebhooksDelete = Webhooks Delete;
     CampaignsRead = Campaigns Read;
     CampaignsWrite = Campaigns Write;
+    CampaignsDelete = Campaigns Delete;
     LeadsRead = Leads Read;
     LeadsWrite = Leads Write;
+    LeadsDelete = Leads Delete;
+    MeetingsRead = Meetings Read;
+    MeetingsWrite = Meetings Write;
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ use ids::{SessionId, UserId, WorkspaceId, kind};
 use problem::Problem;
 use serde::Serialize;
 use store::{
-    AuditRecord, Change, Mode, Organization, OrganizationStatus, RouteGroup, StoreError, Tenant, Visit,
-    Workspace, WorkspaceStatus, WorkspaceStore,
+    AuditRecord, Change, CommitError, Mode, Organization, OrganizationStatus, RouteGroup, StoreError, Tenant,
+    Visit, Workspace, WorkspaceStatus, WorkspaceStore,
 };
 
 use crate::idempotency::{Idempotency, IdempotencyKey};
@@ -318,6 +318,22 @@ impl Context {
         self.edge.commit(Some(self.tenant()), &self.request, change, Some(idempotency), committed).await
     }
 
+    /// [`Context::commit`] without the answer, for a request that takes more than one change.
+    async fn carry_out<B: Serialize>(
+        &self,
+        change: Change,
+        workspace: Option<WorkspaceId>,
+        key: &IdempotencyKey,
+        body: &[u8],
+        committed: &Committed<'_, B>,
+    ) -> Result<(), CommitError> {
+        let change = self.kept_as_the_plan_says(change);
+        let owner = self.caller.known.actor().id;
+        let workspace = workspace.map(|id| id.to_string()).unwrap_or_default();
+        let idempotency = Idempotency { key, owner: &owner, workspace: &workspace, body };
+        self.edge.carry_out(Some(self.tenant()), &self.request, change, Some(idempotency), committed).await
+    }
+
     fn kept_as_the_plan_says(&self, change: Change) -> Change {
         match &self.organization {
             Some(organization) => change.kept_for_days(organization.limits.retention_days),
@@ -330,7 +346,7 @@ impl Context {
     /// # Errors
     /// The problem for whatever stood in the way.
     pub async fn commit_silently(&self, change: Change) -> Reply {
-        self.tenant().commit(change, None).await?;
+        self.tenant().commit(self.kept_as_the_plan_says(change), None).await?;
         Ok(crate::no_content())
     }
 }
@@ -531,6 +547,30 @@ impl<P> InWorkspace<P> {
         committed: Committed<'_, B>,
     ) -> Reply {
         self.context.commit(change, Some(self.workspace.scope().workspace), key, body, committed).await
+    }
+
+    /// Commits the first change of a request that takes more than one, remembering the answer to the whole request.
+    ///
+    /// # Errors
+    /// [`CommitError`]. One of them is that the request was answered before; what is left of it is then to be done for that
+    /// answer, which [`replay`](crate::replay) sends.
+    pub async fn carry_out<B: Serialize>(
+        &self,
+        change: Change,
+        key: &IdempotencyKey,
+        body: &[u8],
+        committed: &Committed<'_, B>,
+    ) -> Result<(), CommitError> {
+        self.context.carry_out(change, Some(self.workspace.scope().workspace), key, body, committed).await
+    }
+
+    /// Commits a further change of such a request: one that can't happen twice, as it creates something with an id of the
+    /// remembered answer.
+    ///
+    /// # Errors
+    /// [`CommitError`].
+    pub async fn carry_on(&self, change: Change) -> Result<(), CommitError> {
+        self.context.tenant().commit(self.context.kept_as_the_plan_says(change), None).await
     }
 
     /// What a cursor of a list in this workspace is bound to.

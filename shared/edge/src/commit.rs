@@ -4,7 +4,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, StatusCode, header};
 use problem::Problem;
 use serde::Serialize;
-use store::{Answer, Change, Tenant};
+use store::{Answer, Change, CommitError, StoreError, Tenant};
 
 use crate::idempotency::Idempotency;
 use crate::reply::{json, of_commit};
@@ -46,26 +46,39 @@ impl Edge {
         idempotency: Option<Idempotency<'_>>,
         committed: Committed<'_, B, R>,
     ) -> Reply {
-        let write = |problem: serde_json::Error| {
-            tracing::error!(error = %problem, "an answer cannot be written as JSON");
+        let body = serde_json::to_string(committed.body).map_err(|error| {
+            tracing::error!(error = %error, "an answer cannot be written as JSON");
             Problem::Internal
-        };
-        let body = serde_json::to_string(committed.body).map_err(write)?;
-        let status = committed.status.as_u16();
+        })?;
+        match self.carry_out(tenant, request, change, idempotency, &committed).await {
+            Ok(()) => Ok(json(committed.status, body.into_bytes())),
+            Err(error) => of_commit(error).and_then(replay),
+        }
+    }
+
+    /// Commits `change` for `tenant`, with what is to be remembered of its answer.
+    ///
+    /// # Errors
+    /// [`CommitError`]; a remembered answer is one.
+    pub(crate) async fn carry_out<B: Serialize, R: Serialize>(
+        &self,
+        tenant: Option<&Tenant>,
+        request: &RequestInfo,
+        change: Change,
+        idempotency: Option<Idempotency<'_>>,
+        committed: &Committed<'_, B, R>,
+    ) -> Result<(), CommitError> {
         let idempotent = match idempotency {
             None => None,
             Some(idempotency) => {
-                let replayed = serde_json::to_string(committed.replayed).map_err(write)?;
-                idempotency.remember(self, request, Answer { status, body: replayed })
+                let body = serde_json::to_string(committed.replayed)
+                    .map_err(|error| StoreError::Malformed { operation: "remember", source: error.into() })?;
+                idempotency.remember(self, request, Answer { status: committed.status.as_u16(), body })
             }
         };
-        let outcome = match tenant {
+        match tenant {
             Some(tenant) => tenant.commit(change, idempotent.as_ref()).await,
             None => self.0.store.commit_sign_up(change, idempotent.as_ref()).await,
-        };
-        match outcome {
-            Ok(()) => Ok(json(committed.status, body.into_bytes())),
-            Err(error) => of_commit(error).and_then(replay),
         }
     }
 
@@ -85,7 +98,10 @@ impl Edge {
 }
 
 /// A remembered answer, marked as such.
-fn replay(answer: Answer) -> Reply {
+///
+/// # Errors
+/// A 500 when it has no status that there is.
+pub fn replay(answer: Answer) -> Reply {
     let status = StatusCode::from_u16(answer.status).map_err(|_| Refused(Problem::Internal))?;
     let mut response: Response = (status, answer.body).into_response();
     let headers = response.headers_mut();

@@ -34,7 +34,7 @@ pub use authority::{
     Authorized, Context, Everywhere, EverywhereOrSelf, InWorkspace, Person, Reinstating, Unproven,
 };
 pub use body::{Json, Raw};
-pub use commit::Committed;
+pub use commit::{Committed, replay};
 pub use cursor::{Narrow, Narrowed, Paging, Values};
 pub use etag::IfMatch;
 pub use idempotency::{Idempotency, IdempotencyKey};

@@ -34,11 +34,13 @@ impl From<Problem> for Refused {
 fn report(error: &StoreError) -> Problem {
     let problem = match error {
         StoreError::Unavailable { .. } => Problem::Unavailable,
+        StoreError::TooLarge { .. } => Problem::PayloadTooLarge,
         StoreError::Malformed { .. } | StoreError::Refused { .. } => Problem::Internal,
     };
     let chain = telemetry::chain(error);
     match problem {
         Problem::Unavailable => tracing::warn!(error = chain, "store unavailable"),
+        Problem::PayloadTooLarge => tracing::info!(error = chain, "more than there is room for"),
         _ => tracing::error!(error = chain, "store operation failed"),
     }
     problem

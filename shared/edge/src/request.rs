@@ -177,6 +177,7 @@ fn what(prefix: &str) -> &'static str {
         "dlv" => "delivery",
         "camp" => "campaign",
         "lead" => "lead",
+        "mtg" => "meeting",
         "ws" => "workspace",
         "usr" => "user",
         "inv" => "invitation",

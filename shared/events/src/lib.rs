@@ -2,15 +2,24 @@
 //!
 //! An [`Envelope`] is serialized once, when the event is written; from then on its text is carried as it is, so
 //! that every attempt to every endpoint sends, and signs, the same bytes.
+//!
+//! What an event carries is described by a JSON Schema and shown by an example, both of them files beside this code:
+//! `schemas/` and `examples/`. A published version of a schema never changes; one that takes its place gets the next
+//! number.
+
+mod schema;
 
 use std::fmt;
+use std::sync::LazyLock;
+
+pub use schema::{Flaw, LARGEST_BODY, Unfit};
 
 use clock::Timestamp;
 use ids::{EventId, OrganizationId, WorkspaceId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 macro_rules! event_types {
-    ($($variant:ident $name:literal)*) => {
+    ($($variant:ident $name:literal $version:literal)*) => {
         /// Something that happened to a tenant's data.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum EventType {
@@ -26,24 +35,48 @@ macro_rules! event_types {
             pub fn as_str(self) -> &'static str {
                 match self { $(EventType::$variant => $name,)* }
             }
+
+            /// Which version of its schema its data has.
+            #[must_use]
+            pub fn version(self) -> u32 {
+                match self { $(EventType::$variant => $version,)* }
+            }
+
+            fn schema_file(self) -> &'static str {
+                match self { $(EventType::$variant => include_str!(concat!("../schemas/", $name, ".json")),)* }
+            }
+
+            fn compiled(self) -> &'static schema::Compiled {
+                match self {
+                    $(EventType::$variant => {
+                        static COMPILED: LazyLock<schema::Compiled> =
+                            LazyLock::new(|| schema::Compiled::of(EventType::$variant));
+                        &COMPILED
+                    })*
+                }
+            }
+
+            fn example_file(self) -> &'static str {
+                match self { $(EventType::$variant => include_str!(concat!("../examples/", $name, ".json")),)* }
+            }
         }
     };
 }
 
 event_types! {
-    LeadCreated "lead.created"
-    LeadUpdated "lead.updated"
-    LeadReplied "lead.replied"
-    LeadQualified "lead.qualified"
-    CampaignCreated "campaign.created"
-    CampaignStarted "campaign.started"
-    CampaignPaused "campaign.paused"
-    CampaignCompleted "campaign.completed"
-    EmailSent "email.sent"
-    EmailOpened "email.opened"
-    EmailBounced "email.bounced"
-    MeetingBooked "meeting.booked"
-    MeetingCancelled "meeting.cancelled"
+    LeadCreated "lead.created" 1
+    LeadUpdated "lead.updated" 1
+    LeadReplied "lead.replied" 1
+    LeadQualified "lead.qualified" 1
+    CampaignCreated "campaign.created" 1
+    CampaignStarted "campaign.started" 1
+    CampaignPaused "campaign.paused" 1
+    CampaignCompleted "campaign.completed" 1
+    EmailSent "email.sent" 1
+    EmailOpened "email.opened" 1
+    EmailBounced "email.bounced" 1
+    MeetingBooked "meeting.booked" 1
+    MeetingCancelled "meeting.cancelled" 1
 }
 
 /// The text names no event type.

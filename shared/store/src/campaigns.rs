@@ -56,6 +56,59 @@ impl Change {
         Ok(self.step(Table::Core, Write::Create(item), Refusal::Exists("campaign")))
     }
 
+    /// Changes a campaign that is still as it was read.
+    ///
+    /// # Errors
+    /// [`StoreError::Malformed`] when it cannot be written as an item.
+    pub fn change_campaign(
+        self,
+        scope: WorkspaceScope,
+        read: &Campaign,
+        campaign: &Campaign,
+    ) -> Result<Self, StoreError> {
+        self.replace(Table::Core, &keys::campaign(&scope, campaign.id), campaign, read.updated_at)
+    }
+
+    /// Moves a campaign to `campaign.status`, provided it stands where it can be moved from and nobody has changed it since
+    /// it was read. Otherwise `rule` stands in the way.
+    pub fn move_campaign(
+        self,
+        scope: WorkspaceScope,
+        read: &Campaign,
+        campaign: &Campaign,
+        from: &[CampaignStatus],
+        rule: &'static str,
+    ) -> Self {
+        const FROM: [&str; 4] = [":from0", ":from1", ":from2", ":from3"];
+        let mut update = Expression {
+            key: primary(&keys::campaign(&scope, campaign.id)),
+            update: "SET #status = :status, updated_at = :now".to_owned(),
+            condition: String::new(),
+            names: vec![("#status", "status")],
+            values: vec![
+                (":status", status(campaign.status)),
+                (":now", text(campaign.updated_at.to_string())),
+                (":read", text(read.updated_at.to_string())),
+            ],
+        };
+        let from: Vec<_> = FROM.into_iter().zip(from).map(|(name, it)| (name, status(*it))).collect();
+        let names: Vec<_> = from.iter().map(|(name, _)| *name).collect();
+        update.condition = format!("updated_at = :read AND #status IN ({})", names.join(", "));
+        update.values.extend(from);
+        self.step(Table::Core, Write::Update(update), Refusal::Rule(rule))
+    }
+
+    /// Deletes a campaign that is still as it was read.
+    pub fn delete_campaign(self, scope: WorkspaceScope, read: &Campaign) -> Self {
+        let delete = Expression {
+            key: primary(&keys::campaign(&scope, read.id)),
+            condition: "updated_at = :read".to_owned(),
+            values: vec![(":read", text(read.updated_at.to_string()))],
+            ..Expression::default()
+        };
+        self.step(Table::Core, Write::Delete(delete), Refusal::Raced)
+    }
+
     /// Goes ahead only if the campaign exists.
     pub fn requires_campaign(self, scope: WorkspaceScope, id: CampaignId) -> Self {
         let check = Expression {
@@ -65,6 +118,15 @@ impl Change {
         };
         self.step(Table::Core, Write::Check(check), Refusal::Missing("campaign"))
     }
+}
+
+fn status(status: CampaignStatus) -> aws_sdk_dynamodb::types::AttributeValue {
+    text(match status {
+        CampaignStatus::Draft => "draft",
+        CampaignStatus::Running => "running",
+        CampaignStatus::Paused => "paused",
+        CampaignStatus::Completed => "completed",
+    })
 }
 
 impl WorkspaceStore {

@@ -23,6 +23,16 @@ pub enum StoreError {
         #[source]
         source: BoxError,
     },
+    /// An item has no room for what it is to hold. Answered with 413.
+    #[error("`{operation}` would write {bytes} bytes where there is room for {most}")]
+    TooLarge {
+        /// Which operation of ours.
+        operation: &'static str,
+        /// How many bytes there are.
+        bytes: usize,
+        /// How many there may be.
+        most: usize,
+    },
     /// DynamoDB refused the request itself. A fault of ours.
     #[error("the store refused `{operation}`")]
     Refused {

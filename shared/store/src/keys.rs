@@ -28,6 +28,7 @@
 //! | campaigns of a workspace | core | `pk = ORG#<org>#WS#<ws>#<mode>#CAMP` |
 //! | leads of a workspace | core | `pk = ORG#<org>#WS#<ws>#<mode>#LEAD#<shard>`, one query a shard |
 //! | replies of a lead | core | `pk = ORG#<org>#WS#<ws>#<mode>#REPLY#<lead>` |
+//! | meetings of a workspace | core | `pk = ORG#<org>#WS#<ws>#<mode>#MTG#<shard>`, one query a shard |
 //! | event | activity | `pk = ORG#<org>#EVT#<month>#<shard>`, `sk = EVT#<evt>` |
 //! | events of an organization | activity | the same, one query a shard and month |
 //! | usage of an API key by day | activity | `pk = ORG#<org>#USE#<key>`, `sk` between two `USE#<day>` |
@@ -53,8 +54,8 @@
 
 use clock::Timestamp;
 use ids::{
-    AuditId, CampaignId, DeliveryId, EndpointId, EventId, InvitationId, KeyId, LeadId, MailId, NoticeId,
-    OrganizationId, ReplayId, ReplyId, SessionId, UserId, WorkspaceId,
+    AuditId, CampaignId, DeliveryId, EndpointId, EventId, InvitationId, KeyId, LeadId, MailId, MeetingId,
+    NoticeId, OrganizationId, ReplayId, ReplyId, SessionId, UserId, WorkspaceId,
 };
 
 use sha2::{Digest as _, Sha256};
@@ -296,6 +297,19 @@ pub(crate) fn replies(scope: &WorkspaceScope, lead: LeadId) -> String {
 
 pub(crate) fn reply(scope: &WorkspaceScope, lead: LeadId, id: ReplyId) -> Key {
     Key::new(replies(scope, lead), id.to_string())
+}
+
+/// How many partitions the meetings of a workspace are spread over; fixed as [`LEAD_SHARDS`] is.
+const MEETING_SHARDS: u8 = 4;
+
+pub(crate) fn meeting_shards(scope: &WorkspaceScope) -> impl Iterator<Item = String> + use<> {
+    let prefix = scope_prefix(scope);
+    (0..MEETING_SHARDS).map(move |shard| format!("{prefix}#MTG#{shard}"))
+}
+
+pub(crate) fn meeting(scope: &WorkspaceScope, id: MeetingId) -> Key {
+    let shard = shard(id.as_bytes(), MEETING_SHARDS);
+    Key::new(format!("{}#MTG#{shard}", scope_prefix(scope)), id.to_string())
 }
 
 // ── activity ────────────────────────────────────────────────────────────────────────────────────
@@ -651,6 +665,7 @@ mod tests {
             key_usage(id(1), id(5), clock::utc(2026, 11, 22, 15, 4)),
             mail(id(1), id(13)),
             Key::new(mails(id(1)), mail_since(clock::utc(2026, 11, 22, 15, 4), id(13))),
+            meeting(&scope, id(14)),
         ];
         let text: Vec<_> = keys.iter().map(|key| format!("{}  {}", key.pk, key.sk)).collect();
         insta::assert_snapshot!(text.join("\n"));
@@ -760,5 +775,13 @@ mod tests {
             seen.insert(key.pk);
         }
         assert_eq!(seen.len(), shards.len());
+    }
+
+    #[test]
+    fn meetings_are_listed_from_all_the_shards_they_are_in() {
+        let scope = scope();
+        let shards: Vec<_> = meeting_shards(&scope).collect();
+        let used: std::collections::BTreeSet<_> = (0..50).map(|seed| meeting(&scope, id(seed)).pk).collect();
+        assert!(used.iter().all(|pk| shards.contains(pk)) && used.len() == shards.len());
     }
 }

@@ -1,8 +1,9 @@
 //! Leads and their replies.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use aws_sdk_dynamodb::types::KeysAndAttributes;
 use clock::Timestamp;
 use futures::future::try_join_all;
 use ids::{CampaignId, LeadId, ReplyId, WorkspaceId};
@@ -10,7 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::change::{Expression, Table, Write};
 use crate::item::{self, primary, text};
-use crate::{Change, Page, PageRequest, Refusal, Store, StoreError, WorkspaceScope, WorkspaceStore, keys};
+use crate::{
+    Change, Page, PageRequest, Refusal, Store, StoreError, WorkspaceScope, WorkspaceStore, keys, touched,
+};
 
 /// Where a lead stands. It only ever moves forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -76,6 +79,17 @@ pub struct Reply {
     pub created_at: Timestamp,
 }
 
+/// Where a lead stands, without what it says of a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct LeadStanding {
+    /// The lead.
+    pub id: LeadId,
+    /// Where it stands.
+    pub status: LeadStatus,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
 impl Change {
     /// Creates a lead.
     ///
@@ -124,6 +138,106 @@ impl Change {
     }
 }
 
+impl Change {
+    /// Changes fields of a lead that is still as it was read. Where it stands is not among them.
+    ///
+    /// # Errors
+    /// [`StoreError::Malformed`] when they cannot be written as attributes.
+    pub fn change_lead(self, scope: WorkspaceScope, read: &Lead, lead: &Lead) -> Result<Self, StoreError> {
+        let campaign = lead.campaign_id.map(|id| id.to_string());
+        // Each by a placeholder: which words DynamoDB reserves is a list that grows.
+        let fields = [
+            ("#email", "email", ":email", Some(lead.email.clone())),
+            ("#first_name", "first_name", ":first_name", lead.first_name.clone()),
+            ("#last_name", "last_name", ":last_name", lead.last_name.clone()),
+            ("#company", "company", ":company", lead.company.clone()),
+            ("#title", "title", ":title", lead.title.clone()),
+            ("#campaign_id", "campaign_id", ":campaign_id", campaign),
+        ];
+        let mut update = Expression {
+            key: primary(&keys::lead(&scope, lead.id)),
+            update: String::new(),
+            condition: "updated_at = :read".to_owned(),
+            names: vec![("#custom", "custom")],
+            values: vec![
+                (":now", text(lead.updated_at.to_string())),
+                (":read", text(read.updated_at.to_string())),
+                (":custom", item::value(self.operation(), &lead.custom)?),
+            ],
+        };
+        let (mut set, mut remove) = (vec!["updated_at = :now, #custom = :custom".to_owned()], Vec::new());
+        for (placeholder, name, value_placeholder, value) in fields {
+            update.names.push((placeholder, name));
+            match value {
+                Some(value) => {
+                    set.push(format!("{placeholder} = {value_placeholder}"));
+                    update.values.push((value_placeholder, text(value)));
+                }
+                None => remove.push(placeholder),
+            }
+        }
+        update.update = format!("SET {}", set.join(", "));
+        if !remove.is_empty() {
+            update.update = format!("{} REMOVE {}", update.update, remove.join(", "));
+        }
+        Ok(self.step(Table::Core, Write::Update(update), Refusal::Raced))
+    }
+
+    /// Qualifies a lead that isn't qualified yet, provided nobody has changed it since it was read.
+    pub fn qualify_lead(self, scope: WorkspaceScope, read: &Lead, lead: &Lead) -> Self {
+        let update = Expression {
+            key: primary(&keys::lead(&scope, lead.id)),
+            update: "SET #status = :status, updated_at = :now".to_owned(),
+            condition: "updated_at = :read AND #status <> :status".to_owned(),
+            names: vec![("#status", "status")],
+            values: vec![
+                (":status", status(lead.status)),
+                (":now", text(lead.updated_at.to_string())),
+                (":read", text(read.updated_at.to_string())),
+            ],
+        };
+        let refusal = Refusal::Rule("the lead is qualified already, or was changed at the same moment");
+        self.step(Table::Core, Write::Update(update), refusal)
+    }
+
+    /// Notes that something was sent to a lead to which nothing had been.
+    pub fn contact_lead(self, scope: WorkspaceScope, read: &LeadStanding, now: Timestamp) -> Self {
+        let update = Expression {
+            key: primary(&keys::lead(&scope, read.id)),
+            update: "SET #status = :status, updated_at = :now".to_owned(),
+            condition: "#status = :new".to_owned(),
+            names: vec![("#status", "status")],
+            values: vec![
+                (":status", status(LeadStatus::Contacted)),
+                (":new", status(LeadStatus::New)),
+                (":now", text(touched(read.updated_at, now).to_string())),
+            ],
+        };
+        self.step(Table::Core, Write::Update(update), Refusal::Raced)
+    }
+
+    /// Deletes a lead that is still as it was read. Its replies are to be gone before.
+    pub fn delete_lead(self, scope: WorkspaceScope, read: &Lead) -> Self {
+        let delete = Expression {
+            key: primary(&keys::lead(&scope, read.id)),
+            condition: "updated_at = :read".to_owned(),
+            values: vec![(":read", text(read.updated_at.to_string()))],
+            ..Expression::default()
+        };
+        self.step(Table::Core, Write::Delete(delete), Refusal::Raced)
+    }
+
+    /// Goes ahead only if the lead exists.
+    pub fn requires_lead(self, scope: WorkspaceScope, id: LeadId) -> Self {
+        let check = Expression {
+            key: primary(&keys::lead(&scope, id)),
+            condition: "attribute_exists(pk)".to_owned(),
+            ..Expression::default()
+        };
+        self.step(Table::Core, Write::Check(check), Refusal::Missing("lead"))
+    }
+}
+
 fn status(status: LeadStatus) -> aws_sdk_dynamodb::types::AttributeValue {
     text(match status {
         LeadStatus::New => "new",
@@ -140,6 +254,44 @@ impl WorkspaceStore {
     /// [`StoreError`] when it cannot be read.
     pub async fn lead(&self, id: LeadId) -> Result<Option<Lead>, StoreError> {
         self.store.get(Store::core_table, "lead", &keys::lead(&self.scope, id)).await
+    }
+
+    /// Where each of at most a hundred leads stands, in one consistent batch; those that do not exist are left out.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read as a whole.
+    pub async fn lead_standings(
+        &self,
+        ids: &BTreeSet<LeadId>,
+    ) -> Result<BTreeMap<LeadId, LeadStanding>, StoreError> {
+        const OPERATION: &str = "lead_standings";
+        let mut standings = BTreeMap::new();
+        if ids.is_empty() {
+            return Ok(standings);
+        }
+        let keys = ids.iter().map(|id| primary(&keys::lead(&self.scope, *id))).collect();
+        let keys = KeysAndAttributes::builder()
+            .set_keys(Some(keys))
+            .projection_expression("id, #status, updated_at")
+            .expression_attribute_names("#status", "status")
+            .consistent_read(true)
+            .build()
+            .map_err(|source| StoreError::Refused { operation: OPERATION, source: Box::new(source) })?;
+        let table = self.store.core_table();
+        let call = self.store.client.batch_get_item().request_items(table, keys);
+        let answer = call.send().await.map_err(|e| StoreError::from_sdk(OPERATION, e))?;
+        if answer.unprocessed_keys.is_some_and(|keys| !keys.is_empty()) {
+            // Throttled in part; whoever is not among those found would be told not to exist.
+            return Err(StoreError::Unavailable {
+                operation: OPERATION,
+                source: "DynamoDB left keys unprocessed".into(),
+            });
+        }
+        for item in answer.responses.unwrap_or_default().remove(table).unwrap_or_default() {
+            let standing: LeadStanding = item::read(OPERATION, item)?;
+            standings.insert(standing.id, standing);
+        }
+        Ok(standings)
     }
 
     /// The workspace's leads, newest first: one query a shard, side by side, then merged. The cost does not

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use clock::Timestamp;
-use events::{Envelope, EventType};
+use events::{Envelope, EventType, LARGEST_BODY};
 use ids::{EndpointId, EventId, OrganizationId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
 use crate::item::{self, Item};
-use crate::{Mode, Store, StoreError, WorkspaceScope, keys};
+use crate::{BoxError, Mode, Store, StoreError, WorkspaceScope, keys};
 
 /// How long events and what became of them are kept.
 pub(crate) const RETENTION: Duration = Duration::from_secs(90 * 24 * 60 * 60);
@@ -43,10 +43,12 @@ pub struct StoredEvent {
 }
 
 impl Event {
-    /// An event of `scope` about `data`, the resource as the API shows it.
+    /// An event of `scope` about `data`, the resource as the API shows it. What does not fit the schema of its type does not
+    /// become an event, and so is never stored.
     ///
     /// # Errors
-    /// [`StoreError::Malformed`] when `data` can't be written as JSON.
+    /// [`StoreError::Malformed`] when `data` can't be written as JSON or does not fit its schema, and
+    /// [`StoreError::TooLarge`] when the envelope has more than [`events::LARGEST_BODY`] bytes.
     pub fn new<D: Serialize>(
         id: EventId,
         event: EventType,
@@ -54,6 +56,9 @@ impl Event {
         now: Timestamp,
         data: &D,
     ) -> Result<Self, StoreError> {
+        let malformed = |source: BoxError| StoreError::malformed("event", source);
+        let value = serde_json::to_value(data).map_err(|e| malformed(e.into()))?;
+        event.check(&value).map_err(|e| malformed(e.into()))?;
         let envelope = Envelope {
             id,
             event,
@@ -62,7 +67,10 @@ impl Event {
             workspace_id: scope.workspace,
             data,
         };
-        let body = serde_json::to_string(&envelope).map_err(|e| StoreError::malformed("event", e))?;
+        let body = serde_json::to_string(&envelope).map_err(|e| malformed(e.into()))?;
+        if body.len() > LARGEST_BODY {
+            return Err(StoreError::TooLarge { operation: "event", bytes: body.len(), most: LARGEST_BODY });
+        }
         Ok(Self(StoredEvent {
             id,
             event,
@@ -114,5 +122,44 @@ impl Store {
         id: EventId,
     ) -> Result<Option<StoredEvent>, StoreError> {
         self.get(Self::activity_table, "event", &keys::event(organization, id)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn made(data: &Value) -> Result<Event, StoreError> {
+        let now = clock::utc(2026, 11, 22, 15, 4);
+        let ids = ids::Ids::new(clock::Clock::manual(now).0);
+        let scope = WorkspaceScope { organization: ids.next(), workspace: ids.next(), mode: Mode::Live };
+        Event::new(ids.next(), EventType::LeadCreated, scope, now, data)
+    }
+
+    #[test]
+    fn what_does_not_fit_its_schema_does_not_become_an_event() {
+        let lead = EventType::LeadCreated.example()["data"].take();
+        assert!(made(&lead).is_ok());
+        let mut mistaken = lead.clone();
+        mistaken["company"] = json!(["Harbor & Pine"]);
+        let error = made(&mistaken).unwrap_err();
+        assert!(matches!(error, StoreError::Malformed { .. }));
+        let said = std::error::Error::source(&error).unwrap().to_string();
+        assert_eq!(said, "the data of lead.created does not fit its schema: `/company` against `type`");
+    }
+
+    #[test]
+    fn an_event_has_room_for_so_much_and_no_more() {
+        let mut lead = EventType::LeadCreated.example()["data"].take();
+        let rest = made(&lead).unwrap().0.body.len();
+        let sized = |lead: &mut Value, bytes: usize| {
+            lead["custom"]["notes"] = json!("x".repeat(bytes));
+            made(lead)
+        };
+        let taken = rest + r#","notes":"""#.len();
+        assert_eq!(sized(&mut lead, LARGEST_BODY - taken).unwrap().0.body.len(), LARGEST_BODY);
+        let error = sized(&mut lead, LARGEST_BODY - taken + 1).unwrap_err();
+        assert!(matches!(error, StoreError::TooLarge { bytes, most, .. } if bytes == most + 1));
     }
 }

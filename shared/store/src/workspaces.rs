@@ -210,14 +210,17 @@ impl Tenant {
         item::read_all(OPERATION, items.map_err(|e| StoreError::from_sdk(OPERATION, e))?)
     }
 
-    /// Whether anything was ever put into a workspace, in either mode, and is still there: campaigns or leads.
+    /// Whether anything was ever put into a workspace, in either mode, and is still there: campaigns,
+    /// leads or meetings.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub async fn workspace_holds_data(&self, id: WorkspaceId) -> Result<bool, StoreError> {
         let partitions = [crate::Mode::Live, crate::Mode::Test].into_iter().flat_map(|mode| {
             let scope = self.workspace(id, mode).scope();
-            std::iter::once(keys::campaigns(&scope)).chain(keys::lead_shards(&scope))
+            std::iter::once(keys::campaigns(&scope))
+                .chain(keys::lead_shards(&scope))
+                .chain(keys::meeting_shards(&scope))
         });
         let looks = partitions.map(|pk| async move {
             let query = self

@@ -8,8 +8,8 @@ use ids::{Ids, OrganizationId};
 use input::{Fault, Faults};
 use problem::Problem;
 use store::{
-    AuditRecord, Change, Delivery, DeliveryStatus, Endpoint, EndpointStatus, FieldChange, Reopening, Replay,
-    ReplayStatus, Replayed, StoreError,
+    AuditRecord, Change, Delivery, DeliveryStatus, Endpoint, EndpointStatus, Event, FieldChange, Reopening,
+    Replay, ReplayStatus, Replayed, StoreError, WorkspaceScope,
 };
 
 /// A job that was sent along and did not come is made up for by the sweep after this time.
@@ -114,6 +114,24 @@ fn statuses(names: &[String], faults: &mut Faults) -> Vec<Replayed> {
         }
     }
     statuses
+}
+
+/// The example of an event type, as an event for this endpoint alone.
+///
+/// # Errors
+/// [`StoreError::Malformed`] when it can't be written as JSON; not expected to happen.
+pub(crate) fn trial(
+    endpoint: &Endpoint,
+    r#type: EventType,
+    organization: OrganizationId,
+    ids: &Ids,
+    now: Timestamp,
+) -> Result<Event, StoreError> {
+    // One that listens to all workspaces is tried with an event of none that there is.
+    let workspace = endpoint.workspace_id.unwrap_or_else(|| ids.next());
+    let scope = WorkspaceScope { organization, workspace, mode: endpoint.mode };
+    let data = r#type.example().get("data").cloned().unwrap_or_default();
+    Ok(Event::new(ids.next(), r#type, scope, now, &data)?.only_for(endpoint.id))
 }
 
 /// The change that starts a replay.

@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod endpoints;
+mod event_types;
 mod events;
 mod notices;
 mod replays;
@@ -12,6 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub(crate) fn routes() -> OpenApiRouter<Edge> {
     endpoints::routes()
+        .merge(event_types::routes())
         .merge(switches::routes())
         .merge(deliveries::routes())
         .merge(replays::routes())

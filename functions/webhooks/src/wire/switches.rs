@@ -223,8 +223,7 @@ struct TestSent {
 
 /// Try an endpoint out
 ///
-/// Sends it the example of an event type, signed and retried as any other, with `"test": true` beside the example's fields.
-/// No other endpoint gets it.
+/// Sends it the example of an event type, signed and retried as any other. No other endpoint gets it.
 #[utoipa::path(
     post, path = "/api/admin/webhooks/{id}/test", operation_id = "test_endpoint", tag = "webhooks",
     security(("bearer" = [])), params(("id" = String, Path, description = "`ep_…`"), IdempotencyParameter),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use store::Store;
 use testkit::{Actor, PASSWORD, Receiver, TestApp};
 
-async fn records(app: &TestApp, admin: &Actor) -> Vec<Value> {
+pub(crate) async fn records(app: &TestApp, admin: &Actor) -> Vec<Value> {
     let services = app.platform().services_for("leads").unwrap();
     let store = Store::from_environment(&services.environment, services.aws.dynamodb).unwrap();
     let organization = admin.text("/organization/id").parse().unwrap();

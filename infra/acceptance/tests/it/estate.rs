@@ -65,6 +65,10 @@ async fn furnish(app: &TestApp, dns: &DnsServer, receiver: &Receiver, name: &str
             own("lead", lead);
             app.advance(Duration::from_millis(7));
         }
+        let lead = actor.get("/v1/leads?limit=1").await.expect(200).text("/data/0/id");
+        let meeting =
+            json!({"lead_id": lead, "starts_at": "2026-11-24T10:00:00Z", "ends_at": "2026-11-24T11:00:00Z"});
+        own("meeting", actor.post("/v1/meetings", meeting).await.expect(201).text("/id"));
     }
     app.drain().await;
     Furnished { admin, key, owned, endpoint_secret }
@@ -123,7 +127,7 @@ async fn an_export_holds_everything_of_its_organization_and_nothing_of_another_a
     }
     let counts = by_type(&all);
     for (kind, count) in
-        [("domain", 1), ("sso", 1), ("reply", 7), ("lead", 9), ("campaign", 2), ("member", 2)]
+        [("domain", 1), ("sso", 1), ("reply", 7), ("lead", 9), ("meeting", 2), ("campaign", 2), ("member", 2)]
     {
         assert_eq!(counts.get(kind), Some(&count), "{kind}: {counts:?}");
     }
@@ -327,6 +331,9 @@ async fn an_erased_workspace_takes_only_its_own_along() {
         let lead = json!({"email": format!("s{number}@example.com")});
         let lead = bound.post("/v1/leads", lead).await.expect(201).text("/id");
         let _ = bound.post(&format!("/v1/leads/{lead}/replies"), json!({"message": "Hi"})).await.expect(201);
+        let meeting =
+            json!({"lead_id": lead, "starts_at": "2026-11-24T10:00:00Z", "ends_at": "2026-11-24T11:00:00Z"});
+        let _ = bound.post("/v1/meetings", meeting).await.expect(201);
     }
     app.drain().await;
     app.advance(Duration::from_millis(1));
@@ -368,7 +375,7 @@ async fn an_erased_workspace_takes_only_its_own_along() {
     };
     assert_eq!(rest(&after), rest(&before));
     let gone = |kind: &str| by_type(&before)[kind] - by_type(&after)[kind];
-    assert_eq!((gone("reply"), gone("lead")), (5, 5));
+    assert_eq!((gone("reply"), gone("lead"), gone("meeting")), (5, 5, 5));
     assert_eq!(gone("attempt"), gone("delivery"));
     let _ = bound.get("/v1/leads").await.expect_problem(401, "key_unknown");
     let usage = acme.key.get("/api/admin/organization").await.expect(200).json["usage"].clone();

@@ -34,6 +34,7 @@ async fn invoke(app: &TestApp, function: &str, payload: &str) -> (u16, String) {
         "api-keys" => fn_api_keys::router(&services).await,
         "campaigns" => fn_campaigns::router(&services).await,
         "leads" => fn_leads::router(&services).await,
+        "meetings" => fn_meetings::router(&services).await,
         "organizations" => fn_organizations::router(&services).await,
         "users" => fn_users::router(&services).await,
         "webhooks" => fn_webhooks::router(&services).await,
@@ -51,9 +52,18 @@ async fn invoke(app: &TestApp, function: &str, payload: &str) -> (u16, String) {
 #[tokio::test]
 async fn http_payloads_are_understood_by_their_functions() {
     let app = TestApp::start().await;
-    for function in
-        ["auth", "api-keys", "campaigns", "leads", "organizations", "users", "webhooks", "workspaces", "docs"]
-    {
+    for function in [
+        "auth",
+        "api-keys",
+        "campaigns",
+        "leads",
+        "meetings",
+        "organizations",
+        "users",
+        "webhooks",
+        "workspaces",
+        "docs",
+    ] {
         for (name, payload) in files(function) {
             let (status, body) = invoke(&app, function, &payload).await;
             let expected = match (function, name.as_str()) {
@@ -156,6 +166,7 @@ fn every_file_belongs_to_a_function_that_is_tested_here() {
             "fanout",
             "leads",
             "mail",
+            "meetings",
             "organizations",
             "users",
             "webhooks",

@@ -13,6 +13,9 @@ async fn everything_in_another_organization_is_not_found() {
     let key = app.key(&acme, json!({})).await;
     let campaign = key.post("/v1/campaigns", json!({"name": "Autumn"})).await.expect(201).text("/id");
     let lead = key.post("/v1/leads", json!({"email": "a@example.com"})).await.expect(201).text("/id");
+    let booking =
+        json!({"lead_id": lead, "starts_at": "2026-11-24T10:00:00Z", "ends_at": "2026-11-24T11:00:00Z"});
+    let meeting = key.post("/v1/meetings", booking.clone()).await.expect(201).text("/id");
     app.drain().await;
     let deliveries = acme.get(&format!("/api/admin/webhooks/{endpoint}/deliveries")).await.expect(200);
     let delivery = deliveries.text("/data/0/id");
@@ -30,6 +33,8 @@ async fn everything_in_another_organization_is_not_found() {
             format!("/api/campaigns/{campaign}"),
             format!("/v1/leads/{lead}"),
             format!("/api/leads/{lead}"),
+            format!("/v1/meetings/{meeting}"),
+            format!("/api/meetings/{meeting}"),
             format!("/api/admin/api-keys/{key_id}"),
             format!("/api/admin/webhooks/{endpoint}"),
             format!("/api/admin/webhooks/{endpoint}/deliveries"),
@@ -50,12 +55,16 @@ async fn everything_in_another_organization_is_not_found() {
             format!("/api/admin/workspaces/{workspace}/members/{user}"),
             format!("/api/admin/users/{user}"),
             format!("/api/admin/invitations/{invitation}"),
+            format!("/v1/campaigns/{campaign}"),
+            format!("/v1/leads/{lead}"),
         ] {
             let _ = foreign.delete(&path).await.expect_problem(404, "not_found");
         }
         for (path, body) in [
             (format!("/api/admin/workspaces/{workspace}"), json!({"name": "x"})),
             (format!("/api/admin/users/{user}"), json!({"role": "read_only"})),
+            (format!("/v1/campaigns/{campaign}"), json!({"name": "x"})),
+            (format!("/v1/leads/{lead}"), json!({"title": "x"})),
         ] {
             let _ = foreign.patch(&path, body).await.expect_problem(404, "not_found");
         }
@@ -70,6 +79,11 @@ async fn everything_in_another_organization_is_not_found() {
             format!("/api/admin/users/{user}/deactivate"),
             format!("/api/admin/users/{user}/reactivate"),
             format!("/api/admin/invitations/{invitation}/resend"),
+            format!("/v1/campaigns/{campaign}/start"),
+            format!("/v1/campaigns/{campaign}/pause"),
+            format!("/v1/campaigns/{campaign}/complete"),
+            format!("/v1/leads/{lead}/qualify"),
+            format!("/v1/meetings/{meeting}/cancel"),
         ] {
             let _ = foreign.post(&path, json!({})).await.expect_problem(404, "not_found");
         }
@@ -92,6 +106,9 @@ async fn everything_in_another_organization_is_not_found() {
                 if path.ends_with("leads") { json!({"email": body["email"]}) } else { json!({"name": "x"}) };
             let _ = trespasser.post(path, body).await.expect_problem(404, "not_found");
         }
+        let _ = foreign.post("/v1/meetings", booking.clone()).await.expect_problem(404, "not_found");
+        let sent = json!({"events": [{"type": "sent", "lead_id": lead}]});
+        let _ = foreign.post("/v1/email-events", sent).await.expect_problem(422, "invalid");
         let into = json!({"email": "x@example.com", "campaign_id": campaign});
         let _ = foreign.post("/v1/leads", into).await.expect_problem(404, "not_found");
         let into = json!({"name": "x", "workspace_id": workspace});
@@ -102,6 +119,7 @@ async fn everything_in_another_organization_is_not_found() {
         for path in [
             "/v1/campaigns",
             "/v1/leads",
+            "/v1/meetings",
             "/api/admin/api-keys",
             "/api/admin/webhooks",
             "/api/admin/webhooks/dead-letters",
@@ -110,7 +128,9 @@ async fn everything_in_another_organization_is_not_found() {
             "/api/admin/invitations",
         ] {
             let list = foreign.get(path).await.expect(200);
-            for id in [&campaign, &lead, &key_id, &endpoint, &delivery, &workspace, &user, &invitation] {
+            for id in
+                [&campaign, &lead, &meeting, &key_id, &endpoint, &delivery, &workspace, &user, &invitation]
+            {
                 assert!(!list.body.contains(id.as_str()), "{path} shows {id}");
             }
         }

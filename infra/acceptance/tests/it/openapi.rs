@@ -12,6 +12,7 @@ fn document() -> Value {
         fn_api_keys::openapi(),
         fn_campaigns::openapi(),
         fn_leads::openapi(),
+        fn_meetings::openapi(),
         fn_organizations::openapi(),
         fn_users::openapi(),
         fn_webhooks::openapi(),
@@ -29,8 +30,54 @@ fn document() -> Value {
         "description": "Organizations, API keys, campaigns, leads and signed webhooks.",
         "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
     });
+    document["webhooks"] = webhooks();
     document["components"]["securitySchemes"] = json!({"bearer": {"type": "http", "scheme": "bearer", "description": "An API key or an access token."}});
     document
+}
+
+/// What endpoints are sent: one webhook for each event type, from the schemas that events are held to.
+fn webhooks() -> Value {
+    let header = |name: &str, description: &str| json!({"name": name, "in": "header", "required": true, "description": description, "schema": {"type": "string"}});
+    let parameters = json!([
+        header("webhook-id", "The event's id, the same on every attempt."),
+        header("webhook-timestamp", "When this attempt was made, in Unix seconds."),
+        header("webhook-signature", "One or more signatures as Standard Webhooks has them, `v1,<base64>`."),
+        header("X-Artisan-Signature", "`sha256=` and the HMAC-SHA256 of the body in hexadecimal."),
+        header("X-Artisan-Event", "The event type."),
+    ]);
+    let text = |format: Option<&str>, description: &str| match format {
+        Some(format) => json!({"type": "string", "format": format, "description": description}),
+        None => json!({"type": "string", "description": description}),
+    };
+    let webhook = |event: events::EventType| {
+        let schema = json!({
+            "type": "object",
+            "required": ["id", "event", "timestamp", "organization_id", "workspace_id", "data"],
+            "properties": {
+                "id": text(None, "The event's id."),
+                "event": {"type": "string", "const": event.as_str()},
+                "timestamp": text(Some("date-time"), "When it happened."),
+                "organization_id": text(None, "The organization."),
+                "workspace_id": text(None, "The workspace it happened in."),
+                "data": event.schema(),
+            },
+        });
+        json!({"post": {
+            "tags": ["webhooks"],
+            "operationId": event.as_str().replace('.', "_"),
+            "summary": event.description(),
+            "parameters": parameters,
+            "requestBody": {
+                "required": true,
+                "content": {"application/json": {"schema": schema, "example": event.example()}},
+            },
+            "responses": {
+                "2XX": {"description": "Taken. Whatever else is answered is a failure, and tried again."},
+                "410": {"description": "Disables the endpoint."},
+            },
+        }})
+    };
+    events::EventType::ALL.iter().map(|event| (event.as_str().to_owned(), webhook(*event))).collect()
 }
 
 fn committed() -> std::path::PathBuf {
@@ -62,7 +109,9 @@ fn operations(document: &Value) -> BTreeSet<String> {
 #[tokio::test]
 async fn the_document_and_the_template_name_the_same_routes() {
     let app = TestApp::start().await;
-    let aliased = |route: &&str| route.contains(" /api/campaigns") || route.contains(" /api/leads");
+    let aliased = |route: &&str| {
+        ["campaigns", "leads", "meetings"].iter().any(|name| route.contains(&format!(" /api/{name}")))
+    };
     let routes: BTreeSet<&str> =
         app.platform().route_keys().filter(|route| !route.contains("$default")).collect();
     let documented = operations(&document());
@@ -148,6 +197,13 @@ async fn health_and_the_documents_are_open() {
     assert_eq!(health.json["dependencies"].as_array().unwrap().len(), 2);
     let served = app.stranger().get("/openapi.json").await.expect(200);
     assert_eq!(served.json["info"]["title"], "Artisan");
+    let webhooks = served.json["webhooks"].as_object().unwrap();
+    assert_eq!(webhooks.len(), events::EventType::ALL.len());
+    for event in events::EventType::ALL {
+        let content = &webhooks[event.as_str()]["post"]["requestBody"]["content"]["application/json"];
+        assert_eq!(content["schema"]["properties"]["data"], event.schema(), "{event}");
+        assert_eq!(content["example"], event.example(), "{event}");
+    }
     let errors = app.stranger().get("/docs/errors").await.expect(200);
     assert!(errors.body.contains("id=\"rate_limited\""));
 }

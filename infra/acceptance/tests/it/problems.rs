@@ -17,6 +17,8 @@ const POSTS: &[&str] = &[
     "/api/admin/invitations",
     "/v1/campaigns",
     "/v1/leads",
+    "/v1/meetings",
+    "/v1/email-events",
 ];
 
 #[tokio::test]

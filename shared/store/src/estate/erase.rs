@@ -20,7 +20,7 @@ use crate::keys::{self, Key, OfOrganization};
 use crate::tally::Tally;
 use crate::{
     ApiKey, Change, DomainClaim, Due, Endpoint, Invitation, Member, Organization, OrganizationStatus,
-    Refusal, StoreError, Task, Tenant, Workspace, WorkspaceScope, WorkspaceStatus,
+    Refusal, StoreError, Task, Tenant, Workspace, WorkspaceScope, WorkspaceStatus, WorkspaceStore,
 };
 
 /// Items of a batch.
@@ -205,7 +205,7 @@ impl Tenant {
             | Part::Replays
             | Part::EndpointStates
             | Part::Mails { .. } => Table::Activity,
-            Part::Own | Part::Campaigns { .. } | Part::Leads { .. } => Table::Core,
+            Part::Own | Part::Campaigns { .. } | Part::Leads { .. } | Part::Meetings { .. } => Table::Core,
             Part::Audit { .. } => return Ok(None),
         };
         // Partitions of a workspace belong to it as a whole.
@@ -220,6 +220,7 @@ impl Tenant {
                 self.stretch(self.store.table_name(table), partition, wanted, STRETCH).await?;
             match part {
                 Part::Campaigns { .. } => work.count("campaign", items.len()),
+                Part::Meetings { .. } => work.count("meeting", items.len()),
                 Part::Leads { workspace, mode, .. } => {
                     let scope = WorkspaceScope { organization: self.organization, workspace, mode };
                     let replies = self.erase_replies(&scope, &items).await?;
@@ -531,6 +532,29 @@ impl Tenant {
 
 fn as_count(value: &AttributeValue) -> Option<u64> {
     value.as_n().ok()?.parse().ok()
+}
+
+impl WorkspaceStore {
+    /// Deletes the replies to a lead, `most` of them at most; tells whether none is left. The lead itself goes after, so
+    /// that what was cut off is found when it is tried again.
+    ///
+    /// # Errors
+    /// [`StoreError`]; part of it is then done, and the call can be repeated.
+    pub async fn delete_replies(&self, lead: LeadId, most: usize) -> Result<bool, StoreError> {
+        let tenant = Tenant { store: self.store.clone(), organization: self.scope.organization };
+        let (table, mut deleted) = (Table::Core, 0);
+        while deleted < most {
+            let (name, partition) = (self.store.table_name(table), keys::replies(&self.scope, lead));
+            let limit = STRETCH.min(most - deleted);
+            let Stretch { items, next } = tenant.stretch(name, partition, Wanted::default(), limit).await?;
+            deleted += items.len();
+            tenant.delete(table, keys_of(&items)).await?;
+            if next.is_none() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
 }
 
 /// The deletion of an item that is as it was read.

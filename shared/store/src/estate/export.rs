@@ -69,6 +69,7 @@ impl Walk {
             Part::Campaigns { .. } => "campaign",
             Part::Leads { .. } if self.position.replies_after.is_some() => "reply",
             Part::Leads { .. } => "lead",
+            Part::Meetings { .. } => "meeting",
             _ => keys::kind_of(get_text(&item, keys::SK).unwrap_or_default()),
         };
         if kind == "audit_record" && came_too_late(&item, self.position.until) {

@@ -50,6 +50,11 @@ enum Part {
         mode: Mode,
         shard: usize,
     },
+    Meetings {
+        workspace: WorkspaceId,
+        mode: Mode,
+        shard: usize,
+    },
     /// Of the month that begins with this day. Days are counted from 1970 on.
     Events {
         month: i64,
@@ -123,6 +128,9 @@ impl Part {
             Self::Leads { workspace, mode, shard } => {
                 nth(Box::new(keys::lead_shards(&WorkspaceScope { organization, workspace, mode })), shard)
             }
+            Self::Meetings { workspace, mode, shard } => {
+                nth(Box::new(keys::meeting_shards(&WorkspaceScope { organization, workspace, mode })), shard)
+            }
             Self::Events { month, shard } => {
                 nth(Box::new(keys::events_of(organization, at_day(month))), shard)
             }
@@ -141,7 +149,9 @@ impl Part {
 
     fn table(self, store: &Store) -> &str {
         match self {
-            Self::Own | Self::Campaigns { .. } | Self::Leads { .. } => store.core_table(),
+            Self::Own | Self::Campaigns { .. } | Self::Leads { .. } | Self::Meetings { .. } => {
+                store.core_table()
+            }
             Self::Events { .. }
             | Self::Deliveries { .. }
             | Self::Notices { .. }
@@ -156,9 +166,11 @@ impl Part {
 fn of_workspace(organization: OrganizationId, workspace: WorkspaceId) -> Vec<Part> {
     let mut parts = Vec::new();
     for mode in [Mode::Live, Mode::Test] {
-        let shards = keys::lead_shards(&WorkspaceScope { organization, workspace, mode }).count();
+        let scope = WorkspaceScope { organization, workspace, mode };
+        let (leads, meetings) = (keys::lead_shards(&scope).count(), keys::meeting_shards(&scope).count());
         parts.push(Part::Campaigns { workspace, mode });
-        parts.extend((0..shards).map(|shard| Part::Leads { workspace, mode, shard }));
+        parts.extend((0..leads).map(|shard| Part::Leads { workspace, mode, shard }));
+        parts.extend((0..meetings).map(|shard| Part::Meetings { workspace, mode, shard }));
     }
     parts
 }
