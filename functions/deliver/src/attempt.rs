@@ -48,11 +48,11 @@ impl Signed {
         endpoint: &Endpoint,
         now: Timestamp,
     ) -> Result<Self, Fault> {
-        let secret = |sealed: &str| {
+        let secret = |sealed: &str| -> Result<SigningSecret, Fault> {
             let context = Endpoint::secret_context(organization, endpoint.id);
             Ok(SigningSecret::from_bytes(open(sealing, &context, sealed)?))
         };
-        let key = |record: &SigningKeyRecord| {
+        let key = |record: &SigningKeyRecord| -> Result<SigningKey, Fault> {
             let context = Endpoint::signing_key_context(organization, endpoint.id);
             let seed = open(sealing, &context, &record.sealed_seed)?;
             SigningKey::from_seed(&seed).map_err(|e| Fault::Secret(Box::new(e)))

@@ -11,6 +11,8 @@ use crate::Platform;
 
 /// The function that makes jobs of events also knows how to make them again.
 const FAN_OUT: &str = "fanout";
+/// The function that brings back what waits knows the lane it goes by.
+const SWEEP: &str = "sweep";
 
 /// Why what is owed could not be queued again. The platform does not start then: it would look healthy and deliver
 /// nothing.
@@ -36,13 +38,17 @@ pub async fn reenqueue_mails(platform: &Platform) -> Result<usize, RecoveryError
     }
 }
 
-/// Enqueues one job for every delivery that is owed; returns how many. A template without fan-out owes nothing.
+/// Enqueues one job for every delivery that waits for its endpoint; returns how many. First tries come again with the stream.
+/// A template without fan-out and sweep owes nothing.
 ///
 /// # Errors
 /// [`RecoveryError`].
 pub async fn reenqueue_owed(platform: &Platform) -> Result<usize, RecoveryError> {
-    match platform.services_for(FAN_OUT) {
-        Some(services) => Ok(fn_fanout::handler(&services).await?.requeue_owed().await?),
-        None => Ok(0),
+    match (platform.services_for(FAN_OUT), platform.services_for(SWEEP)) {
+        (Some(fan_out), Some(sweep)) => {
+            let lane = jobs::SlowLane::from_services(&sweep)?;
+            Ok(fn_fanout::handler(&fan_out).await?.requeue_waiting(&lane).await?)
+        }
+        _ => Ok(0),
     }
 }

@@ -84,6 +84,12 @@ impl Event {
         }))
     }
 
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> EventId {
+        self.0.id
+    }
+
     /// The same for one endpoint alone, whatever it subscribes to: somebody tries it out.
     #[must_use]
     pub fn only_for(mut self, endpoint: EndpointId) -> Self {
