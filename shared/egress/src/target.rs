@@ -207,7 +207,11 @@ mod tests {
             ("https://127.0.0.1.nip.io/", "127.0.0.1.nip.io"),
         ] {
             let target = Target::parse(good, STRICT);
-            assert_eq!(target.map(|t| t.url().host_str().map(str::to_owned)), Ok(Some(host.into())), "{good}");
+            assert_eq!(
+                target.map(|t| t.url().host_str().map(str::to_owned)),
+                Ok(Some(host.into())),
+                "{good}"
+            );
         }
     }
 
@@ -414,11 +418,65 @@ mod tests {
         let piece = prop_oneof![
             prop::sample::select(
                 &[
-                    "https://", "http://", "https:", "//", "/", "\\", "@", ":", ".", "..", "。", "．", "%", "%2e", "%40",
-                    "?", "#", "[", "]", "::", "::ffff:", "64:ff9b::", "127", "0x7f", "0177", "１２７", "①", "0", "1",
-                    "10", "169.254.169.254", "a9fe:a9fe", "localhost", "LocalHost", "internal", "local", "example",
-                    "com", "xn--", "\u{ad}", "\u{200b}", "\u{200d}", "\u{fe0f}", "ß", "ü", "Ⅰ", "٠", ":22", ":443",
-                    ":8443", ":0", "%25eth0", "\t", "\n", " ", "\0", "_", "-", "*",
+                    "https://",
+                    "http://",
+                    "https:",
+                    "//",
+                    "/",
+                    "\\",
+                    "@",
+                    ":",
+                    ".",
+                    "..",
+                    "。",
+                    "．",
+                    "%",
+                    "%2e",
+                    "%40",
+                    "?",
+                    "#",
+                    "[",
+                    "]",
+                    "::",
+                    "::ffff:",
+                    "64:ff9b::",
+                    "127",
+                    "0x7f",
+                    "0177",
+                    "１２７",
+                    "①",
+                    "0",
+                    "1",
+                    "10",
+                    "169.254.169.254",
+                    "a9fe:a9fe",
+                    "localhost",
+                    "LocalHost",
+                    "internal",
+                    "local",
+                    "example",
+                    "com",
+                    "xn--",
+                    "\u{ad}",
+                    "\u{200b}",
+                    "\u{200d}",
+                    "\u{fe0f}",
+                    "ß",
+                    "ü",
+                    "Ⅰ",
+                    "٠",
+                    ":22",
+                    ":443",
+                    ":8443",
+                    ":0",
+                    "%25eth0",
+                    "\t",
+                    "\n",
+                    " ",
+                    "\0",
+                    "_",
+                    "-",
+                    "*",
                 ][..]
             )
             .prop_map(str::to_owned),
@@ -440,7 +498,8 @@ mod tests {
                 let octets = bits.to_be_bytes();
                 let head = octets.iter().take(parts as usize - 1).map(|octet| u32::from(*octet));
                 let tail = bits & u32::MAX.checked_shr(8 * (parts - 1)).unwrap_or(0);
-                let text: Vec<_> = head.chain([tail]).zip(bases).map(|(bits, base)| part(bits, base)).collect();
+                let text: Vec<_> =
+                    head.chain([tail]).zip(bases).map(|(bits, base)| part(bits, base)).collect();
                 let text = text.join(dot);
                 let widen = |c: char| match c {
                     '0'..='9' if wide => char::from_u32(c as u32 - '0' as u32 + '０' as u32).unwrap(),

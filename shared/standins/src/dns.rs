@@ -197,9 +197,7 @@ impl Zone {
         }
         let texts = self.texts.get(name).into_iter().flatten();
         texts
-            .map(|text| {
-                RData::TXT(TXT::from_bytes(text.as_bytes().chunks(LONGEST_STRING).collect()))
-            })
+            .map(|text| RData::TXT(TXT::from_bytes(text.as_bytes().chunks(LONGEST_STRING).collect())))
             .collect()
     }
 }
