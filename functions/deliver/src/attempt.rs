@@ -128,7 +128,11 @@ fn judge(outcome: Outcome, number: u32, started_at: Timestamp, ids: &Ids) -> Mad
                 429 | 503 => Verdict::Failed { retry_after: answer.retry_after },
                 _ => Verdict::Failed { retry_after: None },
             };
-            let error = (verdict != Verdict::Delivered).then_some(ErrorClass::Status);
+            let error = match verdict {
+                // The event was taken; what was odd about the answer is noted all the same.
+                Verdict::Delivered => answer.cut_short.map(class),
+                _ => Some(ErrorClass::Status),
+            };
             let body = Some(answer.body).filter(|body| !body.is_empty());
             (verdict, Some(answer.status), error, body)
         }
@@ -153,6 +157,8 @@ fn class(failure: Failure) -> ErrorClass {
         Failure::ForbiddenAddress => ErrorClass::ForbiddenAddress,
         Failure::Connect => ErrorClass::Connect,
         Failure::Tls => ErrorClass::Tls,
+        Failure::Reset => ErrorClass::Reset,
+        Failure::ResponseTooLarge => ErrorClass::ResponseTooLarge,
         Failure::Protocol => ErrorClass::Protocol,
     }
 }
@@ -212,7 +218,18 @@ mod tests {
     }
 
     fn answer(status: u16) -> Result<egress::Answer, Failure> {
-        Ok(egress::Answer { status, body: String::new(), retry_after: Some(Duration::from_secs(9)) })
+        let retry_after = Some(Duration::from_secs(9));
+        Ok(egress::Answer { status, body: String::new(), cut_short: None, retry_after })
+    }
+
+    #[test]
+    fn an_answer_that_breaks_off_counts_by_its_status_and_is_noted() {
+        let cut = |status| {
+            answer(status).map(|answer| egress::Answer { cut_short: Some(Failure::Reset), ..answer })
+        };
+        assert_eq!(verdict(cut(200)), (Verdict::Delivered, Some(ErrorClass::Reset)));
+        let failed = Verdict::Failed { retry_after: None };
+        assert_eq!(verdict(cut(500)), (failed, Some(ErrorClass::Status)));
     }
 
     #[test]

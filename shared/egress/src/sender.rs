@@ -23,6 +23,8 @@ use crate::answer::{self, Answer, KEPT};
 use crate::resolve::{Judging, ResolveError};
 use crate::{Policy, Target};
 
+type BoxError = Box<dyn Error + Send + Sync>;
+
 /// How much of a body is read, so that an ordinary receiver's connection can be used again.
 const READ: usize = 64 * 1024;
 /// Room for the rest of the last character that is kept.
@@ -79,43 +81,40 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// A sender that keeps to `policy` and asks the DNS servers of the system's configuration. Without one it reaches
-    /// addresses and loopback; every other name fails with [`Failure::Dns`].
+    /// A sender that keeps to `policy` and asks the DNS servers of the system's configuration. Where there is none it
+    /// reaches addresses and loopback; every other name fails with [`Failure::Dns`].
     ///
     /// # Errors
     /// When TLS can't be set up, for want of root certificates.
-    pub fn new(policy: Policy) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        Self::build(policy, dns::Resolver::new(None).ok(), reqwest::Client::builder())
+    pub fn new(policy: Policy) -> Result<Self, BoxError> {
+        Self::with_dns(policy, None)
     }
 
-    /// A sender that keeps to `policy` and asks `resolver`.
+    /// The same, asking the DNS server at `server` (`ip:port`, as in the variable `DNS_RESOLVER`) where one is given.
     ///
     /// # Errors
-    /// When TLS can't be set up, for want of root certificates.
-    pub fn asking(policy: Policy, resolver: dns::Resolver) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        Self::build(policy, Some(resolver), reqwest::Client::builder())
+    /// When `server` is not such an address, or TLS can't be set up.
+    pub fn with_dns(policy: Policy, server: Option<&str>) -> Result<Self, BoxError> {
+        Self::build(policy, server, reqwest::Client::builder())
     }
 
-    /// A sender that trusts the authority with this certificate (DER) besides those of the system. There is no way to
-    /// have one that trusts everybody.
+    /// The same, trusting the authority with this certificate (DER) besides those of the system. There is no way to trust
+    /// everybody.
     ///
     /// # Errors
-    /// When it is not a certificate, or TLS can't be set up.
+    /// As above, or when it is not a certificate.
     #[cfg(feature = "testing")]
-    pub fn trusting(
-        policy: Policy,
-        resolver: dns::Resolver,
-        authority: &[u8],
-    ) -> Result<Self, Box<dyn Error + Send + Sync>> {
+    pub fn trusting(policy: Policy, server: Option<&str>, authority: &[u8]) -> Result<Self, BoxError> {
         let authority = reqwest::Certificate::from_der(authority)?;
-        Self::build(policy, Some(resolver), reqwest::Client::builder().tls_certs_merge([authority]))
+        Self::build(policy, server, reqwest::Client::builder().tls_certs_merge([authority]))
     }
 
-    fn build(
-        policy: Policy,
-        resolver: Option<dns::Resolver>,
-        client: ClientBuilder,
-    ) -> Result<Self, Box<dyn Error + Send + Sync>> {
+    fn build(policy: Policy, server: Option<&str>, client: ClientBuilder) -> Result<Self, BoxError> {
+        let resolver = match dns::Resolver::new(server) {
+            Ok(resolver) => Some(resolver),
+            Err(error) if server.is_some() => return Err(error.into()),
+            Err(_) => None,
+        };
         let client = client
             .redirect(redirect::Policy::none())
             .retry(retry::never())

@@ -8,7 +8,7 @@ use std::time::Duration;
 use egress::{Answer, Failure, Sender};
 use rcgen::{CertificateParams, date_time_ymd};
 use standins::DnsServer;
-use support::{Authority, LOCAL, LONG, Receiver, SHORT, attempt, hear, resolver, self_signed};
+use support::{Authority, LOCAL, LONG, Receiver, SHORT, attempt, hear, self_signed, sender};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -47,7 +47,7 @@ async fn post_within<F: Future<Output = ()> + Send + 'static>(
     behave: impl Fn(TcpStream) -> F + Send + 'static,
 ) -> Result<Answer, Failure> {
     let dns = DnsServer::start().await;
-    let sender = Sender::asking(LOCAL, resolver(&dns)).unwrap();
+    let sender = sender(LOCAL, &dns);
     bounded(&sender, &Receiver::start(behave).await.url(), deadline).await
 }
 
@@ -155,7 +155,7 @@ async fn silence_is_a_timeout_wherever_it_is() {
     };
     let receiver = Receiver::start(silent).await;
     let dns = DnsServer::start().await;
-    let sender = Sender::asking(LOCAL, resolver(&dns)).unwrap();
+    let sender = sender(LOCAL, &dns);
     let (plain, tls) = (receiver.url(), receiver.url().replace("http://", "https://"));
     // Accepted by the machine and by nobody else.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -204,7 +204,7 @@ async fn a_redirect_loop_is_not_entered() {
     })
     .await;
     let dns = DnsServer::start().await;
-    let sender = Sender::asking(LOCAL, resolver(&dns)).unwrap();
+    let sender = sender(LOCAL, &dns);
     assert_eq!(bounded(&sender, &receiver.url(), LONG).await.unwrap().status, 307);
     assert_eq!(receiver.connections(), 1);
 }
@@ -366,7 +366,7 @@ async fn an_ordinary_receiver_s_connection_is_used_again_and_one_that_says_too_m
         })
         .await;
         let dns = DnsServer::start().await;
-        let sender = Sender::asking(LOCAL, resolver(&dns)).unwrap();
+        let sender = sender(LOCAL, &dns);
         for _ in 0..2 {
             assert_eq!(bounded(&sender, &receiver.url(), LONG).await.unwrap().status, 200);
         }
@@ -388,7 +388,7 @@ async fn two_hundred_that_hang_hold_up_nobody() {
     })
     .await;
     let dns = DnsServer::start().await;
-    let sender = Sender::asking(LOCAL, resolver(&dns)).unwrap();
+    let sender = sender(LOCAL, &dns);
     let mut attempts = tokio::task::JoinSet::new();
     for _ in 0..200 {
         let (sender, url) = (sender.clone(), hanging.url());
@@ -447,7 +447,7 @@ async fn tls_is_verified() {
 #[tokio::test]
 async fn what_is_not_tls_is_a_failure_of_it() {
     let dns = DnsServer::start().await;
-    let sender = Sender::asking(LOCAL, resolver(&dns)).unwrap();
+    let sender = sender(LOCAL, &dns);
     let receiver = Receiver::start(|mut stream| async move {
         stream.write_all(OK).await.unwrap();
         drain(&mut stream).await;
@@ -483,7 +483,7 @@ async fn a_body_that_is_cut_off_under_tls_is_noted() {
 async fn dns_that_is_slow_or_fails_has_its_own_name() {
     let dns = DnsServer::start().await;
     dns.set_addresses(NAME, &["127.0.0.1"]);
-    let sender = Sender::asking(LOCAL, resolver(&dns)).unwrap();
+    let sender = sender(LOCAL, &dns);
     let url = format!("https://{NAME}:9999/");
     dns.be_slow(Duration::from_secs(60));
     assert_eq!(bounded(&sender, &url, SHORT).await, Err(Failure::Timeout));

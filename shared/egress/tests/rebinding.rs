@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use egress::{Failure, Policy, Sender};
 use standins::DnsServer;
-use support::{Authority, LOCAL, LONG, Receiver, SHORT, attempt, hear, resolver};
+use support::{Authority, LOCAL, LONG, Receiver, SHORT, attempt, hear, sender};
 use tokio::io::AsyncWriteExt as _;
 
 #[allow(dead_code, reason = "it supports two test binaries")]
@@ -71,7 +71,7 @@ async fn a_name_that_was_public_when_it_was_saved_is_refused_when_it_points_inwa
 #[tokio::test]
 async fn loopback_is_inward_where_the_policy_does_not_open_it() {
     let dns = DnsServer::start().await;
-    let sender = Sender::asking(STRICT, resolver(&dns)).unwrap();
+    let sender = sender(STRICT, &dns);
     for loopback in ["127.0.0.1", "127.0.0.53", "::1", "::ffff:127.0.0.1", "0.0.0.0", "::"] {
         dns.set_addresses(NAME, &[loopback]);
         let result = attempt(&sender, &format!("https://{NAME}:9001/"), LONG).await.result;

@@ -97,7 +97,8 @@ pub struct NewDelivery {
     pub kept_until_seconds: i64,
 }
 
-/// Why an attempt failed. A closed set: customers filter and alert on it.
+/// Why an attempt failed, or what was odd about the answer to one that did not. A closed set: customers filter and alert
+/// on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorClass {
@@ -113,7 +114,11 @@ pub enum ErrorClass {
     Connect,
     /// TLS failed: certificate, name or protocol.
     Tls,
-    /// The connection broke, or what came was not HTTP.
+    /// The connection broke before the answer was whole.
+    Reset,
+    /// The answer is longer than is read of one.
+    ResponseTooLarge,
+    /// What came was not HTTP.
     Protocol,
 }
 
@@ -131,7 +136,7 @@ pub struct Attempt {
     /// The status of the answer, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_status: Option<u16>,
-    /// Why it failed, if it did.
+    /// Why it failed, if it did; or why the body of a 2xx was not read to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorClass>,
     /// The first 4 KiB of the answer, as text.

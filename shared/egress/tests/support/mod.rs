@@ -73,8 +73,9 @@ pub(crate) async fn attempt(sender: &Sender, url: &str, deadline: Duration) -> O
     sender.post(&target, HeaderMap::new(), Bytes::from_static(BODY), deadline).await
 }
 
-pub(crate) fn resolver(dns: &DnsServer) -> dns::Resolver {
-    dns::Resolver::new(Some(&dns.address())).unwrap()
+/// A sender that asks this server.
+pub(crate) fn sender(policy: Policy, dns: &DnsServer) -> Sender {
+    Sender::with_dns(policy, Some(&dns.address())).unwrap()
 }
 
 /// A certificate authority of the test's own.
@@ -89,7 +90,7 @@ impl Authority {
 
     /// A sender that trusts it.
     pub(crate) fn sender(&self, policy: Policy, dns: &DnsServer) -> Sender {
-        Sender::trusting(policy, resolver(dns), self.0.der()).unwrap()
+        Sender::trusting(policy, Some(&dns.address()), self.0.der()).unwrap()
     }
 
     /// What shows a certificate for this name.
