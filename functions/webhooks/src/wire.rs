@@ -148,8 +148,8 @@ struct AttemptBody {
     started_at: Timestamp,
     duration_ms: u64,
     response_status: Option<u16>,
-    /// `status`, `timeout`, `dns`, `forbidden_address`, `connect`, `tls`, `reset`, `response_too_large` or `protocol`. After a
-    /// 2xx one of the last four is a note about the body, and the delivery succeeded.
+    /// `status`, `timeout`, `dns`, `forbidden_address`, `connect`, `tls`, `reset`, `response_too_large` or `protocol`.
+    /// After a 2xx, one of the last four is a note about the body: the delivery has succeeded.
     #[schema(value_type = Option<String>)]
     error: Option<ErrorClass>,
     /// The first 4 KiB.

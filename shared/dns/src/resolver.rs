@@ -90,8 +90,8 @@ impl Resolver {
         Ok(found.iter().filter_map(text).collect())
     }
 
-    /// The addresses of `name`, IPv4 before IPv6; aliases are followed. Empty when there is no such name, or it has none.
-    /// When one kind can't be found out, those of the other are all there is.
+    /// The addresses of `name`, IPv4 before IPv6; aliases are followed. Empty when there is no such name, or it has
+    /// none. When one kind can't be found out, those of the other are all there is.
     ///
     /// # Errors
     /// [`Unanswered`] when neither could be found out, or one could not and there is none of the other.

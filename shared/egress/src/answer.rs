@@ -3,8 +3,8 @@
 //! **The threat.** Every byte of it is the receiver's choice: a body without end, one that is no text, one with a NUL
 //! that no database takes or an escape sequence that rewrites somebody's terminal, a `Retry-After` in the year 9999.
 //!
-//! **The answer.** What is kept of a body is text, at most 4 KiB of it, with neither control characters (but line breaks
-//! and tabs) nor half a character. A pause is twelve hours at most, or none.
+//! **The answer.** What is kept of a body is text, at most 4 KiB of it, with neither control characters (but line
+//! breaks and tabs) nor half a character. A pause is twelve hours at most, or none.
 
 use std::time::{Duration, SystemTime};
 

@@ -98,8 +98,8 @@ impl Sender {
         Self::build(policy, server, reqwest::Client::builder())
     }
 
-    /// The same, trusting the authority with this certificate (DER) besides those of the system. There is no way to trust
-    /// everybody.
+    /// The same, trusting the authority with this certificate (DER) besides those of the system. There is no way to
+    /// trust everybody.
     ///
     /// # Errors
     /// As above, or when it is not a certificate.

@@ -97,8 +97,8 @@ pub struct NewDelivery {
     pub kept_until_seconds: i64,
 }
 
-/// Why an attempt failed, or what was odd about the answer to one that did not. A closed set: customers filter and alert
-/// on it.
+/// Why an attempt failed, or what was odd about the answer to one that did not. A closed set: customers filter and
+/// alert on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorClass {
