@@ -22,7 +22,7 @@ impl Scanning {
         let Some(url) = services.environment.optional(NAME) else { return Ok(Self(None)) };
         let policy = Policy { allow_loopback: services.environment.parsed("WEBHOOK_ALLOW_LOOPBACK", false)? };
         let target = Target::parse(url, policy).map_err(|_| StartError::Unreadable { name: NAME })?;
-        let sender = Sender::new(policy)
+        let sender = Sender::with_dns(policy, services.environment.optional("DNS_RESOLVER"))
             .map_err(|source| StartError::Client { what: "client of secret scanning", source })?;
         Ok(Self(Some(Verifier::new(sender, target, services.clock.clone()))))
     }

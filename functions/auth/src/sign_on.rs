@@ -50,7 +50,8 @@ impl SignOn {
     pub(crate) fn new(services: &Services, master: &MasterSecret) -> Result<Self, StartError> {
         let failed = |what| move |source: BoxError| StartError::Client { what, source };
         let policy = Policy { allow_loopback: services.environment.parsed("WEBHOOK_ALLOW_LOOPBACK", false)? };
-        let sender = Sender::new(policy).map_err(failed("client of identity providers"))?;
+        let sender = Sender::with_dns(policy, services.environment.optional("DNS_RESOLVER"))
+            .map_err(failed("client of identity providers"))?;
         let base = services.environment.required("PUBLIC_URL")?;
         let sealed = failed("key of sign-ons");
         Ok(Self {

@@ -143,7 +143,8 @@ fn judge(outcome: Outcome, number: u32, started_at: Timestamp, ids: &Ids) -> Mad
                 _ => Verdict::Failed { retry_after: None },
             };
             let error = match answer.status {
-                200..=299 => None,
+                // The event was taken; what was odd about the answer is noted all the same.
+                200..=299 => answer.cut_short.map(class),
                 300..=399 => Some(ErrorClass::Redirect),
                 _ => Some(ErrorClass::Status),
             };
@@ -172,6 +173,8 @@ fn class(failure: Failure) -> ErrorClass {
         Failure::ForbiddenAddress => ErrorClass::ForbiddenAddress,
         Failure::Connect => ErrorClass::Connect,
         Failure::Tls => ErrorClass::Tls,
+        Failure::Reset => ErrorClass::Reset,
+        Failure::ResponseTooLarge => ErrorClass::ResponseTooLarge,
         Failure::Protocol => ErrorClass::Protocol,
     }
 }
@@ -188,7 +191,18 @@ mod tests {
     }
 
     fn answer(status: u16) -> Result<egress::Answer, Failure> {
-        Ok(egress::Answer { status, body: String::new(), retry_after: Some(Duration::from_secs(9)) })
+        let retry_after = Some(Duration::from_secs(9));
+        Ok(egress::Answer { status, body: String::new(), cut_short: None, retry_after })
+    }
+
+    #[test]
+    fn an_answer_that_breaks_off_counts_by_its_status_and_is_noted() {
+        let cut = |status| {
+            answer(status).map(|answer| egress::Answer { cut_short: Some(Failure::Reset), ..answer })
+        };
+        assert_eq!(verdict(cut(200)), (Verdict::Delivered, Some(ErrorClass::Reset)));
+        let failed = Verdict::Failed { retry_after: None };
+        assert_eq!(verdict(cut(500)), (failed, Some(ErrorClass::Status)));
     }
 
     #[test]

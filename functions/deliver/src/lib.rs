@@ -74,7 +74,7 @@ impl std::fmt::Debug for Deliver {
 }
 
 /// Builds the function from `CORE_TABLE`, `ACTIVITY_TABLE`, `WEBHOOK_JOBS_QUEUE_URL`, `WEBHOOK_RETRIES_QUEUE_URL`,
-/// `WEBHOOK_SECRET_ID`, `WEBHOOK_RETRY_BASE_SECONDS` (60) and `WEBHOOK_ALLOW_LOOPBACK` (false).
+/// `WEBHOOK_SECRET_ID`, `WEBHOOK_RETRY_BASE_SECONDS` (60), `WEBHOOK_ALLOW_LOOPBACK` (false) and `DNS_RESOLVER`.
 ///
 /// # Errors
 /// [`StartError`] when a variable or the secret is missing.
@@ -86,8 +86,8 @@ pub async fn handler(services: &Services) -> Result<Deliver, StartError> {
         .sealing_key(Purpose::WebhookSecrets)
         .map_err(|e| StartError::Client { what: "webhook secret key", source: Box::new(e) })?;
     let policy = Policy { allow_loopback: environment.parsed("WEBHOOK_ALLOW_LOOPBACK", false)? };
-    let sender =
-        Sender::new(policy).map_err(|source| StartError::Client { what: "webhook sender", source })?;
+    let sender = Sender::with_dns(policy, environment.optional("DNS_RESOLVER"))
+        .map_err(|source| StartError::Client { what: "webhook sender", source })?;
     Ok(Deliver(Arc::new(Shared {
         store,
         first_lane: FirstLane::from_services(services)?,

@@ -1,6 +1,6 @@
-//! Asking for TXT records.
+//! Asking for TXT records and addresses.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
@@ -8,7 +8,7 @@ use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts,
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
-use hickory_resolver::proto::rr::{Name, RData};
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
 
 /// How long one server is waited for, once.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -41,7 +41,7 @@ pub enum Unanswered {
     Name(#[source] NetError),
 }
 
-/// Asks a DNS server for TXT records. Cheap to clone. Remembers no answer.
+/// Asks a DNS server. Cheap to clone. Remembers no answer, reads no hosts file, and stops asking when it is dropped.
 #[derive(Clone, Debug)]
 pub struct Resolver {
     resolver: TokioResolver,
@@ -86,19 +86,43 @@ impl Resolver {
     /// # Errors
     /// [`Unanswered`] when that could not be found out.
     pub async fn txt(&self, name: &str) -> Result<Vec<String>, Unanswered> {
-        let mut name = Name::from_ascii(name).map_err(|error| Unanswered::Name(error.into()))?;
-        // As it stands: never with the machine's search domains after it.
-        name.set_fqdn(true);
-        let lookup = self.resolver.txt_lookup(name);
-        match tokio::time::timeout(self.deadline, lookup).await {
+        let found = self.ask(fqdn(name)?, RecordType::TXT).await?;
+        Ok(found.iter().filter_map(text).collect())
+    }
+
+    /// The addresses of `name`, IPv4 before IPv6; aliases are followed. Empty when there is no such name, or it has
+    /// none. When one kind can't be found out, those of the other are all there is.
+    ///
+    /// # Errors
+    /// [`Unanswered`] when neither could be found out, or one could not and there is none of the other.
+    pub async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, Unanswered> {
+        let name = fqdn(name)?;
+        let (v4, v6) = tokio::join!(self.ask(name.clone(), RecordType::A), self.ask(name, RecordType::AAAA));
+        let found = match (v4, v6) {
+            (Ok(v4), Ok(v6)) => [v4, v6].concat(),
+            (Ok(found), Err(_)) | (Err(_), Ok(found)) if !found.is_empty() => found,
+            (Err(error), _) | (_, Err(error)) => return Err(error),
+        };
+        Ok(found.iter().filter_map(RData::ip_addr).collect())
+    }
+
+    async fn ask(&self, name: Name, of: RecordType) -> Result<Vec<RData>, Unanswered> {
+        match tokio::time::timeout(self.deadline, self.resolver.lookup(name, of)).await {
             Err(_) | Ok(Err(NetError::Timeout)) => Err(Unanswered::Timeout),
             Ok(Err(NetError::Dns(DnsError::NoRecordsFound(none)))) if is_answer(none.response_code) => {
                 Ok(Vec::new())
             }
             Ok(Err(error)) => Err(Unanswered::Failed(error)),
-            Ok(Ok(lookup)) => Ok(lookup.answers().iter().filter_map(|record| text(&record.data)).collect()),
+            Ok(Ok(lookup)) => Ok(lookup.answers().iter().map(|record| record.data.clone()).collect()),
         }
     }
+}
+
+/// The name as it stands: never with the machine's search domains after it.
+fn fqdn(name: &str) -> Result<Name, Unanswered> {
+    let mut name = Name::from_ascii(name).map_err(|error| Unanswered::Name(error.into()))?;
+    name.set_fqdn(true);
+    Ok(name)
 }
 
 fn server(address: SocketAddr) -> NameServerConfig {

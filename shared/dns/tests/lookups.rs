@@ -1,6 +1,7 @@
 //! Lookups against a real server on loopback.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is not as it should be")]
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use dns::{Resolver, SetupError, Unanswered};
@@ -85,6 +86,32 @@ async fn a_server_that_is_not_there_is_not_an_absent_record() {
     let resolver = resolver(&server).within(Duration::from_secs(1));
     drop(server);
     assert!(resolver.txt(NAME).await.is_err());
+}
+
+#[tokio::test]
+async fn addresses_are_found_and_fresh_and_aliases_of_them_followed() {
+    let server = DnsServer::start().await;
+    let resolver = resolver(&server);
+    server.set_addresses(NAME, &["2001:db8::1", "192.0.2.1", "192.0.2.2"]);
+    server.add_alias("www.example.com", NAME);
+    let found = resolver.addresses("www.example.com").await.unwrap();
+    assert_eq!(found, ["192.0.2.1", "192.0.2.2", "2001:db8::1"].map(|a| a.parse::<IpAddr>().unwrap()));
+    server.set_addresses(NAME, &[]);
+    assert!(resolver.addresses("www.example.com").await.unwrap().is_empty());
+    assert!(resolver.addresses("nobody.example.com").await.unwrap().is_empty());
+    server.fail();
+    assert!(matches!(resolver.addresses(NAME).await, Err(Unanswered::Failed(_))));
+}
+
+#[tokio::test]
+async fn a_slow_answer_is_waited_for_and_left_in_time() {
+    let server = DnsServer::start().await;
+    server.set_addresses(NAME, &["192.0.2.1"]);
+    server.be_slow(Duration::from_millis(100));
+    assert_eq!(resolver(&server).addresses(NAME).await.unwrap().len(), 1);
+    server.be_slow(Duration::from_secs(60));
+    let hasty = resolver(&server).within(Duration::from_millis(200));
+    assert!(matches!(hasty.addresses(NAME).await, Err(Unanswered::Timeout)));
 }
 
 #[tokio::test]

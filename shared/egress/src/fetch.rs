@@ -154,7 +154,7 @@ mod tests {
     #[tokio::test]
     async fn half_a_document_is_none() {
         let broken = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n01234";
-        assert_eq!(get(broken, false, TEN).await, Err(FetchError::Failed(Failure::Protocol)));
+        assert_eq!(get(broken, false, TEN).await, Err(FetchError::Failed(Failure::Reset)));
         assert_eq!(get(broken, true, QUICK).await, Err(FetchError::Failed(Failure::Timeout)));
     }
 

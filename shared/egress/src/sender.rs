@@ -1,32 +1,39 @@
 //! The sender: one request, bounded in every direction.
+//!
+//! **The threat.** A receiver that never answers, answers for ever, breaks off, or is not who it says it is; and a
+//! connection that outlives the reason why it was allowed.
+//!
+//! **The answer.** One deadline ends an attempt wherever it is, and with it the look-up, the connection and the
+//! reading that belong to it. One attempt is one request: nothing is sent again, no redirect followed, no proxy used,
+//! nothing decompressed. TLS certificates are always verified.
+//!
+//! A connection stays with the address it was judged for, so an idle one can be used again: it does not matter where
+//! its name points by now, and nothing is asked. It is dropped after four idle seconds. A new connection is a new
+//! judgement.
 
 use std::error::Error;
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::io;
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::redirect;
+use reqwest::{ClientBuilder, redirect, retry};
 
+use crate::answer::{self, Answer, KEPT};
+use crate::resolve::{Judging, ResolveError};
 use crate::{Policy, Target};
 
-/// How much of an answer is read and kept.
-const KEPT: usize = 4096;
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// How much of a body is read, so that an ordinary receiver's connection can be used again.
+const READ: usize = 64 * 1024;
+/// Room for the rest of the last character that is kept.
+const SPARE: usize = 3;
 /// Idle connections are dropped before a receiver's usual keep-alive runs out, and before a frozen function thaws
 /// to find them dead.
 const IDLE: Duration = Duration::from_secs(4);
-
-/// What a receiver answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// The status.
-    pub status: u16,
-    /// The first 4 KiB of the body, as text.
-    pub body: String,
-    /// The `Retry-After` header, when it is a number of seconds.
-    pub retry_after: Option<Duration>,
-}
+/// A connection that is still being made when its attempt got another one ends with the longest deadline.
+const LONGEST_CONNECT: Duration = Duration::from_secs(30);
 
 /// Why there was no whole answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -46,8 +53,14 @@ pub enum Failure {
     /// TLS failed.
     #[error("TLS failed")]
     Tls,
-    /// The connection broke, or what came was not HTTP.
-    #[error("the connection broke, or it was not HTTP")]
+    /// The connection broke before the answer was whole.
+    #[error("the connection broke before the answer was whole")]
+    Reset,
+    /// The answer is longer than is read of one: its head, or its body.
+    #[error("the answer is longer than is read of one")]
+    ResponseTooLarge,
+    /// What came was not HTTP.
+    #[error("what came was not HTTP")]
     Protocol,
 }
 
@@ -68,17 +81,53 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// A sender that keeps to `policy`.
+    /// A sender that keeps to `policy` and asks the DNS servers of the system's configuration. Where there is none it
+    /// reaches addresses and loopback; every other name fails with [`Failure::Dns`].
     ///
     /// # Errors
     /// When TLS can't be set up, for want of root certificates.
-    pub fn new(policy: Policy) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        let client = reqwest::Client::builder()
+    pub fn new(policy: Policy) -> Result<Self, BoxError> {
+        Self::with_dns(policy, None)
+    }
+
+    /// The same, asking the DNS server at `server` (`ip:port`, as in the variable `DNS_RESOLVER`) where one is given.
+    ///
+    /// # Errors
+    /// When `server` is not such an address, or TLS can't be set up.
+    pub fn with_dns(policy: Policy, server: Option<&str>) -> Result<Self, BoxError> {
+        Self::build(policy, server, reqwest::Client::builder())
+    }
+
+    /// The same, trusting the authority with this certificate (DER) besides those of the system. There is no way to
+    /// trust everybody.
+    ///
+    /// # Errors
+    /// As above, or when it is not a certificate.
+    #[cfg(feature = "testing")]
+    pub fn trusting(policy: Policy, server: Option<&str>, authority: &[u8]) -> Result<Self, BoxError> {
+        let authority = reqwest::Certificate::from_der(authority)?;
+        Self::build(policy, server, reqwest::Client::builder().tls_certs_merge([authority]))
+    }
+
+    fn build(policy: Policy, server: Option<&str>, client: ClientBuilder) -> Result<Self, BoxError> {
+        let resolver = match dns::Resolver::new(server) {
+            Ok(resolver) => Some(resolver),
+            Err(error) if server.is_some() => return Err(error.into()),
+            Err(_) => None,
+        };
+        let client = client
             .redirect(redirect::Policy::none())
+            .retry(retry::never())
             .no_proxy()
+            // These come with features that another crate may ask for.
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
             .referer(false)
             .user_agent(concat!("Artisan-Webhooks/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(Resolver(policy))
+            .dns_resolver(Judging { policy, resolver })
+            .connect_timeout(LONGEST_CONNECT)
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(8)
             .tcp_nodelay(true)
@@ -115,6 +164,10 @@ impl Sender {
         headers: HeaderMap,
         body: Option<Bytes>,
     ) -> Result<reqwest::Response, Failure> {
+        // A host that is an address is dialled without being resolved.
+        if !target.is_permitted(self.policy) {
+            return Err(Failure::ForbiddenAddress);
+        }
         let mut request = self.client.request(method, target.url().clone()).headers(headers);
         if let Some(body) = body {
             request = request.body(body);
@@ -125,63 +178,39 @@ impl Sender {
     async fn exchange(&self, target: &Target, headers: HeaderMap, body: Bytes) -> Result<Answer, Failure> {
         let mut response = self.send(Method::POST, target, headers, Some(body)).await?;
         let status = response.status().as_u16();
-        let retry_after = response
-            .headers()
-            .get(http::header::RETRY_AFTER)
-            .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-            .map(Duration::from_secs);
-        let mut kept = Vec::new();
-        // A body that breaks off says nothing about whether the event was taken: the status has been given.
-        while let Ok(Some(chunk)) = response.chunk().await {
-            let room = KEPT.saturating_sub(kept.len());
-            kept.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
-            if kept.len() >= KEPT {
-                break;
-            }
+        let retry_after = answer::retry_after(response.headers(), SystemTime::now());
+        let (beginning, cut_short) = read(&mut response).await;
+        Ok(Answer { status, body: answer::text(&beginning), cut_short, retry_after })
+    }
+}
+
+/// Reads a body, the whole of a short one, and gives its beginning; and why it was not read to its end, which says
+/// nothing about whether the event was taken: the status has been given.
+async fn read(response: &mut reqwest::Response) -> (Vec<u8>, Option<Failure>) {
+    let longer = response.content_length().is_some_and(|length| length > READ as u64);
+    // One that says that it is too long is not read for the connection's sake.
+    let limit = if longer { KEPT + SPARE } else { READ };
+    let (mut beginning, mut length) = (Vec::new(), 0);
+    loop {
+        let chunk = match response.chunk().await {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => return (beginning, None),
+            Err(error) => return (beginning, Some(Failure::of(&error))),
+        };
+        let room = (KEPT + SPARE).saturating_sub(beginning.len());
+        beginning.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
+        length += chunk.len();
+        if length > limit {
+            return (beginning, Some(Failure::ResponseTooLarge));
         }
-        Ok(Answer { status, body: String::from_utf8_lossy(&kept).into_owned(), retry_after })
     }
-}
-
-#[derive(Debug, thiserror::Error)]
-enum ResolveError {
-    #[error("the name resolves to an address that is not sent to")]
-    Forbidden,
-    #[error("the name cannot be resolved")]
-    Unresolved,
-}
-
-/// Resolves names to addresses that have been judged: all of them, or none.
-struct Resolver(Policy);
-
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let policy = self.0;
-        Box::pin(async move {
-            let found =
-                tokio::net::lookup_host((name.as_str(), 0)).await.map_err(|_| ResolveError::Unresolved)?;
-            let addresses: Vec<SocketAddr> = found.collect();
-            if addresses.is_empty() {
-                return Err(ResolveError::Unresolved.into());
-            }
-            if !addresses.iter().all(|address| policy.permits(address.ip())) {
-                return Err(ResolveError::Forbidden.into());
-            }
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
-    }
-}
-
-/// An `io::Error` shows the cause of what it wraps as its own, so what it wraps has to be asked for.
-fn is_tls(error: &(dyn Error + 'static)) -> bool {
-    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    error.is::<rustls::Error>() || wrapped.is_some_and(|wrapped| is_tls(wrapped))
 }
 
 impl Failure {
     /// What an error of the HTTP client comes down to.
     pub(crate) fn of(error: &reqwest::Error) -> Self {
         let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+        let mut broke = false;
         while let Some(error) = cause {
             if let Some(error) = error.downcast_ref::<ResolveError>() {
                 return match error {
@@ -192,14 +221,33 @@ impl Failure {
             if is_tls(error) {
                 return Self::Tls;
             }
+            if error.downcast_ref().is_some_and(hyper::Error::is_parse_too_large) {
+                return Self::ResponseTooLarge;
+            }
+            broke |= is_break(error);
             cause = error.source();
         }
         match error {
             _ if error.is_timeout() => Self::Timeout,
             _ if error.is_connect() => Self::Connect,
+            _ if broke => Self::Reset,
             _ => Self::Protocol,
         }
     }
+}
+
+/// An `io::Error` shows the cause of what it wraps as its own, so what it wraps has to be asked for.
+fn is_tls(error: &(dyn Error + 'static)) -> bool {
+    let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    error.is::<rustls::Error>() || wrapped.is_some_and(|wrapped| is_tls(wrapped))
+}
+
+/// Whether the connection ended while there was more to come.
+fn is_break(error: &(dyn Error + 'static)) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let ended = |kind| matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof);
+    error.downcast_ref().is_some_and(hyper::Error::is_incomplete_message)
+        || error.downcast_ref().is_some_and(|error: &io::Error| ended(error.kind()))
 }
 
 #[cfg(test)]
@@ -263,6 +311,7 @@ pub(crate) mod tests {
         answer.extend(vec![b'x'; 100_000]);
         let got = post(&receiver(answer, false).await, LOCAL, LONG).await.unwrap();
         assert_eq!((got.status, got.body.len(), got.retry_after), (200, 4096, Some(Duration::from_secs(7))));
+        assert_eq!(got.cut_short, Some(Failure::ResponseTooLarge));
     }
 
     #[tokio::test]
@@ -298,5 +347,14 @@ pub(crate) mod tests {
     async fn a_name_is_judged_by_what_it_resolves_to_when_it_is_dialled() {
         let strict = Policy { allow_loopback: false };
         assert_eq!(post("http://localhost:9999/", strict, LONG).await, Err(Failure::ForbiddenAddress));
+    }
+
+    /// An address is judged by the sender, too, whoever made a target of it.
+    #[tokio::test]
+    async fn an_address_is_judged_by_the_sender_s_own_policy() {
+        let strict = Policy { allow_loopback: false };
+        for url in ["http://127.0.0.1:9999/", "http://[::1]:9999/"] {
+            assert_eq!(post(url, strict, LONG).await, Err(Failure::ForbiddenAddress), "{url}");
+        }
     }
 }

@@ -413,7 +413,7 @@ async fn a_provider_that_is_down_or_slow_or_endless_is_not_a_wrong_password() {
     let bodies = [
         (Quirk::Status(503), OidcError::Status { part: Part::Discovery, status: 503 }),
         (Quirk::Status(302), OidcError::Status { part: Part::Discovery, status: 302 }),
-        (Quirk::Down, OidcError::Unreachable { part: Part::Discovery, cause: Failure::Protocol }),
+        (Quirk::Down, OidcError::Unreachable { part: Part::Discovery, cause: Failure::Reset }),
     ];
     for (quirk, error) in bodies {
         world.idp.behave();
@@ -455,7 +455,7 @@ async fn what_fails_after_discovery_is_told_by_its_place() {
     let tokens = answered.provider.exchange(&client, &code, &answered.verifier, REDIRECT_URI).await.unwrap();
     for (quirk, expected) in [
         (Quirk::Status(404), OidcError::Status { part: Part::Keys, status: 404 }),
-        (Quirk::Down, OidcError::Unreachable { part: Part::Keys, cause: Failure::Protocol }),
+        (Quirk::Down, OidcError::Unreachable { part: Part::Keys, cause: Failure::Reset }),
     ] {
         world.idp.behave();
         world.idp.add(quirk);

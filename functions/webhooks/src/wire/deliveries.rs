@@ -78,8 +78,8 @@ struct AttemptBody {
     started_at: Timestamp,
     duration_ms: u64,
     response_status: Option<u16>,
-    /// `status`, `redirect`, `timeout`, `dns`, `forbidden_address`, `connect`, `tls`, `protocol`, `incomplete` or
-    /// `response_too_large`. The last two also stand beside a status of 2xx, which is a success whatever its body does.
+    /// `status`, `redirect`, `timeout`, `dns`, `forbidden_address`, `connect`, `tls`, `reset`, `response_too_large` or
+    /// `protocol`. Beside a status of 2xx it is a note about the body: the delivery has succeeded.
     #[schema(value_type = Option<String>)]
     error: Option<ErrorClass>,
     /// The first 4 KiB.

@@ -188,7 +188,8 @@ impl NewDelivery {
     }
 }
 
-/// What went wrong with an attempt. A closed set: customers filter and alert on it.
+/// Why an attempt failed, or what was odd about the answer to one that did not. A closed set: customers filter and alert on
+/// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorClass {
@@ -206,12 +207,12 @@ pub enum ErrorClass {
     Connect,
     /// TLS failed: certificate, name or protocol.
     Tls,
-    /// What came was not HTTP, or the connection broke before the status.
-    Protocol,
-    /// The connection broke after the status, within the body.
-    Incomplete,
-    /// More came than is read of an answer.
+    /// The connection broke before the answer was whole.
+    Reset,
+    /// The answer is longer than is read of one.
     ResponseTooLarge,
+    /// What came was not HTTP.
+    Protocol,
 }
 
 /// One attempt at a delivery.
