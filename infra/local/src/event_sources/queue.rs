@@ -149,7 +149,7 @@ impl QueuePoller {
         ];
         record.attributes = attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         if let Some(group) = &message.group {
-            record.attributes.insert("MessageGroupId".to_owned(), group.clone());
+            record.attributes.insert("MessageGroupId".to_owned(), group.to_string());
         }
         for (name, value) in &message.attributes {
             let mut attribute = SqsMessageAttribute::default();

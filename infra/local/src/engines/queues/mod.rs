@@ -1,15 +1,16 @@
 //! SQS: standard queues in memory, driven by the platform's clock.
 //!
 //! Promises what a standard queue promises: a message is handed out again until it is deleted, is hidden while
-//! somebody works on it, and moves to the dead-letter queue when it has been received too often. Messages are
-//! handed out in the order in which they became visible. Every operation costs the logarithm of the queue's
-//! length. Nothing here reads the wall clock and nothing survives the process: what is owed is written in the
-//! tables, and is queued again at the next start.
+//! somebody works on it, and moves to the dead-letter queue when it has been received too often. Messages of one
+//! group are handed out in the order in which they became visible, and groups take turns as fair queues have them.
+//! Every operation costs the logarithm of the queue's length. Nothing here reads the wall clock and nothing survives
+//! the process: what is owed is written in the tables, and is queued again at the next start.
 
 mod backend;
+mod fair;
 mod wire;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::template::Redrive;
+
+use fair::{Group, Order};
 
 pub(super) use backend::Backend;
 pub(super) use wire::Wire;
@@ -107,7 +110,7 @@ pub struct Received {
     /// Its attributes.
     pub attributes: BTreeMap<String, Attribute>,
     /// Its group.
-    pub group: Option<String>,
+    pub group: Option<Arc<str>>,
     /// How often it has been received, this time included.
     pub receive_count: u32,
     /// When it was sent.
@@ -160,8 +163,7 @@ struct Queue {
     created: Timestamp,
     next: u64,
     messages: HashMap<u64, Message>,
-    /// Message numbers by the time at which they become visible, then by age.
-    order: BTreeSet<(i64, u64)>,
+    order: Order,
     changed: watch::Sender<u64>,
 }
 
@@ -170,7 +172,7 @@ struct Message {
     body: Arc<str>,
     body_md5: String,
     attributes: BTreeMap<String, Attribute>,
-    group: Option<String>,
+    group: Group,
     sent_at: Timestamp,
     first_received_at: Option<Timestamp>,
     received_at: Timestamp,
@@ -223,7 +225,7 @@ impl Queues {
                 body: message.body.into(),
                 body_md5: body_md5.clone(),
                 attributes: message.attributes,
-                group: message.group,
+                group: message.group.map(Arc::from),
                 sent_at: now,
                 first_received_at: None,
                 received_at: now,
@@ -343,9 +345,11 @@ impl Queues {
     /// [`QueueError::NonExistentQueue`].
     pub fn messages(&self, queue: &str) -> Result<Vec<Waiting>, QueueError> {
         self.with(queue, |queue, _| {
-            let messages = queue.order.iter().filter_map(|(_, number)| queue.messages.get(number));
+            let mut messages: Vec<_> = queue.messages.iter().collect();
+            messages.sort_unstable_by_key(|(number, message)| (message.visible_at, **number));
             Ok(messages
-                .map(|message| Waiting {
+                .into_iter()
+                .map(|(_, message)| Waiting {
                     message_id: message.id.to_string(),
                     body: Arc::clone(&message.body),
                     receive_count: message.receive_count,
@@ -355,12 +359,12 @@ impl Queues {
         })
     }
 
-    /// When the next message becomes visible, which may have passed; `None` for an empty queue.
+    /// When a message can be received next, a time that has passed if one can be now; `None` for an empty queue.
     ///
     /// # Errors
     /// [`QueueError::NonExistentQueue`].
     pub fn next_visible_at(&self, queue: &str) -> Result<Option<Timestamp>, QueueError> {
-        self.with(queue, |queue, _| Ok(queue.order.first().map(|(at, _)| Timestamp::from_millis(*at))))
+        self.with(queue, |queue, _| Ok(queue.order.next_visible_at().map(Timestamp::from_millis)))
     }
 
     /// Advances whenever a message may have become receivable earlier than was known before.
@@ -391,29 +395,28 @@ impl Queue {
             created,
             next: 0,
             messages: HashMap::new(),
-            order: BTreeSet::new(),
+            order: Order::default(),
             changed: watch::Sender::new(0),
         }
     }
 
     fn insert(&mut self, message: Message) {
         self.next += 1;
-        self.order.insert((message.visible_at, self.next));
+        self.order.add((message.visible_at, self.next), message.group.clone());
         self.messages.insert(self.next, message);
         self.note_change();
     }
 
     fn remove(&mut self, number: u64) -> Option<Message> {
         let message = self.messages.remove(&number)?;
-        self.order.remove(&(message.visible_at, number));
+        self.order.remove((message.visible_at, number), &message.group);
         Some(message)
     }
 
     fn show_at(&mut self, number: u64, at: i64) {
         if let Some(message) = self.messages.get_mut(&number) {
-            self.order.remove(&(message.visible_at, number));
+            self.order.hide((message.visible_at, number), at);
             message.visible_at = at;
-            self.order.insert((at, number));
             self.note_change();
         }
     }
@@ -435,14 +438,8 @@ impl Queue {
         let until = (now + hidden).millis();
         let (mut received, mut dead) = (Vec::new(), Vec::new());
         while received.len() < max {
-            let Some((at, number)) = self.order.first().copied() else { break };
-            if at > now.millis() {
-                break;
-            }
-            let Some(message) = self.messages.get_mut(&number) else {
-                self.order.remove(&(at, number));
-                continue;
-            };
+            let Some(place @ (_, number)) = self.order.next(now.millis()) else { break };
+            let Some(message) = self.messages.get_mut(&number) else { break };
             if message.sent_at.millis() < oldest {
                 self.remove(number);
                 continue;
@@ -465,9 +462,8 @@ impl Queue {
                 sent_at: message.sent_at,
                 first_received_at,
             });
-            self.order.remove(&(at, number));
+            self.order.receive(place, &message.group, until);
             message.visible_at = until;
-            self.order.insert((until, number));
             if until <= now.millis() {
                 // A visibility of zero leaves the message at the head; handing it out once per call is enough.
                 break;
