@@ -10,7 +10,7 @@ mod backend;
 mod fair;
 mod wire;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -117,6 +117,21 @@ pub struct Received {
     pub sent_at: Timestamp,
     /// When it was received for the first time.
     pub first_received_at: Timestamp,
+    /// What it is a consequence of.
+    pub cause: Mark,
+}
+
+/// A moment in the life of all queues: every message was sent before it or after it, whatever the clock says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark(u64);
+
+tokio::task_local! {
+    static CAUSE: Mark;
+}
+
+/// Does `work`. What it sends counts as sent at `cause`, so that handing a job on does not make it look younger.
+pub async fn caused_by<T>(cause: Mark, work: impl Future<Output = T>) -> T {
+    CAUSE.scope(cause, work).await
 }
 
 /// A message as it lies in the queue.
@@ -155,7 +170,14 @@ impl Depth {
 #[derive(Clone)]
 pub struct Queues {
     clock: Clock,
-    queues: Arc<Mutex<BTreeMap<String, Queue>>>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    queues: BTreeMap<String, Queue>,
+    /// How many messages have been sent.
+    sent: u64,
 }
 
 struct Queue {
@@ -164,6 +186,8 @@ struct Queue {
     next: u64,
     messages: HashMap<u64, Message>,
     order: Order,
+    /// Messages of which only this queue knows: by what caused them, then by age.
+    unsettled: BTreeSet<(Mark, u64)>,
     changed: watch::Sender<u64>,
 }
 
@@ -178,18 +202,19 @@ struct Message {
     received_at: Timestamp,
     receive_count: u32,
     visible_at: i64,
+    cause: Mark,
 }
 
 impl Queues {
     /// No queues yet.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
-        Self { clock, queues: Arc::default() }
+        Self { clock, state: Arc::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Queue>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         // No operation leaves a queue half changed, so a panic elsewhere poisons nothing.
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn with<T>(
@@ -197,17 +222,17 @@ impl Queues {
         name: &str,
         work: impl FnOnce(&mut Queue, Timestamp) -> Result<T, QueueError>,
     ) -> Result<T, QueueError> {
-        work(self.lock().get_mut(name).ok_or(QueueError::NonExistentQueue)?, self.clock.now())
+        work(self.lock().queue(name)?, self.clock.now())
     }
 
     /// Makes a queue, or changes the settings of one that exists.
     pub fn create(&self, name: &str, settings: Settings) {
         let now = self.clock.now();
-        let mut queues = self.lock();
-        if let Some(queue) = queues.get_mut(name) {
+        let mut state = self.lock();
+        if let Some(queue) = state.queues.get_mut(name) {
             queue.settings = settings;
         } else {
-            queues.insert(name.to_owned(), Queue::new(settings, now));
+            state.queues.insert(name.to_owned(), Queue::new(settings, now));
         }
     }
 
@@ -217,23 +242,28 @@ impl Queues {
     /// [`QueueError::NonExistentQueue`].
     pub fn send(&self, queue: &str, message: Outgoing) -> Result<Sent, QueueError> {
         let body_md5 = hex(&Md5::digest(message.body.as_bytes()));
-        self.with(queue, |queue, now| {
-            let id = Uuid::new_v4();
-            let delay = Duration::from_secs(message.delay.unwrap_or(queue.settings.delay).into());
-            queue.insert(Message {
-                id,
-                body: message.body.into(),
-                body_md5: body_md5.clone(),
-                attributes: message.attributes,
-                group: message.group.map(Arc::from),
-                sent_at: now,
-                first_received_at: None,
-                received_at: now,
-                receive_count: 0,
-                visible_at: (now + delay).millis(),
-            });
-            Ok(Sent { message_id: id.to_string(), body_md5 })
-        })
+        let id = Uuid::new_v4();
+        let now = self.clock.now();
+        let mut state = self.lock();
+        let present = Mark(state.sent);
+        let queue = state.queue(queue)?;
+        let delay = Duration::from_secs(message.delay.unwrap_or(queue.settings.delay).into());
+        let number = queue.insert(Message {
+            id,
+            body: message.body.into(),
+            body_md5: body_md5.clone(),
+            attributes: message.attributes,
+            group: message.group.map(Arc::from),
+            sent_at: now,
+            first_received_at: None,
+            received_at: now,
+            receive_count: 0,
+            visible_at: (now + delay).millis(),
+            cause: CAUSE.try_with(|cause| present.min(*cause)).unwrap_or(present),
+        });
+        queue.note_unsettled(number);
+        state.sent += 1;
+        Ok(Sent { message_id: id.to_string(), body_md5 })
     }
 
     /// Receives up to `max` messages and hides them for `visibility` seconds, or for as long as the queue says.
@@ -248,13 +278,13 @@ impl Queues {
         visibility: Option<u32>,
     ) -> Result<Vec<Received>, QueueError> {
         let now = self.clock.now();
-        let mut queues = self.lock();
-        let queue = queues.get_mut(name).ok_or(QueueError::NonExistentQueue)?;
+        let mut state = self.lock();
+        let queue = state.queue(name)?;
         let (received, dead) = queue.receive(max, visibility, now);
         let target = queue.settings.redrive.as_ref().map(|redrive| redrive.target.clone());
         // Without its dead-letter queue a message would vanish, which SQS does not do either: the template reader
         // has made sure that the target exists.
-        if let Some(target) = target.and_then(|target| queues.get_mut(&target)) {
+        if let Some(target) = target.and_then(|target| state.queues.get_mut(&target)) {
             for message in dead {
                 target.insert(Message {
                     receive_count: 0,
@@ -305,6 +335,7 @@ impl Queues {
                 return Err(QueueError::BeyondLimit);
             }
             queue.show_at(handle.number, until.millis());
+            queue.settle(handle.number);
             Ok(())
         })
     }
@@ -317,6 +348,7 @@ impl Queues {
         self.with(queue, |queue, _| {
             queue.messages.clear();
             queue.order.clear();
+            queue.unsettled.clear();
             Ok(())
         })
     }
@@ -375,16 +407,38 @@ impl Queues {
         self.with(queue, |queue, _| Ok(queue.changed.subscribe()))
     }
 
+    /// The present moment.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        Mark(self.lock().sent)
+    }
+
+    /// The moment before which everything that was sent to these queues has been settled: it has left its queue, or
+    /// whoever received it has said when to show it again and so knows of it. What is settled is recorded somewhere
+    /// that outlives this process, or need not be.
+    #[must_use]
+    pub fn settled_up_to<'q>(&self, queues: impl IntoIterator<Item = &'q str>) -> Mark {
+        let state = self.lock();
+        let unsettled = queues.into_iter().filter_map(|name| state.queues.get(name)?.unsettled.first());
+        unsettled.map(|(cause, _)| *cause).min().unwrap_or(Mark(state.sent))
+    }
+
     fn settings(&self, queue: &str) -> Result<(Settings, Timestamp), QueueError> {
         self.with(queue, |queue, _| Ok((queue.settings.clone(), queue.created)))
     }
 
     fn remove_queue(&self, queue: &str) -> Result<(), QueueError> {
-        self.lock().remove(queue).map(|_| ()).ok_or(QueueError::NonExistentQueue)
+        self.lock().queues.remove(queue).map(|_| ()).ok_or(QueueError::NonExistentQueue)
     }
 
     fn names(&self) -> Vec<String> {
-        self.lock().keys().cloned().collect()
+        self.lock().queues.keys().cloned().collect()
+    }
+}
+
+impl State {
+    fn queue(&mut self, name: &str) -> Result<&mut Queue, QueueError> {
+        self.queues.get_mut(name).ok_or(QueueError::NonExistentQueue)
     }
 }
 
@@ -396,18 +450,31 @@ impl Queue {
             next: 0,
             messages: HashMap::new(),
             order: Order::default(),
+            unsettled: BTreeSet::new(),
             changed: watch::Sender::new(0),
         }
     }
 
-    fn insert(&mut self, message: Message) {
+    fn insert(&mut self, message: Message) -> u64 {
         self.next += 1;
         self.order.add((message.visible_at, self.next), message.group.clone());
         self.messages.insert(self.next, message);
         self.note_change();
+        self.next
+    }
+
+    fn note_unsettled(&mut self, number: u64) {
+        self.unsettled.extend(self.messages.get(&number).map(|message| (message.cause, number)));
+    }
+
+    fn settle(&mut self, number: u64) {
+        if let Some(message) = self.messages.get(&number) {
+            self.unsettled.remove(&(message.cause, number));
+        }
     }
 
     fn remove(&mut self, number: u64) -> Option<Message> {
+        self.settle(number);
         let message = self.messages.remove(&number)?;
         self.order.remove((message.visible_at, number), &message.group);
         Some(message)
@@ -461,6 +528,7 @@ impl Queue {
                 receive_count: message.receive_count,
                 sent_at: message.sent_at,
                 first_received_at,
+                cause: message.cause,
             });
             self.order.receive(place, &message.group, until);
             message.visible_at = until;

@@ -160,8 +160,7 @@ fn a_visibility_of_zero_hands_a_message_out_once_per_call() {
 }
 
 fn send_to(queues: &Queues, group: &str, body: &str) {
-    let message =
-        Outgoing { body: body.to_owned(), group: Some(group.to_owned()), ..Outgoing::default() };
+    let message = Outgoing { body: body.to_owned(), group: Some(group.to_owned()), ..Outgoing::default() };
     queues.send(QUEUE, message).unwrap();
 }
 
@@ -247,4 +246,55 @@ fn ten_thousand_groups_are_served_as_quickly_as_one() {
     assert_eq!(order.len(), 10_000);
     assert!(order.is_sorted(), "nothing was in flight for long");
     assert_eq!(queues.next_visible_at(QUEUE).unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_is_settled_is_what_has_been_deleted_or_hidden_by_its_receiver() {
+    let (queues, hand) = plain();
+    let settled = || queues.settled_up_to([QUEUE]);
+    let first = queues.mark();
+    assert_eq!(settled(), first, "an empty queue owes nothing");
+    send(&queues, "a");
+    let second = queues.mark();
+    send(&queues, "b");
+    let third = queues.mark();
+    assert_eq!(settled(), first);
+    let received = receive(&queues, 2);
+    assert_eq!(settled(), first, "receiving settles nothing");
+    hand.advance(seconds(30));
+    let received = [receive(&queues, 2), received].concat();
+    queues.change_visibility(QUEUE, &received[0].receipt_handle, 600).unwrap();
+    assert_eq!(settled(), second);
+    assert!(settled() < third);
+    queues.delete(QUEUE, &received[1].receipt_handle).unwrap();
+    assert_eq!(settled(), third);
+    send(&queues, "c");
+    assert_eq!(settled(), third);
+    assert_eq!(queues.settled_up_to(["dead"]), queues.mark(), "of another queue");
+}
+
+#[tokio::test]
+async fn a_job_that_is_handed_on_is_as_old_as_what_it_came_from() {
+    let (queues, _) = plain();
+    let before = queues.mark();
+    send(&queues, "a");
+    let received = receive(&queues, 1).remove(0);
+    caused_by(received.cause, async { send(&queues, "handed on") }).await;
+    queues.delete(QUEUE, &received.receipt_handle).unwrap();
+    assert_eq!(queues.settled_up_to([QUEUE]), before);
+    send(&queues, "of its own");
+    queues.purge(QUEUE).unwrap();
+    assert_eq!(queues.settled_up_to([QUEUE]), queues.mark());
+}
+
+#[test]
+fn a_message_that_has_moved_to_the_dead_letter_queue_holds_nothing_up() {
+    let redrive = Redrive { target: "dead".to_owned(), max_receive_count: 1 };
+    let (queues, hand) = queues(Settings { redrive: Some(redrive), ..Settings::default() });
+    send(&queues, "poison");
+    receive(&queues, 1);
+    hand.advance(seconds(30));
+    assert!(receive(&queues, 1).is_empty());
+    assert_eq!(queues.depth("dead").unwrap().total(), 1);
+    assert_eq!(queues.settled_up_to([QUEUE, "dead"]), queues.mark());
 }
