@@ -22,6 +22,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// The webhook pipeline, from the publishing of an event to its receipt; exits with 1 if a delivery was lost
     Pipeline(Pipeline),
+    /// What endpoints that hang cost those that answer; exits with 1 if that is more than is allowed
+    Isolation(Isolation),
+    /// Events for receivers that fail and a platform that is killed; exits with 1 if one is lost or comes twice
+    Soak(Soak),
     /// Single operations of the API
     Requests(Requests),
 }
@@ -62,7 +66,69 @@ pub(crate) struct Requests {
     pub(crate) common: Common,
 }
 
-/// Options of both.
+/// Options of `isolation`.
+#[derive(Debug, Args)]
+pub(crate) struct Isolation {
+    /// Endpoints; every event goes to all of them
+    #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=100))]
+    pub(crate) endpoints: u32,
+    /// How many of them never answer, in every second run [default: a tenth]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=99))]
+    pub(crate) hanging: Option<u32>,
+    /// Events a second [default: half of what is delivered at full load, measured first]
+    #[arg(long, value_name = "PER_SECOND", value_parser = rate)]
+    pub(crate) rate: Option<f64>,
+    /// Seconds that each run publishes
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) seconds: u64,
+    /// Runs of each kind
+    #[arg(long, value_name = "NUMBER", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=20))]
+    pub(crate) rounds: u32,
+    /// The most that the p99 may be multiplied by
+    #[arg(long, value_name = "RATIO", default_value_t = 1.2, value_parser = rate)]
+    pub(crate) most_p99_ratio: f64,
+    /// API keys the events are published with, by turns
+    #[arg(long, value_name = "NUMBER", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=20))]
+    pub(crate) keys: u32,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// Options of `soak`.
+#[derive(Debug, Args)]
+pub(crate) struct Soak {
+    /// Events to publish
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) events: u32,
+    /// Endpoints; every event goes to all of them
+    #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) endpoints: u32,
+    /// Deliveries of a hundred that receivers let fail, by turns with a 500, a lost connection or a 429
+    #[arg(long, value_name = "PER_CENT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=90))]
+    pub(crate) failing: u32,
+    /// How often the platform is killed, evenly over the deliveries
+    #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    pub(crate) kills: u32,
+    /// Decides which deliveries fail, and the moments of the kills
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Seconds before a kill in which an answer may have been lost with the platform
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=600))]
+    pub(crate) window: u64,
+    /// Deliveries of a hundred that may come twice without a kill to explain it
+    #[arg(long, value_name = "PER_CENT", default_value_t = 1.0, value_parser = per_cent)]
+    pub(crate) most_duplicates: f64,
+    /// Seconds without any delivery after which the rest is given up
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) patience: u64,
+    /// The program to kill [default: `artisan-local` beside this one]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) platform: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// Options of all.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
     /// Requests in progress at once, each on a connection of its own
@@ -77,7 +143,8 @@ pub(crate) struct Common {
     /// The SAM template [default: template.yaml here, in a parent directory, or beside the source]
     #[arg(long, value_name = "FILE")]
     pub(crate) template: Option<PathBuf>,
-    /// Seconds that publishing may take in any one phase, and again the waiting for what is still to arrive
+    /// Seconds that publishing may take in any one phase, and again the waiting for what is still to arrive; ten times as
+    /// long for a whole soak
     #[arg(long, value_name = "SECONDS", default_value_t = 120,
           value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) time_limit: u64,
@@ -99,6 +166,13 @@ fn rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if (0.1..=1_000_000.0).contains(&rate) => Ok(rate),
         _ => Err("must be a number from 0.1 to 1000000".to_owned()),
+    }
+}
+
+fn per_cent(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..=100.0).contains(&share) => Ok(share),
+        _ => Err("must be a number from 0 to 100".to_owned()),
     }
 }
 
@@ -127,6 +201,11 @@ mod tests {
             ["bench", "pipeline", "--endpoints", "0"],
             ["bench", "requests", "--seconds", "0"],
             ["bench", "requests", "--concurrency", "0"],
+            ["bench", "isolation", "--seconds", "0"],
+            ["bench", "isolation", "--rounds", "0"],
+            ["bench", "soak", "--events", "0"],
+            ["bench", "soak", "--patience", "0"],
+            ["bench", "soak", "--failing", "100"],
         ] {
             assert!(Cli::try_parse_from(refused).is_err(), "{refused:?}");
         }

@@ -2,6 +2,7 @@
 
 use crate::client::CallError;
 use crate::rig::RigError;
+use crate::soak::ChildError;
 
 /// Why nothing was measured.
 #[derive(Debug, thiserror::Error)]
@@ -9,6 +10,9 @@ pub(crate) enum BenchError {
     /// There is no platform to measure.
     #[error(transparent)]
     Rig(#[from] RigError),
+    /// There is no platform to kill.
+    #[error(transparent)]
+    Child(#[from] ChildError),
     /// The platform would not be set up.
     #[error("the tenant to measure with cannot be set up")]
     SetUp(#[from] CallError),

@@ -1,4 +1,4 @@
-//! The benchmark: `cargo run --release -p bench -- pipeline` and `-- requests`.
+//! The benchmark: `cargo run --release -p bench -- pipeline`, `-- isolation`, `-- soak` and `-- requests`.
 //!
 //! It starts the local platform on a fresh directory, puts load on it over real HTTP, receives its webhooks, and
 //! prints what that came to. Everything stays on loopback, and everything is bounded in number and time.
@@ -14,6 +14,7 @@ mod report;
 mod requests;
 mod rig;
 mod sink;
+mod soak;
 mod stats;
 mod store;
 mod table;
@@ -55,6 +56,8 @@ fn main() -> ExitCode {
 fn measure(command: &Command) -> Result<bool, BenchError> {
     let common = match command {
         Command::Pipeline(options) => &options.common,
+        Command::Isolation(options) => &options.common,
+        Command::Soak(options) => &options.common,
         Command::Requests(options) => &options.common,
     };
     let workshop = Workshop::open(template(common), common.data_dir.as_deref())?;
@@ -81,6 +84,22 @@ async fn run(workshop: &Workshop, command: &Command) -> Result<bool, BenchError>
                 say("bench: deliveries were lost");
             }
             Ok(!report.lost_any())
+        }
+        Command::Isolation(options) => {
+            let report = pipeline::isolation::run(workshop, options).await?;
+            report::publish(&report.tables(), &report, options.common.json.as_deref())?;
+            if !report.is_isolated() {
+                say("bench: endpoints that answer were delayed by those that do not");
+            }
+            Ok(report.is_isolated())
+        }
+        Command::Soak(options) => {
+            let report = soak::run(workshop, options).await?;
+            report::publish(&report.tables(), &report, options.common.json.as_deref())?;
+            for fault in report.faults() {
+                say(&format!("bench: {fault}"));
+            }
+            Ok(report.faults().is_empty())
         }
         Command::Requests(options) => {
             let report = requests::run(workshop, options).await?;

@@ -33,6 +33,10 @@ const METERED: u64 = 50;
 /// Leads and campaigns there are to be read.
 const LEADS: usize = 100;
 const CAMPAIGNS: usize = 10;
+/// Keys that are made, at most, at full load: with those made before and after, a plan's 500.
+const KEYS: u64 = 250;
+/// Accounts that sign in, by turns; one account is heard ten times at once.
+const ACCOUNTS: usize = 16;
 /// Credentials, used by turns: each is one item in the store, and a session has an hourly limit.
 const CREDENTIALS: u32 = 4;
 
@@ -100,9 +104,10 @@ async fn timed(workshop: &Workshop, options: &Requests) -> Result<Vec<Measured>,
         let load = operation.load(rig.address);
         load.at_full_speed(Amount { count: WARM_UP, concurrency, limit }).await;
         load.answered.clear();
-        let shown = progress::show(operation.name, &load.answered, options.requests);
+        let count = options.requests.min(operation.most);
+        let shown = progress::show(operation.name, &load.answered, count);
         let cpu = CpuTime::now();
-        let full = load.at_full_speed(Amount { count: options.requests, concurrency, limit }).await;
+        let full = load.at_full_speed(Amount { count, concurrency, limit }).await;
         let cpu = CpuTime::now().zip(cpu).map(|(now, before)| now.since(before).platform);
         let count = options.requests.min(ALONE);
         let alone = load.at_full_speed(Amount { count, concurrency: 1, limit: ALONE_LIMIT }).await;
@@ -152,6 +157,7 @@ async fn metered(workshop: &Workshop, options: &Requests) -> Result<Vec<StoreRat
 struct Scene {
     keys: Vec<Token>,
     sessions: Vec<Token>,
+    accounts: Vec<String>,
     campaigns: Vec<String>,
     /// At least one for each caller, so that no two change the same one at once.
     leads: Vec<String>,
@@ -164,6 +170,7 @@ async fn scene(workshop: &Workshop, options: &Requests, metering: bool) -> Resul
     let mut scene = Scene {
         keys: tenant.keys.clone(),
         sessions: tenant.sessions(CREDENTIALS).await?,
+        accounts: tenant.others(&mut rig, options.common.concurrency().min(ACCOUNTS)).await?,
         campaigns: Vec::new(),
         leads: Vec::new(),
     };
@@ -180,6 +187,8 @@ async fn scene(workshop: &Workshop, options: &Requests, metering: bool) -> Resul
 
 struct Operation {
     name: &'static str,
+    /// Requests at full load, at most.
+    most: u64,
     expected: StatusCode,
     call: fn(&Scene, Turn) -> Call,
     scene: Scene,
@@ -194,7 +203,12 @@ impl Operation {
 
 impl Scene {
     fn operations(&self) -> Vec<Operation> {
-        let operation = |name, expected, call| Operation { name, expected, call, scene: self.clone() };
+        let operation =
+            |name, expected, call| Operation { name, most: u64::MAX, expected, call, scene: self.clone() };
+        let key: fn(&Self, Turn) -> Call = |scene, turn| {
+            let call = Call::post("/api/admin/api-keys", r#"{"name": "Bench"}"#.to_owned());
+            by(in_turn(&scene.sessions, turn.number), call)
+        };
         vec![
             operation("whoami", StatusCode::OK, |scene, turn| scene.by_key(turn, Call::get("/v1/whoami"))),
             operation("campaign get", StatusCode::OK, |scene, turn| {
@@ -220,11 +234,11 @@ impl Scene {
                 let body = r#"{"message":"Tell me more.","channel":"email"}"#;
                 scene.by_key(turn, Call::post(format!("/v1/leads/{id}/replies"), body))
             }),
-            operation("API key create", StatusCode::CREATED, |scene, turn| {
-                let call = Call::post("/api/admin/api-keys", r#"{"name": "Bench"}"#.to_owned());
-                by(in_turn(&scene.sessions, turn.number), call)
+            Operation { most: KEYS, ..operation("API key create", StatusCode::CREATED, key) },
+            operation("login", StatusCode::OK, |scene, turn| {
+                let account = scene.accounts.get(turn.caller % scene.accounts.len().max(1));
+                Tenant::login(account.map_or("", String::as_str))
             }),
-            operation("login", StatusCode::OK, |_, _| Tenant::login()),
         ]
     }
 

@@ -120,7 +120,16 @@ impl Workshop {
         Ok(Rig { platform, address, trigger, shutdown, threads, tasks, _state: state })
     }
 
-    fn directory(&self, name: &str) -> Result<(Option<TempDir>, PathBuf), RigError> {
+    /// The template that platforms run.
+    pub(crate) fn template(&self) -> &Path {
+        &self.template
+    }
+
+    /// A fresh directory for a platform's state; it is removed with the first value, if there is one.
+    ///
+    /// # Errors
+    /// [`RigError::Directory`], [`RigError::NotFresh`]
+    pub(crate) fn directory(&self, name: &str) -> Result<(Option<TempDir>, PathBuf), RigError> {
         let Some(parent) = &self.data_dir else {
             let failed = |source| RigError::Directory { path: std::env::temp_dir(), source };
             let state = tempfile::Builder::new().prefix("artisan-bench-").tempdir().map_err(failed)?;
@@ -184,6 +193,12 @@ impl Rig {
     /// Deliveries that are still to be made or recorded.
     pub(crate) fn jobs(&self) -> usize {
         self.platform.depth(JOBS_QUEUE).map_or(0, |depth| depth.total())
+    }
+
+    /// Polls streams and queues from now on, on a platform that was started without.
+    pub(crate) fn poll(&mut self) {
+        let _threads = self.threads.enter();
+        self.tasks.push(self.platform.spawn_event_sources(self.shutdown.clone()));
     }
 
     /// Starts counting calls of the store from nothing.

@@ -71,7 +71,8 @@ pub(crate) fn email(number: u64) -> String {
     format!("lead-{number}{DOMAIN}")
 }
 
-fn number_in(body: &[u8]) -> Option<u64> {
+/// The number of the event that a webhook is about.
+pub(crate) fn number_in(body: &[u8]) -> Option<u64> {
     let webhook: Webhook<'_> = serde_json::from_slice(body).ok()?;
     webhook.data.email.strip_prefix("lead-")?.strip_suffix(DOMAIN)?.parse().ok()
 }

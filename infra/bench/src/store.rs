@@ -107,6 +107,37 @@ impl StoreUse {
     }
 }
 
+impl StoreRatios {
+    /// What remains when `part` is taken away, for each of `count`. Of what varies from run to run less than nothing
+    /// may seem to remain; that is nothing.
+    pub(crate) fn less(&self, part: &Self, count: u64) -> Self {
+        let left = |all: f64, part: f64| per((all - part).max(0.0), count);
+        let of_part = |it: &OperationRatios| {
+            let same =
+                |other: &&OperationRatios| other.operation == it.operation && other.resource == it.resource;
+            part.by_operation.iter().find(same).map_or((0.0, 0.0), |part| (part.calls, part.capacity_units))
+        };
+        Self {
+            round_trips: left(self.round_trips, part.round_trips),
+            read_capacity_units: left(self.read_capacity_units, part.read_capacity_units),
+            write_capacity_units: left(self.write_capacity_units, part.write_capacity_units),
+            by_operation: self
+                .by_operation
+                .iter()
+                .map(|it| {
+                    let (calls, units) = of_part(it);
+                    OperationRatios {
+                        calls: left(it.calls, calls),
+                        capacity_units: left(it.capacity_units, units),
+                        ..it.clone()
+                    }
+                })
+                .filter(|it| it.calls > 0.0 || it.capacity_units > 0.0)
+                .collect(),
+        }
+    }
+}
+
 fn is_read(operation: &str) -> bool {
     matches!(operation, "GetItem" | "BatchGetItem" | "TransactGetItems" | "Query" | "Scan")
 }
@@ -133,6 +164,18 @@ mod tests {
         assert_eq!((each.read_capacity_units, each.write_capacity_units), (1.25, 10.0));
         assert_eq!(each.by_operation.len(), 5);
         assert_eq!(each.by_operation[0].calls, 2.5);
+    }
+
+    #[test]
+    fn what_remains_without_a_part_is_for_each_of_a_count() {
+        let all =
+            StoreUse(vec![used("PutItem", "Activity", 20, 30.0), used("SendMessageBatch", "Jobs", 4, 0.0)]);
+        let part = StoreUse(vec![used("PutItem", "Activity", 4, 6.0), used("GetItem", "Core", 4, 2.0)]);
+        let left = all.per(4).less(&part.per(4), 2);
+        assert_eq!((left.round_trips, left.write_capacity_units, left.read_capacity_units), (2.0, 3.0, 0.0));
+        let lines: Vec<_> =
+            left.by_operation.iter().map(|it| (it.operation.as_str(), it.calls, it.capacity_units)).collect();
+        assert_eq!(lines, [("PutItem", 2.0, 3.0), ("SendMessageBatch", 0.5, 0.0)]);
     }
 
     #[test]

@@ -38,14 +38,7 @@ impl Tenant {
     pub(crate) async fn in_use(rig: &mut Rig, keys: u32) -> Result<Self, BenchError> {
         let (clock, hand) = Clock::manual(rig.now() - MINUTE * MINUTES_IN_USE);
         let mut past = Client::new(rig.at(clock).await?);
-        let sign_up = json!({
-            "organization_name": "Bench",
-            "name": "Administrator",
-            "email": EMAIL,
-            "password": PASSWORD,
-        });
-        let sign_up = Call::post("/api/auth/signup", sign_up.to_string());
-        let founder = token(&mut past, sign_up, "access_token").await?;
+        let founder = token(&mut past, sign_up(EMAIL), "access_token").await?;
         // The first plan has room for ten endpoints.
         let upgrade = json!({"plan": "business"}).to_string();
         past.must(Call::patch("/api/admin/organization", upgrade).by(&founder)).await?;
@@ -67,13 +60,28 @@ impl Tenant {
         }
         drop(using);
         let mut client = Client::new(rig.address);
-        let session = token(&mut client, Self::login(), "access_token").await?;
+        let session = token(&mut client, Self::login(EMAIL), "access_token").await?;
         Ok(Self { client, session, keys: made })
     }
 
-    /// A sign-in as the administrator.
-    pub(crate) fn login() -> Call {
-        Call::post("/api/auth/login", json!({"email": EMAIL, "password": PASSWORD}).to_string())
+    /// A sign-in as an administrator.
+    pub(crate) fn login(email: &str) -> Call {
+        Call::post("/api/auth/login", json!({"email": email, "password": PASSWORD}).to_string())
+    }
+
+    /// The e-mail addresses of `number` more administrators, each of an organization of their own. They sign up two
+    /// hours ago, too, so that no limit on sign-ups has a say.
+    ///
+    /// # Errors
+    /// [`BenchError`]
+    pub(crate) async fn others(&self, rig: &mut Rig, number: usize) -> Result<Vec<String>, BenchError> {
+        let (clock, _) = Clock::manual(rig.now() - MINUTE * MINUTES_IN_USE * 2);
+        let mut past = Client::new(rig.at(clock).await?);
+        let emails: Vec<String> = (0..number).map(|number| format!("admin-{number}@bench.example")).collect();
+        for email in &emails {
+            past.must(sign_up(email)).await?;
+        }
+        Ok(emails)
     }
 
     /// Sessions of the administrator.
@@ -83,7 +91,7 @@ impl Tenant {
     pub(crate) async fn sessions(&mut self, number: u32) -> Result<Vec<Token>, CallError> {
         let mut sessions = Vec::new();
         for _ in 0..number {
-            sessions.push(token(&mut self.client, Self::login(), "access_token").await?);
+            sessions.push(token(&mut self.client, Self::login(EMAIL), "access_token").await?);
         }
         Ok(sessions)
     }
@@ -105,6 +113,16 @@ impl Tenant {
     pub(crate) async fn make(&mut self, path: &str, body: String) -> Result<String, CallError> {
         self.client.must_give(Call::post(path, body).by(&self.session), "id").await
     }
+}
+
+fn sign_up(email: &str) -> Call {
+    let body = json!({
+        "organization_name": "Bench",
+        "name": "Administrator",
+        "email": email,
+        "password": PASSWORD,
+    });
+    Call::post("/api/auth/signup", body.to_string())
 }
 
 /// What a key that load is made with is asked for with.

@@ -85,7 +85,11 @@ pub(super) struct WithHanging {
 pub(super) struct StoreFigures {
     pub(super) events: u64,
     pub(super) deliveries: u64,
+    /// Everything an event causes.
     pub(super) per_event: StoreRatios,
+    /// The part of it that is the request.
+    pub(super) request: StoreRatios,
+    /// The rest, for each delivery.
     pub(super) per_delivery: StoreRatios,
 }
 
@@ -241,7 +245,10 @@ impl Report {
         let heading = "endpoints, for each, round trips, read units, write units";
         let mut table = Table::new("Calls of the store", 2, &columns(heading));
         for it in &self.results {
-            for (each, ratios) in [("event", &it.store.per_event), ("delivery", &it.store.per_delivery)] {
+            let of = &it.store;
+            let rows =
+                [("event", &of.per_event), ("… its request", &of.request), ("delivery", &of.per_delivery)];
+            for (each, ratios) in rows {
                 table.row([
                     it.endpoints.to_string(),
                     each.to_owned(),
@@ -256,9 +263,9 @@ impl Report {
 
     fn operations(&self) -> Table {
         let heading = "endpoints, operation, on, calls, capacity units";
-        let mut table = Table::new("… for each event, by operation", 3, &columns(heading));
+        let mut table = Table::new("… for each delivery, by operation", 3, &columns(heading));
         for it in &self.results {
-            add_store_lines(&mut table, &it.endpoints.to_string(), &it.store.per_event);
+            add_store_lines(&mut table, &it.endpoints.to_string(), &it.store.per_delivery);
         }
         table
     }

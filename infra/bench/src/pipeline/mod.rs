@@ -5,6 +5,7 @@
 //! the store was asked for. An accepted event that does not reach an endpoint within the time limit is lost.
 
 mod figures;
+pub(crate) mod isolation;
 mod stage;
 
 use std::time::Duration;
@@ -31,6 +32,8 @@ const WARM_UP: u64 = 200;
 const SHORT_WARM_UP: u64 = 20;
 /// Events of the metered phase, at most: ratios need no more.
 const METERED: u64 = 500;
+/// Events of its first part.
+const METERED_ALONE: u64 = 50;
 /// Callers while events are offered at a rate: enough that none has to wait for one.
 const CALLERS_AT_RATE: usize = 64;
 
@@ -144,9 +147,15 @@ impl Bench<'_> {
         })
     }
 
+    /// First the requests alone, on a platform that does not poll; then with everything that follows from them. What
+    /// the first does not explain is what delivering costs.
     async fn metered(&self) -> Result<StoreFigures, BenchError> {
-        let stage = self.stage(true, 0).await?;
-        stage.warm_up(self.at_full_speed(SHORT_WARM_UP)).await;
+        let mut stage = self.stage(true, 0).await?;
+        stage.rig.reset_meter();
+        let alone = stage.load.at_full_speed(self.at_full_speed(METERED_ALONE)).await;
+        let request = stage.rig.store_use().per(alone.count());
+        stage.rig.poll();
+        stage.arrivals(&alone, self.options.common.limit()).await;
         stage.rig.reset_meter();
         let count = self.options.events.min(METERED);
         let counting =
@@ -160,8 +169,9 @@ impl Bench<'_> {
         Ok(StoreFigures {
             events: tally.accepted_events,
             deliveries: tally.delivered_webhooks,
+            per_delivery: store.per(tally.accepted_events).less(&request, u64::from(self.endpoints)),
             per_event: store.per(tally.accepted_events),
-            per_delivery: store.per(tally.delivered_webhooks),
+            request,
         })
     }
 
@@ -172,7 +182,7 @@ impl Bench<'_> {
             (false, _) => "-hanging",
         };
         let name = format!("pipeline-{}{what}", self.endpoints);
-        let kind = Kind { name: &name, metering, event_sources: true };
+        let kind = Kind { name: &name, metering, event_sources: !metering };
         let setting = Setting { endpoints: self.endpoints, hanging, keys: self.options.keys };
         Stage::set(self.workshop, kind, setting).await
     }
@@ -207,7 +217,9 @@ mod tests {
         }
         assert_eq!(result["at_rate"]["publish_to_receipt"]["samples"], 10, "{result}");
         assert_eq!(result["with_hanging"]["delivered_webhooks"], 5, "{result}");
-        assert!(result["store"]["per_event"]["write_capacity_units"].as_f64().unwrap() > 1.0, "{result}");
-        assert!(report.tables().contains("TransactWriteItems"));
+        let units = |of: &str| result["store"][of]["write_capacity_units"].as_f64().unwrap();
+        assert!(units("request") > 1.0 && units("per_delivery") > 0.0, "{result}");
+        assert!(units("per_event") > units("request"), "{result}");
+        assert!(report.tables().contains("… its request"));
     }
 }

@@ -88,6 +88,9 @@ impl EventSources {
         keep: &Arc<Keep>,
     ) -> Result<Self, EventSourceError> {
         let mut sources = Self { queues: vec![], streams: vec![], schedules: vec![] };
+        let functions: Vec<_> = functions.into_iter().collect();
+        let consumed = functions.iter().flat_map(|(function, _)| &function.queues);
+        let consumed: Arc<[String]> = consumed.map(|source| source.queue.clone()).collect();
         for (function, hosted) in functions {
             match hosted {
                 Hosted::Http(_) => {}
@@ -108,6 +111,7 @@ impl EventSources {
                             engines,
                             clock,
                             Arc::clone(keep),
+                            Arc::clone(&consumed),
                         )?;
                         sources.streams.push(Arc::new(Mutex::new(poller)));
                     }
@@ -133,6 +137,9 @@ impl EventSources {
             pollers.spawn(async move { runner.run(shutdown).await });
         }
         while pollers.join_next().await.is_some() {}
+        for poller in &self.streams {
+            poller.lock().await.save(true);
+        }
     }
 
     /// Hands out, in line, everything that can be handed out at the present instant, and what comes of it; returns
@@ -163,8 +170,7 @@ impl EventSources {
         errors
     }
 
-    /// The sequence number up to which every reader of `table`'s stream is done and has said so durably. `None` when
-    /// nobody reads it.
+    /// The sequence number up to which no reader of `table`'s stream will ever read again. `None` when nobody reads it.
     pub(crate) async fn read_up_to(&self, table: &str) -> Option<String> {
         let mut least: Option<String> = None;
         for poller in &self.streams {

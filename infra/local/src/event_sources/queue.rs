@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::{LOOK_AGAIN, invoke};
 use crate::engines::Engines;
-use crate::engines::queues::{Queues, Received};
+use crate::engines::queues::{Queues, Received, caused_by};
 use crate::registry::QueueHandler;
 use crate::shutdown::Shutdown;
 use crate::template::{ACCOUNT, Function, QueueSource, REGION};
@@ -118,7 +118,8 @@ impl QueuePoller {
     async fn hand_out(&self, batch: Vec<Received>) {
         let mut event = SqsEvent::default();
         event.records = batch.iter().map(|message| self.record(message)).collect();
-        let answer = invoke(self.limit, async { (self.handler)(event).await }).await;
+        let Some(cause) = batch.iter().map(|message| message.cause).min() else { return };
+        let answer = invoke(self.limit, caused_by(cause, async { (self.handler)(event).await })).await;
         let failed = match &answer {
             Ok(answer) if self.source.reports_failures => failures(answer, &batch),
             Ok(_) => HashSet::new(),
@@ -149,7 +150,7 @@ impl QueuePoller {
         ];
         record.attributes = attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         if let Some(group) = &message.group {
-            record.attributes.insert("MessageGroupId".to_owned(), group.clone());
+            record.attributes.insert("MessageGroupId".to_owned(), group.to_string());
         }
         for (name, value) in &message.attributes {
             let mut attribute = SqsMessageAttribute::default();

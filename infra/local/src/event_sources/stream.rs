@@ -1,11 +1,11 @@
 //! A table's stream handed to a function in batches, in order.
 //!
 //! A batch that fails holds up what follows it, until it succeeds or is given up: that is what "in order" costs, and
-//! Lambda pays it too. The position is saved after a batch is done, so a killed process repeats at most that batch.
+//! Lambda pays it too. A killed process repeats what it had not finished, and what was still in a queue.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_lambda_events::event::dynamodb::{Event, EventRecord};
 use aws_lambda_events::event::streams::DynamoDbEventResponse;
@@ -30,8 +30,6 @@ use crate::template::{Function, REGION, StreamSource};
 /// The first wait after a failure; each further one is twice as long.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
-/// While only unwanted records pass, the position is saved this often. Skipping them again costs little.
-const SAVE_SKIPPED: Duration = Duration::from_secs(1);
 
 /// Reads one table's stream for one function.
 pub(crate) struct StreamPoller {
@@ -42,7 +40,8 @@ pub(crate) struct StreamPoller {
     engines: Engines,
     clock: Clock,
     checkpoint: Checkpoint,
-    saved_at: Instant,
+    /// The queues that functions consume: what they hold is not safe.
+    consumed: Arc<[String]>,
     stream_arn: String,
     shard: String,
     /// Where to read next; asked for again after the engine refuses it.
@@ -74,6 +73,7 @@ impl StreamPoller {
         engines: &Engines,
         clock: &Clock,
         keep: Arc<Keep>,
+        consumed: Arc<[String]>,
     ) -> Result<Self, EventSourceError> {
         let unreadable = |source_error: Box<dyn std::error::Error + Send + Sync>| EventSourceError::Stream {
             table: source.table.clone(),
@@ -95,7 +95,7 @@ impl StreamPoller {
             && !source.from_start
             && checkpoint.saved().is_none()
         {
-            checkpoint.save(newest)?;
+            checkpoint.begin_at(newest)?;
         }
         Ok(Self {
             source: source.clone(),
@@ -106,7 +106,7 @@ impl StreamPoller {
             clock: clock.clone(),
             read: checkpoint.saved().map(str::to_owned),
             checkpoint,
-            saved_at: Instant::now(),
+            consumed,
             stream_arn,
             shard: shard.shard_id,
             iterator: None,
@@ -140,8 +140,20 @@ impl StreamPoller {
             self.hand_out(piece).await;
             invocations += 1;
         }
-        self.save_skipped(shutdown.is_some_and(Shutdown::is_requested));
+        if self.pieces.is_empty() {
+            self.done(&[]);
+        }
+        self.save(shutdown.is_none_or(Shutdown::is_requested));
         invocations
+    }
+
+    /// Saves the position up to which nothing depends on this process any more, `at_once` or when it is due.
+    pub(super) fn save(&mut self, at_once: bool) {
+        let settled = self.engines.queues().settled_up_to(self.consumed.iter().map(String::as_str));
+        if let Err(error) = self.checkpoint.settle(settled, at_once) {
+            // The next one may succeed; until then a restart repeats more.
+            tracing::error!(function = self.function, %error, "the position in a stream could not be saved");
+        }
     }
 
     /// When there is something to do without anything new being written.
@@ -241,17 +253,7 @@ impl StreamPoller {
             records.last().map(|record| record.sequence_number.as_str())
         };
         if let Some(last) = last {
-            self.saved_at = Instant::now();
-            if let Err(error) = self.checkpoint.save(last) {
-                // The next one may succeed; until then a restart repeats more than the last batch.
-                tracing::error!(function = self.function, %error, "the position in a stream could not be saved");
-            }
-        }
-    }
-
-    fn save_skipped(&mut self, now: bool) {
-        if self.pieces.is_empty() && (now || self.saved_at.elapsed() >= SAVE_SKIPPED) {
-            self.done(&[]);
+            self.checkpoint.hand_out(last, self.engines.queues().mark());
         }
     }
 

@@ -423,6 +423,131 @@ async fn a_restart_goes_on_after_the_last_finished_batch() {
     assert_eq!(get(&platform).await.1, secret, "secrets outlive the process");
 }
 
+/// Like [`registry`], with a stream function that makes a job of every record.
+fn jobs_of_records(script: &Arc<Script>) -> Registry {
+    let own = Arc::clone(script);
+    registry(script).stream("fan", move |services: Services| {
+        let script = Arc::clone(&own);
+        async move {
+            Ok::<_, StartError>(move |event: dynamodb::Event| {
+                let (script, sqs) = (Arc::clone(&script), services.aws.sqs.clone());
+                async move {
+                    let answer = script.fan(&event);
+                    for key in event.records.iter().map(pk) {
+                        let queue = "http://sqs.localhost/0/artisan-local-Jobs";
+                        sqs.send_message().queue_url(queue).message_body(key).send().await.unwrap();
+                    }
+                    answer
+                }
+            })
+        }
+    })
+}
+
+#[tokio::test]
+async fn jobs_that_only_the_queue_knew_of_come_again_after_a_restart() {
+    let (directory, script) = (tempfile::tempdir().unwrap(), Arc::<Script>::default());
+    let start = async || {
+        let data = Data::Directory(directory.path().join("data"));
+        let (options, hand) = options(&directory, &script, data);
+        let options = Options { registry: jobs_of_records(&script), ..options };
+        (Platform::start(options).await.unwrap(), hand)
+    };
+    let (platform, _) = start().await;
+    put(&platform, &["a"]).await;
+    platform.drain().await;
+    assert_eq!((script.fanned(), script.worked()), (vec![vec!["a".to_owned()]], vec![vec!["a".to_owned()]]));
+    script.work.lock().unwrap().extend([Work::Panic, Work::Panic]);
+    put(&platform, &["b", "c"]).await;
+    platform.drain().await;
+    assert_eq!((script.fanned(), script.worked().len()), (vec![vec!["b".to_owned(), "c".to_owned()]], 1));
+    drop(platform);
+
+    // Long after, when the records are old enough to be removed.
+    let (platform, hand) = start().await;
+    hand.advance(Duration::from_secs(400 * 86_400));
+    platform.clear_streams().await;
+    platform.drain().await;
+    assert_eq!(script.fanned(), [["b", "c"]], "a is safe, and b and c are not");
+    assert_eq!(script.worked(), [["b", "c"]], "it panics once more");
+    drop(platform);
+
+    let (platform, _) = start().await;
+    platform.drain().await;
+    assert_eq!((script.fanned(), script.worked().len()), (vec![vec!["b".to_owned(), "c".to_owned()]], 1));
+    assert_eq!(platform.depth("Jobs").unwrap().total(), 0);
+    drop(platform);
+
+    let (platform, _) = start().await;
+    platform.drain().await;
+    assert!(script.fanned().is_empty() && script.worked().is_empty());
+}
+
+#[tokio::test]
+async fn every_queue_of_a_function_has_a_poller_and_a_bound_of_its_own() {
+    const SLOW: &str = "        Slow: { Type: SQS, Properties: { Queue: !GetAtt Lost.Arn, BatchSize: 1, ScalingConfig: { MaximumConcurrency: 2 } } }
+  Tick:";
+    let (directory, script) = (tempfile::tempdir().unwrap(), Arc::<Script>::default());
+    let template = TEMPLATE
+        .replace("BatchSize: 10", "BatchSize: 1\n            ScalingConfig: { MaximumConcurrency: 3 }")
+        .replace("  Tick:", SLOW);
+    std::fs::write(directory.path().join("template.yaml"), template).unwrap();
+    let (mut options, _) = options(&directory, &script, Data::Memory);
+    options.clock = Clock::system();
+    let running = Arc::new(Mutex::new(HashMap::<String, usize>::new()));
+    let release = Arc::new(tokio::sync::Semaphore::new(0));
+    let (own, gate) = (Arc::clone(&running), Arc::clone(&release));
+    options.registry = options.registry.queue("work", move |_| {
+        let (running, gate) = (Arc::clone(&own), Arc::clone(&gate));
+        async move {
+            Ok::<_, StartError>(move |event: SqsEvent| {
+                let (running, gate) = (Arc::clone(&running), Arc::clone(&gate));
+                async move {
+                    let queue = event.records[0].event_source_arn.clone().unwrap();
+                    *running.lock().unwrap().entry(queue.clone()).or_default() += 1;
+                    gate.acquire().await.unwrap().forget();
+                    *running.lock().unwrap().entry(queue).or_default() -= 1;
+                    SqsBatchResponse::default()
+                }
+            })
+        }
+    });
+    let platform = Platform::start(options).await.unwrap();
+    for queue in ["artisan-local-Jobs", "artisan-local-Lost"] {
+        for _ in 0..8 {
+            platform.engines().queues().send(queue, Default::default()).unwrap();
+        }
+    }
+    let (_trigger, shutdown) = crate::shutdown::channel();
+    platform.spawn_event_sources(shutdown);
+    let now = || {
+        let running = running.lock().unwrap();
+        let of = |end: &str| running.iter().find(|(queue, _)| queue.ends_with(end)).map_or(0, |it| *it.1);
+        (of("Jobs"), of("Lost"))
+    };
+    let mut most = (0, 0);
+    let done = async {
+        // Both are full before anything is released, and from then on never more than full.
+        while now() != (3, 2) {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..16 {
+            release.add_permits(1);
+            for _ in 0..20 {
+                tokio::task::yield_now().await;
+                let (jobs, lost) = now();
+                most = (jobs.max(most.0), lost.max(most.1));
+            }
+        }
+        let left = || platform.depth("Jobs").unwrap().total() + platform.depth("Lost").unwrap().total();
+        while left() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), done).await.unwrap();
+    assert_eq!(most, (3, 2));
+}
+
 #[tokio::test]
 async fn a_data_directory_has_one_platform_at_a_time() {
     let (directory, script) = (tempfile::tempdir().unwrap(), Arc::<Script>::default());

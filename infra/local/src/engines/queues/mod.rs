@@ -1,12 +1,13 @@
 //! SQS: standard queues in memory, driven by the platform's clock.
 //!
 //! Promises what a standard queue promises: a message is handed out again until it is deleted, is hidden while
-//! somebody works on it, and moves to the dead-letter queue when it has been received too often. Messages are
-//! handed out in the order in which they became visible. Every operation costs the logarithm of the queue's
-//! length. Nothing here reads the wall clock and nothing survives the process: what is owed is written in the
-//! tables, and is queued again at the next start.
+//! somebody works on it, and moves to the dead-letter queue when it has been received too often. Messages of one
+//! group are handed out in the order in which they became visible, and groups take turns as fair queues have them.
+//! Every operation costs the logarithm of the queue's length. Nothing here reads the wall clock and nothing survives
+//! the process: what is owed is written in the tables, and is queued again at the next start.
 
 mod backend;
+mod fair;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -19,6 +20,8 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::template::Redrive;
+
+use fair::{Group, Order};
 
 pub(super) use backend::Backend;
 pub(super) use wire::Wire;
@@ -107,13 +110,28 @@ pub struct Received {
     /// Its attributes.
     pub attributes: BTreeMap<String, Attribute>,
     /// Its group.
-    pub group: Option<String>,
+    pub group: Option<Arc<str>>,
     /// How often it has been received, this time included.
     pub receive_count: u32,
     /// When it was sent.
     pub sent_at: Timestamp,
     /// When it was received for the first time.
     pub first_received_at: Timestamp,
+    /// What it is a consequence of.
+    pub cause: Mark,
+}
+
+/// A moment in the life of all queues: every message was sent before it or after it, whatever the clock says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark(u64);
+
+tokio::task_local! {
+    static CAUSE: Mark;
+}
+
+/// Does `work`. What it sends counts as sent at `cause`, so that handing a job on does not make it look younger.
+pub async fn caused_by<T>(cause: Mark, work: impl Future<Output = T>) -> T {
+    CAUSE.scope(cause, work).await
 }
 
 /// A message as it lies in the queue.
@@ -152,7 +170,14 @@ impl Depth {
 #[derive(Clone)]
 pub struct Queues {
     clock: Clock,
-    queues: Arc<Mutex<BTreeMap<String, Queue>>>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    queues: BTreeMap<String, Queue>,
+    /// How many messages have been sent.
+    sent: u64,
 }
 
 struct Queue {
@@ -160,8 +185,9 @@ struct Queue {
     created: Timestamp,
     next: u64,
     messages: HashMap<u64, Message>,
-    /// Message numbers by the time at which they become visible, then by age.
-    order: BTreeSet<(i64, u64)>,
+    order: Order,
+    /// Messages of which only this queue knows: by what caused them, then by age.
+    unsettled: BTreeSet<(Mark, u64)>,
     changed: watch::Sender<u64>,
 }
 
@@ -170,24 +196,25 @@ struct Message {
     body: Arc<str>,
     body_md5: String,
     attributes: BTreeMap<String, Attribute>,
-    group: Option<String>,
+    group: Group,
     sent_at: Timestamp,
     first_received_at: Option<Timestamp>,
     received_at: Timestamp,
     receive_count: u32,
     visible_at: i64,
+    cause: Mark,
 }
 
 impl Queues {
     /// No queues yet.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
-        Self { clock, queues: Arc::default() }
+        Self { clock, state: Arc::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Queue>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         // No operation leaves a queue half changed, so a panic elsewhere poisons nothing.
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn with<T>(
@@ -195,17 +222,17 @@ impl Queues {
         name: &str,
         work: impl FnOnce(&mut Queue, Timestamp) -> Result<T, QueueError>,
     ) -> Result<T, QueueError> {
-        work(self.lock().get_mut(name).ok_or(QueueError::NonExistentQueue)?, self.clock.now())
+        work(self.lock().queue(name)?, self.clock.now())
     }
 
     /// Makes a queue, or changes the settings of one that exists.
     pub fn create(&self, name: &str, settings: Settings) {
         let now = self.clock.now();
-        let mut queues = self.lock();
-        if let Some(queue) = queues.get_mut(name) {
+        let mut state = self.lock();
+        if let Some(queue) = state.queues.get_mut(name) {
             queue.settings = settings;
         } else {
-            queues.insert(name.to_owned(), Queue::new(settings, now));
+            state.queues.insert(name.to_owned(), Queue::new(settings, now));
         }
     }
 
@@ -215,23 +242,28 @@ impl Queues {
     /// [`QueueError::NonExistentQueue`].
     pub fn send(&self, queue: &str, message: Outgoing) -> Result<Sent, QueueError> {
         let body_md5 = hex(&Md5::digest(message.body.as_bytes()));
-        self.with(queue, |queue, now| {
-            let id = Uuid::new_v4();
-            let delay = Duration::from_secs(message.delay.unwrap_or(queue.settings.delay).into());
-            queue.insert(Message {
-                id,
-                body: message.body.into(),
-                body_md5: body_md5.clone(),
-                attributes: message.attributes,
-                group: message.group,
-                sent_at: now,
-                first_received_at: None,
-                received_at: now,
-                receive_count: 0,
-                visible_at: (now + delay).millis(),
-            });
-            Ok(Sent { message_id: id.to_string(), body_md5 })
-        })
+        let id = Uuid::new_v4();
+        let now = self.clock.now();
+        let mut state = self.lock();
+        let present = Mark(state.sent);
+        let queue = state.queue(queue)?;
+        let delay = Duration::from_secs(message.delay.unwrap_or(queue.settings.delay).into());
+        let number = queue.insert(Message {
+            id,
+            body: message.body.into(),
+            body_md5: body_md5.clone(),
+            attributes: message.attributes,
+            group: message.group.map(Arc::from),
+            sent_at: now,
+            first_received_at: None,
+            received_at: now,
+            receive_count: 0,
+            visible_at: (now + delay).millis(),
+            cause: CAUSE.try_with(|cause| present.min(*cause)).unwrap_or(present),
+        });
+        queue.note_unsettled(number);
+        state.sent += 1;
+        Ok(Sent { message_id: id.to_string(), body_md5 })
     }
 
     /// Receives up to `max` messages and hides them for `visibility` seconds, or for as long as the queue says.
@@ -246,13 +278,13 @@ impl Queues {
         visibility: Option<u32>,
     ) -> Result<Vec<Received>, QueueError> {
         let now = self.clock.now();
-        let mut queues = self.lock();
-        let queue = queues.get_mut(name).ok_or(QueueError::NonExistentQueue)?;
+        let mut state = self.lock();
+        let queue = state.queue(name)?;
         let (received, dead) = queue.receive(max, visibility, now);
         let target = queue.settings.redrive.as_ref().map(|redrive| redrive.target.clone());
         // Without its dead-letter queue a message would vanish, which SQS does not do either: the template reader
         // has made sure that the target exists.
-        if let Some(target) = target.and_then(|target| queues.get_mut(&target)) {
+        if let Some(target) = target.and_then(|target| state.queues.get_mut(&target)) {
             for message in dead {
                 target.insert(Message {
                     receive_count: 0,
@@ -303,6 +335,7 @@ impl Queues {
                 return Err(QueueError::BeyondLimit);
             }
             queue.show_at(handle.number, until.millis());
+            queue.settle(handle.number);
             Ok(())
         })
     }
@@ -315,6 +348,7 @@ impl Queues {
         self.with(queue, |queue, _| {
             queue.messages.clear();
             queue.order.clear();
+            queue.unsettled.clear();
             Ok(())
         })
     }
@@ -343,9 +377,11 @@ impl Queues {
     /// [`QueueError::NonExistentQueue`].
     pub fn messages(&self, queue: &str) -> Result<Vec<Waiting>, QueueError> {
         self.with(queue, |queue, _| {
-            let messages = queue.order.iter().filter_map(|(_, number)| queue.messages.get(number));
+            let mut messages: Vec<_> = queue.messages.iter().collect();
+            messages.sort_unstable_by_key(|(number, message)| (message.visible_at, **number));
             Ok(messages
-                .map(|message| Waiting {
+                .into_iter()
+                .map(|(_, message)| Waiting {
                     message_id: message.id.to_string(),
                     body: Arc::clone(&message.body),
                     receive_count: message.receive_count,
@@ -355,12 +391,12 @@ impl Queues {
         })
     }
 
-    /// When the next message becomes visible, which may have passed; `None` for an empty queue.
+    /// When a message can be received next, a time that has passed if one can be now; `None` for an empty queue.
     ///
     /// # Errors
     /// [`QueueError::NonExistentQueue`].
     pub fn next_visible_at(&self, queue: &str) -> Result<Option<Timestamp>, QueueError> {
-        self.with(queue, |queue, _| Ok(queue.order.first().map(|(at, _)| Timestamp::from_millis(*at))))
+        self.with(queue, |queue, _| Ok(queue.order.next_visible_at().map(Timestamp::from_millis)))
     }
 
     /// Advances whenever a message may have become receivable earlier than was known before.
@@ -371,16 +407,38 @@ impl Queues {
         self.with(queue, |queue, _| Ok(queue.changed.subscribe()))
     }
 
+    /// The present moment.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        Mark(self.lock().sent)
+    }
+
+    /// The moment before which everything that was sent to these queues has been settled: it has left its queue, or
+    /// whoever received it has said when to show it again and so knows of it. What is settled is recorded somewhere
+    /// that outlives this process, or need not be.
+    #[must_use]
+    pub fn settled_up_to<'q>(&self, queues: impl IntoIterator<Item = &'q str>) -> Mark {
+        let state = self.lock();
+        let unsettled = queues.into_iter().filter_map(|name| state.queues.get(name)?.unsettled.first());
+        unsettled.map(|(cause, _)| *cause).min().unwrap_or(Mark(state.sent))
+    }
+
     fn settings(&self, queue: &str) -> Result<(Settings, Timestamp), QueueError> {
         self.with(queue, |queue, _| Ok((queue.settings.clone(), queue.created)))
     }
 
     fn remove_queue(&self, queue: &str) -> Result<(), QueueError> {
-        self.lock().remove(queue).map(|_| ()).ok_or(QueueError::NonExistentQueue)
+        self.lock().queues.remove(queue).map(|_| ()).ok_or(QueueError::NonExistentQueue)
     }
 
     fn names(&self) -> Vec<String> {
-        self.lock().keys().cloned().collect()
+        self.lock().queues.keys().cloned().collect()
+    }
+}
+
+impl State {
+    fn queue(&mut self, name: &str) -> Result<&mut Queue, QueueError> {
+        self.queues.get_mut(name).ok_or(QueueError::NonExistentQueue)
     }
 }
 
@@ -391,29 +449,41 @@ impl Queue {
             created,
             next: 0,
             messages: HashMap::new(),
-            order: BTreeSet::new(),
+            order: Order::default(),
+            unsettled: BTreeSet::new(),
             changed: watch::Sender::new(0),
         }
     }
 
-    fn insert(&mut self, message: Message) {
+    fn insert(&mut self, message: Message) -> u64 {
         self.next += 1;
-        self.order.insert((message.visible_at, self.next));
+        self.order.add((message.visible_at, self.next), message.group.clone());
         self.messages.insert(self.next, message);
         self.note_change();
+        self.next
+    }
+
+    fn note_unsettled(&mut self, number: u64) {
+        self.unsettled.extend(self.messages.get(&number).map(|message| (message.cause, number)));
+    }
+
+    fn settle(&mut self, number: u64) {
+        if let Some(message) = self.messages.get(&number) {
+            self.unsettled.remove(&(message.cause, number));
+        }
     }
 
     fn remove(&mut self, number: u64) -> Option<Message> {
+        self.settle(number);
         let message = self.messages.remove(&number)?;
-        self.order.remove(&(message.visible_at, number));
+        self.order.remove((message.visible_at, number), &message.group);
         Some(message)
     }
 
     fn show_at(&mut self, number: u64, at: i64) {
         if let Some(message) = self.messages.get_mut(&number) {
-            self.order.remove(&(message.visible_at, number));
+            self.order.hide((message.visible_at, number), at);
             message.visible_at = at;
-            self.order.insert((at, number));
             self.note_change();
         }
     }
@@ -435,14 +505,8 @@ impl Queue {
         let until = (now + hidden).millis();
         let (mut received, mut dead) = (Vec::new(), Vec::new());
         while received.len() < max {
-            let Some((at, number)) = self.order.first().copied() else { break };
-            if at > now.millis() {
-                break;
-            }
-            let Some(message) = self.messages.get_mut(&number) else {
-                self.order.remove(&(at, number));
-                continue;
-            };
+            let Some(place @ (_, number)) = self.order.next(now.millis()) else { break };
+            let Some(message) = self.messages.get_mut(&number) else { break };
             if message.sent_at.millis() < oldest {
                 self.remove(number);
                 continue;
@@ -464,10 +528,10 @@ impl Queue {
                 receive_count: message.receive_count,
                 sent_at: message.sent_at,
                 first_received_at,
+                cause: message.cause,
             });
-            self.order.remove(&(at, number));
+            self.order.receive(place, &message.group, until);
             message.visible_at = until;
-            self.order.insert((until, number));
             if until <= now.millis() {
                 // A visibility of zero leaves the message at the head; handing it out once per call is enough.
                 break;

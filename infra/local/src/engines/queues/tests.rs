@@ -158,3 +158,143 @@ fn a_visibility_of_zero_hands_a_message_out_once_per_call() {
     assert_eq!(queues.receive(QUEUE, 10, Some(0)).unwrap().len(), 1);
     assert_eq!(queues.receive(QUEUE, 10, Some(0)).unwrap().len(), 1);
 }
+
+fn send_to(queues: &Queues, group: &str, body: &str) {
+    let message = Outgoing { body: body.to_owned(), group: Some(group.to_owned()), ..Outgoing::default() };
+    queues.send(QUEUE, message).unwrap();
+}
+
+#[test]
+fn a_long_backlog_of_one_group_delays_no_other() {
+    let (queues, _) = plain();
+    for number in 0..100 {
+        send_to(&queues, "noisy", &format!("n{number}"));
+    }
+    assert_eq!(bodies(&receive(&queues, 3)), ["n0", "n1", "n2"]);
+    send_to(&queues, "quiet", "q0");
+    send_to(&queues, "quiet", "q1");
+    send(&queues, "none0");
+    assert_eq!(bodies(&receive(&queues, 2)), ["q0", "none0"], "three of the noisy group's are in flight");
+    assert_eq!(bodies(&receive(&queues, 2)), ["q1", "n3"]);
+}
+
+#[test]
+fn groups_without_work_in_flight_are_served_by_age_and_one_batch_is_shared() {
+    let (queues, _) = plain();
+    for (group, body) in [("a", "a0"), ("a", "a1"), ("a", "a2"), ("b", "b0"), ("c", "c0"), ("b", "b1")] {
+        send_to(&queues, group, body);
+    }
+    assert_eq!(bodies(&receive(&queues, 10)), ["a0", "b0", "c0", "a1", "b1", "a2"]);
+}
+
+#[test]
+fn a_group_gets_its_turn_back_as_its_messages_leave_flight() {
+    let (queues, hand) = plain();
+    for body in ["a0", "a1", "a2"] {
+        send_to(&queues, "a", body);
+    }
+    for body in ["b0", "b1"] {
+        send_to(&queues, "b", body);
+    }
+    let first = receive(&queues, 2);
+    assert_eq!(bodies(&first), ["a0", "b0"]);
+    queues.delete(QUEUE, &first[0].receipt_handle).unwrap();
+    assert_eq!(bodies(&receive(&queues, 1)), ["a1"], "deleted");
+    hand.advance(seconds(30));
+    assert_eq!(bodies(&receive(&queues, 2)), ["a2", "b1"], "b0 and a1 are visible again, but younger");
+    assert_eq!(bodies(&receive(&queues, 2)), ["a1", "b0"]);
+}
+
+#[test]
+fn a_visible_or_delayed_message_is_not_in_flight() {
+    let (queues, hand) = plain();
+    for body in ["a0", "a1", "a2"] {
+        send_to(&queues, "a", body);
+    }
+    let delayed = Outgoing {
+        body: "b0".to_owned(),
+        delay: Some(5),
+        group: Some("b".to_owned()),
+        ..Outgoing::default()
+    };
+    queues.send(QUEUE, delayed).unwrap();
+    let received = receive(&queues, 1).remove(0);
+    hand.advance(seconds(1));
+    queues.change_visibility(QUEUE, &received.receipt_handle, 0).unwrap();
+    hand.advance(seconds(4));
+    assert_eq!(bodies(&receive(&queues, 4)), ["a1", "b0", "a2", "a0"], "a0 became visible after a2");
+    assert_eq!(queues.depth(QUEUE).unwrap(), Depth { visible: 0, in_flight: 4, delayed: 0 });
+}
+
+#[test]
+fn ten_thousand_groups_are_served_as_quickly_as_one() {
+    let (queues, _) = plain();
+    for number in 0..10_000 {
+        send_to(&queues, &format!("g{}", number % 5_000), &number.to_string());
+    }
+    let mut order = Vec::new();
+    loop {
+        let batch = receive(&queues, 10);
+        if batch.is_empty() {
+            break;
+        }
+        for message in &batch {
+            order.push(message.body.parse::<usize>().unwrap());
+            queues.delete(QUEUE, &message.receipt_handle).unwrap();
+        }
+    }
+    assert_eq!(order.len(), 10_000);
+    assert!(order.is_sorted(), "nothing was in flight for long");
+    assert_eq!(queues.next_visible_at(QUEUE).unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_is_settled_is_what_has_been_deleted_or_hidden_by_its_receiver() {
+    let (queues, hand) = plain();
+    let settled = || queues.settled_up_to([QUEUE]);
+    let first = queues.mark();
+    assert_eq!(settled(), first, "an empty queue owes nothing");
+    send(&queues, "a");
+    let second = queues.mark();
+    send(&queues, "b");
+    let third = queues.mark();
+    assert_eq!(settled(), first);
+    let received = receive(&queues, 2);
+    assert_eq!(settled(), first, "receiving settles nothing");
+    hand.advance(seconds(30));
+    let received = [receive(&queues, 2), received].concat();
+    queues.change_visibility(QUEUE, &received[0].receipt_handle, 600).unwrap();
+    assert_eq!(settled(), second);
+    assert!(settled() < third);
+    queues.delete(QUEUE, &received[1].receipt_handle).unwrap();
+    assert_eq!(settled(), third);
+    send(&queues, "c");
+    assert_eq!(settled(), third);
+    assert_eq!(queues.settled_up_to(["dead"]), queues.mark(), "of another queue");
+}
+
+#[tokio::test]
+async fn a_job_that_is_handed_on_is_as_old_as_what_it_came_from() {
+    let (queues, _) = plain();
+    let before = queues.mark();
+    send(&queues, "a");
+    let received = receive(&queues, 1).remove(0);
+    caused_by(received.cause, async { send(&queues, "handed on") }).await;
+    queues.delete(QUEUE, &received.receipt_handle).unwrap();
+    assert_eq!(queues.settled_up_to([QUEUE]), before);
+    send(&queues, "of its own");
+    queues.purge(QUEUE).unwrap();
+    assert_eq!(queues.settled_up_to([QUEUE]), queues.mark());
+}
+
+#[test]
+fn a_message_that_has_moved_to_the_dead_letter_queue_holds_nothing_up() {
+    let redrive = Redrive { target: "dead".to_owned(), max_receive_count: 1 };
+    let (queues, hand) = queues(Settings { redrive: Some(redrive), ..Settings::default() });
+    send(&queues, "poison");
+    receive(&queues, 1);
+    hand.advance(seconds(30));
+    assert!(receive(&queues, 1).is_empty());
+    assert_eq!(queues.depth("dead").unwrap().total(), 1);
+    assert_eq!(queues.settled_up_to([QUEUE, "dead"]), queues.mark());
+}
