@@ -13,7 +13,7 @@ python=${PYTHON:-.venv/bin/python}
 "$python" -c 'import cryptography, standardwebhooks' 2>/dev/null || pinned cryptography standardwebhooks
 npm_ci "$samples/typescript"
 go="$platform_data/verify-webhook-go"
-(cd "$samples/go" && go vet ./... && test -z "$(gofmt -l .)" && go build -o "$go" .)
+(cd "$samples/go" && go vet ./... && test -z "$(gofmt -l .)" && go build -buildvcs=false -o "$go" .)
 rust=$(cargo_binary sample-verify-webhook)
 signer=$(cargo_binary signing --example sign)
 
