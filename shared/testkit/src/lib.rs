@@ -106,6 +106,14 @@ impl TestApp {
         self.platform.drain().await;
     }
 
+    /// The same, and the schedules, by which what has waited for more than a minute comes back; and what follows from that.
+    pub async fn sweep(&self) {
+        self.drain().await;
+        let errors = self.platform.run_schedules().await;
+        assert!(errors.is_empty(), "{errors:?}");
+        self.drain().await;
+    }
+
     /// The mails that were sent, newest first.
     #[must_use]
     pub fn mails(&self) -> Vec<Received> {
@@ -206,9 +214,14 @@ impl Drop for TestApp {
         if std::thread::panicking() || self.leaves_jobs.load(Ordering::Relaxed) {
             return;
         }
-        for queue in
-            ["WebhookJobsQueue", "WebhookFaultsQueue", "FanoutFaultsQueue", "MailQueue", "MailFaultsQueue"]
-        {
+        for queue in [
+            "WebhookJobsQueue",
+            "WebhookRetriesQueue",
+            "WebhookFaultsQueue",
+            "FanoutFaultsQueue",
+            "MailQueue",
+            "MailFaultsQueue",
+        ] {
             let left = self.platform.depth(queue).map_or(0, |depth| depth.total());
             assert!(left == 0, "{left} messages were left in {queue}");
         }
