@@ -102,5 +102,5 @@ fn queues_and_streams_are_wired_as_the_code_relies_on() {
     let activity = template.table("ActivityTable").unwrap();
     assert!(activity.stream.is_some());
     let indexes: BTreeSet<&str> = activity.indexes.keys().map(String::as_str).collect();
-    assert_eq!(indexes, BTreeSet::from([store::keys::BY_ENDPOINT, store::keys::BY_STATE]));
+    assert_eq!(indexes, BTreeSet::from([store::keys::BY_ATTENTION, store::keys::BY_STATE]));
 }
