@@ -129,3 +129,17 @@ pub(crate) fn json(status: StatusCode, body: Vec<u8>) -> Response {
     let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     (status, content_type, body).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_large_is_the_callers_affair_and_what_is_malformed_is_ours() {
+        let of = |error: StoreError| Refused::from(error).0;
+        let too_large = StoreError::TooLarge { operation: "event", bytes: 2, most: 1 };
+        assert_eq!(of(too_large), Problem::PayloadTooLarge);
+        let malformed = StoreError::Malformed { operation: "event", source: "it does not fit".into() };
+        assert_eq!(of(malformed), Problem::Internal);
+    }
+}

@@ -125,7 +125,10 @@ async fn every_fault_is_pointed_at_and_nothing_is_recorded() {
         assert_eq!(pointers(admin.post("/v1/email-events", body).await), [pointer]);
     }
     let weak = app.key(&admin, json!({"scopes": ["leads:read"]})).await;
-    let _ = weak.post("/v1/email-events", sent_to(&[lead.clone()])).await.expect_problem(403, "forbidden");
+    let _ = weak
+        .post("/v1/email-events", sent_to(std::slice::from_ref(&lead)))
+        .await
+        .expect_problem(403, "forbidden");
     assert_eq!(status(&admin, &lead).await, "new");
     app.drain().await;
     assert!(receiver.received().is_empty());

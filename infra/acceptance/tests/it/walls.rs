@@ -149,7 +149,12 @@ impl World {
             9 | 10 => {
                 let path = thing.path.clone().unwrap_or_else(|| format!("/api/admin/users/{}", thing.id));
                 let (method, body) = if what % 22 == 9 {
-                    (http::Method::PATCH, r#"{"name":"Changed"}"#)
+                    let body = if path.contains("/leads/") {
+                        r#"{"title":"Changed"}"#
+                    } else {
+                        r#"{"name":"Changed"}"#
+                    };
+                    (http::Method::PATCH, body)
                 } else {
                     (http::Method::DELETE, "{}")
                 };
