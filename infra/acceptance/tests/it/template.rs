@@ -31,6 +31,15 @@ fn read_by(function: &str) -> BTreeSet<String> {
     if !mails_directly {
         names.remove("MAIL_QUEUE_URL");
     }
+    // Likewise of the two lanes of webhook jobs.
+    for (lane, name) in
+        [("FirstLane", "WEBHOOK_JOBS_QUEUE_URL"), ("SlowLane", "WEBHOOK_RETRIES_QUEUE_URL")]
+    {
+        let names_it = |text: String| text.contains(&format!("{lane}::from_services"));
+        if !sources(&folders[0]).any(names_it) && binary != "docs" {
+            names.remove(name);
+        }
+    }
     names
 }
 
@@ -84,11 +93,15 @@ fn queues_and_streams_are_wired_as_the_code_relies_on() {
             "the stream filter selects by {prefix}"
         );
     }
-    assert_eq!(text.matches("ReportBatchItemFailures").count(), 3);
+    assert_eq!(text.matches("ReportBatchItemFailures").count(), 4);
     assert!(!text.contains("WEBHOOK_ALLOW_LOOPBACK"));
     let template = template();
     for (jobs, faults, binary) in
-        [("WebhookJobsQueue", "WebhookFaultsQueue", "deliver"), ("MailQueue", "MailFaultsQueue", "mail")]
+        [
+            ("WebhookJobsQueue", "WebhookFaultsQueue", "deliver"),
+            ("WebhookRetriesQueue", "WebhookFaultsQueue", "deliver"),
+            ("MailQueue", "MailFaultsQueue", "mail"),
+        ]
     {
         let (jobs, faults) = (template.queue(jobs).unwrap(), template.queue(faults).unwrap());
         assert_eq!(

@@ -16,18 +16,23 @@ use dynoxide::actions::{
 };
 use dynoxide::types::ConsumedCapacity;
 use dynoxide::{Database, DynoxideError};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::EngineError;
 use super::meter::Meter;
 use super::stream_table::StreamTable;
+use super::tokens::{Fingerprint, Tokens};
+
+/// The longest client request token, in bytes.
+const MAX_TOKEN: usize = 36;
 
 /// The engine.
 pub struct DynamoDb {
     database: Database,
     meter: Arc<Meter>,
+    tokens: Tokens,
     /// Advances after every write, so that stream readers look again at once.
     written: watch::Sender<u64>,
     streams: Option<StreamTable>,
@@ -52,7 +57,7 @@ impl DynamoDb {
     pub(super) fn in_memory(clock: &Clock, meter: Arc<Meter>) -> Result<Self, EngineError> {
         let database = Database::memory_with_clock(Arc::new(EngineClock(clock.clone())))
             .map_err(|source| EngineError::Database(source.into()))?;
-        Ok(Self { database, meter, written: watch::Sender::new(0), streams: None })
+        Ok(Self { database, meter, tokens: Tokens::default(), written: watch::Sender::new(0), streams: None })
     }
 
     /// An engine over the file at `path`, which is made if it does not exist.
@@ -67,7 +72,13 @@ impl DynamoDb {
             .and_then(|()| database.disable_bulk_loading())
             .map_err(|source| EngineError::Database(source.into()))?;
         let streams = StreamTable::prepare(path).map_err(|source| EngineError::Database(source.into()))?;
-        Ok(Self { database, meter, written: watch::Sender::new(0), streams: Some(streams) })
+        Ok(Self {
+            database,
+            meter,
+            tokens: Tokens::default(),
+            written: watch::Sender::new(0),
+            streams: Some(streams),
+        })
     }
 
     /// The engine itself, for what the protocol does not offer.
@@ -114,7 +125,7 @@ impl DynamoDb {
             "UpdateItem" => self.write(operation, body, Database::update_item),
             "DeleteItem" => self.write(operation, body, Database::delete_item),
             "BatchWriteItem" => self.write(operation, body, Database::batch_write_item),
-            "TransactWriteItems" => self.write(operation, body, Database::transact_write_items),
+            "TransactWriteItems" => self.transact(operation, body),
             "ExecuteStatement" => self.write(operation, body, Database::execute_statement),
             "ExecuteTransaction" => self.write(operation, body, Database::execute_transaction),
             "BatchExecuteStatement" => self.write(operation, body, Database::batch_execute_statement),
@@ -143,6 +154,19 @@ impl DynamoDb {
             }
         };
         answer.map(|body| (200, body))
+    }
+
+    /// Carries a transaction out, unless one with the same token has been.
+    fn transact(&self, operation: &str, body: &[u8]) -> Result<String, DynoxideError> {
+        let Some((token, items)) = token(body) else {
+            return self.write(operation, body, Database::transact_write_items);
+        };
+        let carry_out =
+            |database: &Database, mut request: transact_write_items::TransactWriteItemsRequest| {
+                request.client_request_token = None;
+                database.transact_write_items(request)
+            };
+        self.tokens.once(token, items, || self.write(operation, body, carry_out))
     }
 
     fn write<Q: Metered, A: Reports>(
@@ -289,6 +313,20 @@ fn written_table(item: &transact_write_items::TransactWriteItem) -> Option<&str>
     let update = item.update.as_ref().map(|it| it.table_name.as_str());
     let delete = item.delete.as_ref().map(|it| it.table_name.as_str());
     put.or(update).or(delete).or_else(|| item.condition_check.as_ref().map(|it| it.table_name.as_str()))
+}
+
+/// The token that a transaction bears, and what stands for its items. What is not as it should be, too long a token for
+/// one, is the engine's to refuse.
+fn token(body: &[u8]) -> Option<(String, Fingerprint)> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Transaction {
+        client_request_token: Option<String>,
+        transact_items: Fingerprint,
+    }
+    let transaction: Transaction = serde_json::from_slice(body).ok()?;
+    let token = transaction.client_request_token.filter(|token| (1..=MAX_TOKEN).contains(&token.len()))?;
+    Some((token, transaction.transact_items))
 }
 
 fn read<Q: DeserializeOwned>(body: &[u8]) -> Result<Q, DynoxideError> {

@@ -13,6 +13,7 @@ mod meter;
 pub mod queues;
 mod ses;
 mod stream_table;
+mod tokens;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -111,6 +111,24 @@ async fn a_cancelled_transaction_says_which_item_was_refused() {
 }
 
 #[tokio::test]
+async fn a_transaction_sent_twice_is_carried_out_once() {
+    let Fixture { aws, .. } = fixture(false).await;
+    let put = async |token: &str, pk: &str| {
+        let put = Put::builder().table_name("things").set_item(Some(item(pk)));
+        let put = put.condition_expression("attribute_not_exists(pk)").build().unwrap();
+        let transaction = aws.dynamodb.transact_write_items().client_request_token(token);
+        transaction.transact_items(TransactWriteItem::builder().put(put).build()).send().await
+    };
+    put("one", "a").await.unwrap();
+    put("one", "a").await.expect("the first answer again");
+    assert!(put("two", "a").await.is_err(), "another transaction");
+    let refused = put("one", "b").await.unwrap_err();
+    assert_eq!(refused.code(), Some("IdempotentParameterMismatchException"));
+    let refused = put(&"x".repeat(37), "c").await.unwrap_err();
+    assert_eq!(refused.code(), Some("ValidationException"));
+}
+
+#[tokio::test]
 async fn errors_have_the_engine_s_own_codes() {
     let Fixture { aws, engines, .. } = fixture(false).await;
     let error =

@@ -7,7 +7,7 @@
 
 use std::cmp::Ordering;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// Why a pattern cannot be used. Continues "X.Pattern …".
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +74,24 @@ impl FilterCriteria {
     #[must_use]
     pub fn matches(&self, record: &Value) -> bool {
         self.0.is_empty() || self.0.iter().any(|fields| fields.iter().all(|field| field.matches(record)))
+    }
+
+    /// Whether a record may match of which only the name of the event and the keys are known: most can be told from
+    /// those, and need not be looked at whole.
+    #[must_use]
+    pub fn may_match(&self, event_name: &str, keys: impl FnOnce() -> Value) -> bool {
+        if self.0.is_empty() {
+            return true;
+        }
+        let mut known = json!({"eventName": event_name});
+        let of_event = |field: &&Field| field.path.as_slice() == ["eventName"];
+        let mut left =
+            self.0.iter().filter(|fields| fields.iter().filter(of_event).all(|it| it.matches(&known)));
+        let Some(first) = left.next() else { return false };
+        let left: Vec<_> = std::iter::once(first).chain(left).collect();
+        known = json!({"dynamodb": {"Keys": keys()}});
+        let of_keys = |field: &&Field| field.path.starts_with(&["dynamodb".to_owned(), "Keys".to_owned()]);
+        left.iter().any(|fields| fields.iter().filter(of_keys).all(|it| it.matches(&known)))
     }
 }
 
@@ -187,8 +205,6 @@ fn bounds(argument: &Value) -> Option<Vec<(Comparison, f64)>> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn passes(pattern: &Value, record: &Value) -> bool {
@@ -247,6 +263,26 @@ mod tests {
         assert!(passes(&size(json!([">", 100, "<=", 240])), &record()));
         assert!(!passes(&size(json!(["<", 240])), &record()));
         assert!(passes(&json!({"dynamodb": {"SizeBytes": [240.0]}}), &record()));
+    }
+
+    #[test]
+    fn most_records_can_be_told_from_their_event_and_keys() {
+        let may_match = |pattern: Value| {
+            let criteria = FilterCriteria::parse([pattern.to_string()]).unwrap();
+            let record = record();
+            criteria.may_match(record["eventName"].as_str().unwrap(), || record["dynamodb"]["Keys"].clone())
+        };
+        assert!(may_match(json!({"eventName": ["INSERT"]})));
+        assert!(!may_match(json!({"eventName": ["REMOVE"]})));
+        let keys = |prefix: &str| json!({"dynamodb": {"Keys": {"pk": {"S": [{"prefix": prefix}]}}}});
+        assert!(may_match(keys("EVT#")));
+        assert!(!may_match(keys("MAIL#")));
+        assert!(
+            may_match(json!({"dynamodb": {"NewImage": {"type": {"S": ["other"]}}}})),
+            "it is not known yet"
+        );
+        assert!(!may_match(json!({"dynamodb": {"Keys": {"sk": {"S": [{"exists": true}]}}}})));
+        assert!(FilterCriteria::default().may_match("REMOVE", || Value::Null));
     }
 
     #[test]

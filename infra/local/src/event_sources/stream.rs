@@ -203,6 +203,10 @@ impl StreamPoller {
 
     /// The record as the function sees it, if it wants to.
     fn wanted(&self, record: EngineRecord) -> Option<Record> {
+        let keys = || serde_json::to_value(&record.dynamodb.keys).unwrap_or_default();
+        if !self.source.filter.may_match(&record.event_name, keys) {
+            return None;
+        }
         let value = serde_json::to_value(&record).ok()?;
         if !self.source.filter.matches(&value) {
             return None;
