@@ -36,7 +36,7 @@ fn read_by(function: &str) -> BTreeSet<String> {
         [("FirstLane", "WEBHOOK_JOBS_QUEUE_URL"), ("SlowLane", "WEBHOOK_RETRIES_QUEUE_URL")]
     {
         let names_it = |text: String| text.contains(&format!("{lane}::from_services"));
-        if !sources(&folders[0]).any(names_it) && binary != "docs" {
+        if !sources(&folders[0]).any(names_it) && function != "docs" {
             names.remove(name);
         }
     }
