@@ -22,8 +22,8 @@ fn read_by(function: &str) -> BTreeSet<String> {
     // Most functions that mail do so by the outbox; the queue is for those that name it.
     let mails_directly = sources(&folders[0]).any(|text| text.contains("MailQueue"));
     let mut names = BTreeSet::new();
-    for folder in folders {
-        for text in sources(&folder) {
+    for folder in &folders {
+        for text in sources(folder) {
             let words = text.split('"').skip(1).step_by(2);
             names.extend(words.filter(|word| is_variable(word)).map(str::to_owned));
         }
