@@ -48,7 +48,7 @@ const SHORT: Duration = Duration::from_secs(75);
 /// When the sweep sees to what was left to the queue and did not come.
 const SAFETY: Duration = Duration::from_secs(5 * 60);
 /// How long a claim outlives the time that an attempt may take.
-const LEASE_MARGIN: Duration = Duration::from_secs(15);
+const LEASE_MARGIN: Duration = Duration::from_secs(10);
 /// A job that was received so often without being admitted gives its place on the queue up, and waits in the table.
 const PATIENCE: u32 = 12;
 
@@ -193,7 +193,12 @@ impl Deliver {
         }
     }
 
-    async fn work(&self, message: &SqsMessage, job: &DeliveryJob, endpoints: &Endpoints) -> Result<Fate, Fault> {
+    async fn work(
+        &self,
+        message: &SqsMessage,
+        job: &DeliveryJob,
+        endpoints: &Endpoints,
+    ) -> Result<Fate, Fault> {
         let Shared { store, slow_lane, .. } = &*self.0;
         let slow = message.event_source_arn.as_deref().is_some_and(|arn| slow_lane.is_source(arn));
         let receives = message.attributes.get("ApproximateReceiveCount");
@@ -322,7 +327,12 @@ impl Deliver {
         }
     }
 
-    async fn attempt(&self, work: &Work<'_>, endpoint: &Endpoint, delivery: &Delivery) -> Result<Fate, Fault> {
+    async fn attempt(
+        &self,
+        work: &Work<'_>,
+        endpoint: &Endpoint,
+        delivery: &Delivery,
+    ) -> Result<Fate, Fault> {
         let Shared { retry_base, clock, .. } = &*self.0;
         let made = self.send(work, endpoint, delivery).await?;
         let (now, number) = (clock.now(), made.attempt.number);

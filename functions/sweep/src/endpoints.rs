@@ -261,7 +261,9 @@ impl Sweep {
         let mut change = Change::audited(record)
             .change_endpoint(organization, endpoint, &disabled)?
             .look_at_endpoint(organization, endpoint.id, now);
-        for mail in self.mails(tenant, endpoint, EndpointNews::Disabled { reason: reason.to_owned() }, now).await? {
+        for mail in
+            self.mails(tenant, endpoint, EndpointNews::Disabled { reason: reason.to_owned() }, now).await?
+        {
             change = change.mailing(mail);
         }
         match tenant.commit(change, None).await {
@@ -282,8 +284,14 @@ impl Sweep {
         detail: String,
         now: Timestamp,
     ) -> Result<(), TaskError> {
-        let notice =
-            EndpointNotice { id, r#type, endpoint_id: endpoint.id, delivery_id: None, detail, created_at: now };
+        let notice = EndpointNotice {
+            id,
+            r#type,
+            endpoint_id: endpoint.id,
+            delivery_id: None,
+            detail,
+            created_at: now,
+        };
         Ok(tenant.give_notice(&notice).await?)
     }
 
@@ -337,8 +345,8 @@ fn to_be_disabled(endpoint: &Endpoint, state: &EndpointState, now: Timestamp) ->
 /// Since when it has been failing in a way that is worth telling.
 fn failing_since(endpoint: &Endpoint, state: &EndpointState, now: Timestamp) -> Option<Timestamp> {
     let since = state.failing_since?.max(endpoint.enabled_at());
-    let worth_it = state.failures >= FAILING_AFTER
-        || (state.failures >= SOME && now.since(since) >= FAILING_FOR);
+    let worth_it =
+        state.failures >= FAILING_AFTER || (state.failures >= SOME && now.since(since) >= FAILING_FOR);
     worth_it.then_some(since)
 }
 
@@ -346,7 +354,8 @@ fn failing_since(endpoint: &Endpoint, state: &EndpointState, now: Timestamp) -> 
 fn told_once(at: Timestamp, endpoint: EndpointId, of: NoticeType) -> NoticeId {
     let mut seed = *endpoint.as_bytes();
     if let Some(last) = seed.last_mut() {
-        *last ^= NoticeType::ALL.iter().position(|it| *it == of).and_then(|at| u8::try_from(at).ok()).unwrap_or(0);
+        *last ^=
+            NoticeType::ALL.iter().position(|it| *it == of).and_then(|at| u8::try_from(at).ok()).unwrap_or(0);
     }
     notice_id(at, seed)
 }
