@@ -31,6 +31,9 @@ use crate::cli::{Cli, Command, Common};
 use crate::error::BenchError;
 use crate::rig::Workshop;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Something was lost or refused.
 const UNSOUND: u8 = 1;
 /// Nothing was measured.

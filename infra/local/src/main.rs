@@ -18,6 +18,9 @@ use telemetry::Format;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What has not finished by then is cut off; queues are rebuilt at the next start.
 const GRACE: Duration = Duration::from_millis(4500);
 
