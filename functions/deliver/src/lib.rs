@@ -239,12 +239,12 @@ impl Deliver {
                     return self.put_off(work, until.since(now), now).await;
                 }
                 if !needs_slot {
-                    return self.claim_and_attempt(work, endpoint, lease).await;
+                    return self.claim_and_attempt(work, endpoint, lease, needs_probe).await;
                 }
                 match work.tenant.take_slot(state, lease, now).await? {
                     Slot::None => self.put_off(work, Duration::from_secs(1), now).await,
                     Slot::Taken(slot, until) => {
-                        let fate = self.claim_and_attempt(work, endpoint, lease).await;
+                        let fate = self.claim_and_attempt(work, endpoint, lease, needs_probe).await;
                         // If this fails, its lease gives the slot back.
                         let _ = work.tenant.give_slot_back(endpoint.id, slot, until).await;
                         fate
@@ -315,6 +315,7 @@ impl Deliver {
         work: &Work<'_>,
         endpoint: &Endpoint,
         lease: Duration,
+        is_probe: bool,
     ) -> Result<Fate, Fault> {
         let now = self.0.clock.now();
         let claim = match &work.job.first {
@@ -323,7 +324,12 @@ impl Deliver {
         };
         match claim {
             Claim::Held(delivery) => self.attempt(work, endpoint, &delivery).await,
-            obstacle => Ok(fate_of(&obstacle, now)),
+            obstacle => {
+                if is_probe {
+                    work.tenant.give_probe_back(endpoint.id, now).await?;
+                }
+                Ok(fate_of(&obstacle, now))
+            }
         }
     }
 

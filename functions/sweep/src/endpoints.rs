@@ -96,14 +96,18 @@ impl Sweep {
             self.tell_of_dead_letters(&tenant, &endpoint, state, now).await?;
             return self.leave_alone(&tenant, state, through, now).await;
         }
-        if let Some(reason) = to_be_disabled(&endpoint, state, now) {
+        if let Some(reason) = to_be_disabled(&endpoint, state) {
             return self.disable(&tenant, &endpoint, reason, now).await;
         }
         self.tell(&tenant, &endpoint, state, now).await?;
         self.bring_back(&tenant, &endpoint, state, now).await?;
         let waits = !tenant.waiting(endpoint.id, Timestamp::MAX, 1).await?.is_empty();
-        let well = state.failures == 0 && state.told_failing_since.is_none() && state.exhausted == 0;
-        self.leave_alone(&tenant, state, well && !waits, now).await
+        // An endpoint that only fails now and then needs nobody's attention until it does so again.
+        let to_tell = match state.told_failing_since {
+            Some(_) => state.failures == 0,
+            None => state.failures >= SOME,
+        };
+        self.leave_alone(&tenant, state, !waits && !to_tell && state.exhausted == 0, now).await
     }
 
     /// The sweep need not look at an endpoint again for which all is done, once nothing has happened for a while: what was
@@ -334,12 +338,14 @@ impl Sweep {
 }
 
 /// Why an endpoint is to be disabled, if it is.
-fn to_be_disabled(endpoint: &Endpoint, state: &EndpointState, now: Timestamp) -> Option<&'static str> {
+fn to_be_disabled(endpoint: &Endpoint, state: &EndpointState) -> Option<&'static str> {
     if state.gone_at.is_some_and(|gone| gone >= endpoint.enabled_at()) {
         return Some("the receiver answered 410 Gone");
     }
     let since = state.failing_since.filter(|_| state.failures > 0)?.max(endpoint.enabled_at());
-    (now.since(since) >= DISABLED_AFTER).then_some("every attempt of the last five days has failed")
+    // From the first failure to the last: an endpoint that nothing is sent to does not fail.
+    let last = state.last_error.as_ref()?.at;
+    (last.since(since) >= DISABLED_AFTER).then_some("every attempt of five days has failed")
 }
 
 /// Since when it has been failing in a way that is worth telling.

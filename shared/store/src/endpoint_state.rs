@@ -454,6 +454,16 @@ impl Tenant {
         Ok(self.change_state("take_probe", take).await?.is_some())
     }
 
+    /// Gives the right back that [`Tenant::take_probe`] gave, unused.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store did not answer; it ends with its lease.
+    pub async fn give_probe_back(&self, id: EndpointId, now: Timestamp) -> Result<(), StoreError> {
+        let mut give = EndpointState::change(self.organization, id, now);
+        give.update.push_str(" REMOVE probe_until");
+        self.change_state("give_probe_back", give).await.map(drop)
+    }
+
     /// Takes the right to make an attempt at an endpoint that takes so many a second. `None` when it was given, else from
     /// when on there may be one. `state` is what was known before; where it was out of date, it is read anew.
     ///
