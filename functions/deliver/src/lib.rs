@@ -230,9 +230,6 @@ impl Deliver {
             Admission::Now { endpoint, needs_probe, needs_slot, rate } => {
                 let lease = Duration::from_secs(u64::from(endpoint.timeout_seconds)) + LEASE_MARGIN;
                 let state = &work.watched.state;
-                if needs_probe && !work.tenant.take_probe(endpoint.id, lease, now).await? {
-                    return self.wait(work, now + lease, now).await;
-                }
                 if let Some(rate) = rate
                     && let Some(until) = work.tenant.take_rate(state, rate, now).await?
                 {
@@ -315,9 +312,12 @@ impl Deliver {
         work: &Work<'_>,
         endpoint: &Endpoint,
         lease: Duration,
-        is_probe: bool,
+        needs_probe: bool,
     ) -> Result<Fate, Fault> {
         let now = self.0.clock.now();
+        if needs_probe && !work.tenant.take_probe(endpoint.id, lease, now).await? {
+            return self.wait(work, now + lease, now).await;
+        }
         let claim = match &work.job.first {
             Some(first) => work.tenant.claim_new(&first.delivery, lease, now).await?,
             None => work.tenant.claim(work.job.delivery_id, lease, now).await?,
@@ -325,7 +325,7 @@ impl Deliver {
         match claim {
             Claim::Held(delivery) => self.attempt(work, endpoint, &delivery).await,
             obstacle => {
-                if is_probe {
+                if needs_probe {
                     work.tenant.give_probe_back(endpoint.id, now).await?;
                 }
                 Ok(fate_of(&obstacle, now))
