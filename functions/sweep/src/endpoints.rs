@@ -39,6 +39,8 @@ const FAILING_FOR: Duration = Duration::from_secs(60 * 60);
 const SOME: u32 = 3;
 /// After five days of nothing but failures an endpoint is disabled.
 const DISABLED_AFTER: Duration = Duration::from_secs(5 * 24 * 60 * 60);
+/// The first and the last of them lie so far apart at least: a short outage that nothing followed is not five days of one.
+const FAILURES_APART: Duration = Duration::from_secs(12 * 60 * 60);
 /// Of dead letters there is a mail at most so often.
 const EXHAUSTED_EVERY: Duration = Duration::from_secs(60 * 60);
 
@@ -333,7 +335,9 @@ fn to_be_disabled(endpoint: &Endpoint, state: &EndpointState, now: Timestamp) ->
         return Some("the receiver answered 410 Gone");
     }
     let since = state.failing_since.filter(|_| state.failures > 0)?.max(endpoint.enabled_at());
-    (now.since(since) >= DISABLED_AFTER).then_some("every attempt of the last five days has failed")
+    let apart = state.last_error.as_ref()?.at.since(since);
+    let long = now.since(since) >= DISABLED_AFTER && apart >= FAILURES_APART;
+    long.then_some("every attempt of the last five days has failed")
 }
 
 /// Since when it has been failing in a way that is worth telling.
