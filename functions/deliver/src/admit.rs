@@ -186,7 +186,9 @@ mod tests {
         assert_eq!(opens(OPENS_AFTER - 1, 0, id, at(0)), None);
         let mut before = Duration::ZERO;
         for opened in 0..12 {
-            let Some((until, times)) = opens(OPENS_AFTER, opened, id, at(0)) else { panic!("it stays closed") };
+            let Some((until, times)) = opens(OPENS_AFTER, opened, id, at(0)) else {
+                panic!("it stays closed")
+            };
             let open = until.since(at(0));
             assert_eq!(times, opened + 1);
             assert!(open.as_secs_f64() >= before.as_secs_f64() * 0.8);

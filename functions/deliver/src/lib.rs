@@ -36,8 +36,8 @@ use jobs::{DeliveryJob, FirstLane, FirstTry, QueueError, SlowLane};
 use runtime::{Services, StartError};
 use sealing::{MasterSecret, Purpose};
 use store::{
-    BoxError, Claim, Delivery, Endpoint, EndpointNotice, LastError, NotedFailure, NoticeType,
-    Settlement, Slot, Store, StoreError, Tenant, Watched,
+    BoxError, Claim, Delivery, Endpoint, EndpointNotice, LastError, NotedFailure, NoticeType, Settlement,
+    Slot, Store, StoreError, Tenant, Watched,
 };
 
 use crate::admit::{Admission, Lane, SLOW_AFTER, SLOW_FOR, admit};

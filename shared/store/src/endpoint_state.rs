@@ -329,7 +329,12 @@ impl Tenant {
     ///
     /// # Errors
     /// [`StoreError`] when the store did not answer.
-    pub async fn open_breaker(&self, id: EndpointId, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn open_breaker(
+        &self,
+        id: EndpointId,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut change = EndpointState::flag(self.organization, id, now);
         change.update.push_str(", opened = :one, not_before = :until REMOVE probe_until");
         change.condition = "opened = :zero".to_owned();
@@ -337,7 +342,12 @@ impl Tenant {
         self.change_state("open_breaker", change).await.map(drop)
     }
 
-    fn failure(&self, id: EndpointId, failure: &NotedFailure, now: Timestamp) -> Result<Expression, StoreError> {
+    fn failure(
+        &self,
+        id: EndpointId,
+        failure: &NotedFailure,
+        now: Timestamp,
+    ) -> Result<Expression, StoreError> {
         const OPERATION: &str = "note_failure";
         let mut change = EndpointState::flag(self.organization, id, now);
         change.update.push_str(
