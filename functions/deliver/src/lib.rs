@@ -51,7 +51,7 @@ const SAFETY: Duration = Duration::from_secs(5 * 60);
 /// that flags it again, so that the two cannot miss each other.
 const FLAG_AGAIN: Duration = Duration::from_secs(3 * 60);
 /// How long a claim outlives the time that an attempt may take.
-const LEASE_MARGIN: Duration = Duration::from_secs(15);
+const LEASE_MARGIN: Duration = Duration::from_secs(10);
 /// A job that was received so often without being admitted gives its place on the queue up, and waits in the table.
 const PATIENCE: u32 = 12;
 
@@ -186,7 +186,12 @@ impl Deliver {
         }
     }
 
-    async fn work(&self, message: &SqsMessage, job: &DeliveryJob, endpoints: &Endpoints) -> Result<Fate, Fault> {
+    async fn work(
+        &self,
+        message: &SqsMessage,
+        job: &DeliveryJob,
+        endpoints: &Endpoints,
+    ) -> Result<Fate, Fault> {
         let Shared { store, slow_lane, .. } = &*self.0;
         let slow = message.event_source_arn.as_deref().is_some_and(|arn| slow_lane.is_source(arn));
         let receives = message.attributes.get("ApproximateReceiveCount");
@@ -218,21 +223,18 @@ impl Deliver {
             Admission::Now { endpoint, needs_probe, needs_slot, rate } => {
                 let lease = Duration::from_secs(u64::from(endpoint.timeout_seconds)) + LEASE_MARGIN;
                 let state = &work.watched.state;
-                if needs_probe && !work.tenant.take_probe(endpoint.id, lease, now).await? {
-                    return self.wait(work, now + lease, now).await;
-                }
                 if let Some(rate) = rate
                     && let Some(until) = work.tenant.take_rate(state, rate, now).await?
                 {
                     return self.put_off(work, until.since(now), now).await;
                 }
                 if !needs_slot {
-                    return self.claim_and_attempt(work, endpoint, lease).await;
+                    return self.claim_and_attempt(work, endpoint, lease, needs_probe).await;
                 }
                 match work.tenant.take_slot(state, lease, now).await? {
                     Slot::None => self.put_off(work, Duration::from_secs(1), now).await,
                     Slot::Taken(slot, until) => {
-                        let fate = self.claim_and_attempt(work, endpoint, lease).await;
+                        let fate = self.claim_and_attempt(work, endpoint, lease, needs_probe).await;
                         // If this fails, its lease gives the slot back.
                         let _ = work.tenant.give_slot_back(endpoint.id, slot, until).await;
                         fate
@@ -303,19 +305,33 @@ impl Deliver {
         work: &Work<'_>,
         endpoint: &Endpoint,
         lease: Duration,
+        needs_probe: bool,
     ) -> Result<Fate, Fault> {
         let now = self.0.clock.now();
+        if needs_probe && !work.tenant.take_probe(endpoint.id, lease, now).await? {
+            return self.wait(work, now + lease, now).await;
+        }
         let claim = match &work.job.first {
             Some(first) => work.tenant.claim_new(&first.delivery, lease, now).await?,
             None => work.tenant.claim(work.job.delivery_id, lease, now).await?,
         };
         match claim {
             Claim::Held(delivery) => self.attempt(work, endpoint, &delivery).await,
-            obstacle => Ok(fate_of(&obstacle, now)),
+            obstacle => {
+                if needs_probe {
+                    work.tenant.give_probe_back(endpoint.id, now).await?;
+                }
+                Ok(fate_of(&obstacle, now))
+            }
         }
     }
 
-    async fn attempt(&self, work: &Work<'_>, endpoint: &Endpoint, delivery: &Delivery) -> Result<Fate, Fault> {
+    async fn attempt(
+        &self,
+        work: &Work<'_>,
+        endpoint: &Endpoint,
+        delivery: &Delivery,
+    ) -> Result<Fate, Fault> {
         let Shared { retry_base, clock, .. } = &*self.0;
         let made = self.send(work, endpoint, delivery).await?;
         let (now, number) = (clock.now(), made.attempt.number);

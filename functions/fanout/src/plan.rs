@@ -7,8 +7,7 @@ pub(crate) fn wants(endpoint: &Endpoint, event: &StoredEvent) -> bool {
     if let Some(only) = event.only_for {
         return endpoint.id == only;
     }
-    endpoint.status == EndpointStatus::Enabled
-        && endpoint.is_for(event.event, event.mode, event.workspace_id)
+    endpoint.status == EndpointStatus::Enabled && endpoint.is_for(event.event, event.mode, event.workspace_id)
 }
 
 #[cfg(test)]

@@ -39,8 +39,6 @@ const FAILING_FOR: Duration = Duration::from_secs(60 * 60);
 const SOME: u32 = 3;
 /// After five days of nothing but failures an endpoint is disabled.
 const DISABLED_AFTER: Duration = Duration::from_secs(5 * 24 * 60 * 60);
-/// The first and the last of them lie so far apart at least: a short outage that nothing followed is not five days of one.
-const FAILURES_APART: Duration = Duration::from_secs(12 * 60 * 60);
 /// Of dead letters there is a mail at most so often.
 const EXHAUSTED_EVERY: Duration = Duration::from_secs(60 * 60);
 
@@ -100,14 +98,18 @@ impl Sweep {
             self.tell_of_dead_letters(&tenant, &endpoint, state, now).await?;
             return self.leave_alone(&tenant, state, through, now).await;
         }
-        if let Some(reason) = to_be_disabled(&endpoint, state, now) {
+        if let Some(reason) = to_be_disabled(&endpoint, state) {
             return self.disable(&tenant, &endpoint, reason, now).await;
         }
         self.tell(&tenant, &endpoint, state, now).await?;
         self.bring_back(&tenant, &endpoint, state, now).await?;
         let waits = !tenant.waiting(endpoint.id, Timestamp::MAX, 1).await?.is_empty();
-        let well = state.failures == 0 && state.told_failing_since.is_none() && state.exhausted == 0;
-        self.leave_alone(&tenant, state, well && !waits, now).await
+        // An endpoint that only fails now and then needs nobody's attention until it does so again.
+        let to_tell = match state.told_failing_since {
+            Some(_) => state.failures == 0,
+            None => state.failures >= SOME,
+        };
+        self.leave_alone(&tenant, state, !waits && !to_tell && state.exhausted == 0, now).await
     }
 
     /// The sweep need not look at an endpoint again for which all is done, once nothing has happened for a while: what was
@@ -265,7 +267,9 @@ impl Sweep {
         let mut change = Change::audited(record)
             .change_endpoint(organization, endpoint, &disabled)?
             .look_at_endpoint(organization, endpoint.id, now);
-        for mail in self.mails(tenant, endpoint, EndpointNews::Disabled { reason: reason.to_owned() }, now).await? {
+        for mail in
+            self.mails(tenant, endpoint, EndpointNews::Disabled { reason: reason.to_owned() }, now).await?
+        {
             change = change.mailing(mail);
         }
         match tenant.commit(change, None).await {
@@ -286,8 +290,14 @@ impl Sweep {
         detail: String,
         now: Timestamp,
     ) -> Result<(), TaskError> {
-        let notice =
-            EndpointNotice { id, r#type, endpoint_id: endpoint.id, delivery_id: None, detail, created_at: now };
+        let notice = EndpointNotice {
+            id,
+            r#type,
+            endpoint_id: endpoint.id,
+            delivery_id: None,
+            detail,
+            created_at: now,
+        };
         Ok(tenant.give_notice(&notice).await?)
     }
 
@@ -330,21 +340,21 @@ impl Sweep {
 }
 
 /// Why an endpoint is to be disabled, if it is.
-fn to_be_disabled(endpoint: &Endpoint, state: &EndpointState, now: Timestamp) -> Option<&'static str> {
+fn to_be_disabled(endpoint: &Endpoint, state: &EndpointState) -> Option<&'static str> {
     if state.gone_at.is_some_and(|gone| gone >= endpoint.enabled_at()) {
         return Some("the receiver answered 410 Gone");
     }
     let since = state.failing_since.filter(|_| state.failures > 0)?.max(endpoint.enabled_at());
-    let apart = state.last_error.as_ref()?.at.since(since);
-    let long = now.since(since) >= DISABLED_AFTER && apart >= FAILURES_APART;
-    long.then_some("every attempt of the last five days has failed")
+    // From the first failure to the last: an endpoint that nothing is sent to does not fail.
+    let last = state.last_error.as_ref()?.at;
+    (last.since(since) >= DISABLED_AFTER).then_some("every attempt of five days has failed")
 }
 
 /// Since when it has been failing in a way that is worth telling.
 fn failing_since(endpoint: &Endpoint, state: &EndpointState, now: Timestamp) -> Option<Timestamp> {
     let since = state.failing_since?.max(endpoint.enabled_at());
-    let worth_it = state.failures >= FAILING_AFTER
-        || (state.failures >= SOME && now.since(since) >= FAILING_FOR);
+    let worth_it =
+        state.failures >= FAILING_AFTER || (state.failures >= SOME && now.since(since) >= FAILING_FOR);
     worth_it.then_some(since)
 }
 
@@ -352,7 +362,8 @@ fn failing_since(endpoint: &Endpoint, state: &EndpointState, now: Timestamp) -> 
 fn told_once(at: Timestamp, endpoint: EndpointId, of: NoticeType) -> NoticeId {
     let mut seed = *endpoint.as_bytes();
     if let Some(last) = seed.last_mut() {
-        *last ^= NoticeType::ALL.iter().position(|it| *it == of).and_then(|at| u8::try_from(at).ok()).unwrap_or(0);
+        *last ^=
+            NoticeType::ALL.iter().position(|it| *it == of).and_then(|at| u8::try_from(at).ok()).unwrap_or(0);
     }
     notice_id(at, seed)
 }

@@ -6,8 +6,8 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use ids::{OrganizationId, ReplayId};
 use jobs::DeliveryJob;
 use store::{
-    Delivery, DeliveryStatus, Endpoint, EndpointStatus, EventFilter, NewDelivery, PageRequest, Reopening, Replay,
-    ReplayStatus, Replayed, StoredEvent, Tenant,
+    Delivery, DeliveryStatus, Endpoint, EndpointStatus, EventFilter, NewDelivery, PageRequest, Reopening,
+    Replay, ReplayStatus, Replayed, StoredEvent, Tenant,
 };
 
 use crate::endpoints::{SAFETY, apart};
@@ -74,10 +74,12 @@ impl Sweep {
         if endpoint.status == EndpointStatus::Disabled {
             return Ok(Pace::Enough);
         }
-        let filter = EventFilter { events: replay.events.clone(), mode: Some(endpoint.mode), workspaces: None };
+        let filter =
+            EventFilter { events: replay.events.clone(), mode: Some(endpoint.mode), workspaces: None };
         let page = PageRequest { limit: room.min(STRETCH), after: replay.position };
         let listed = tenant.events_since(replay.since, &filter, &page, now).await?;
-        let through = listed.next.is_none() || listed.items.iter().any(|event| event.id.time() >= replay.until);
+        let through =
+            listed.next.is_none() || listed.items.iter().any(|event| event.id.time() >= replay.until);
         let mut next = replay.clone();
         let position = match &listed.next {
             Some(position) => store::event_at(position),
@@ -107,7 +109,8 @@ impl Sweep {
     ) -> Result<usize, TaskError> {
         let now = self.clock.now();
         let ids: Vec<_> = events.iter().map(|event| event.id).collect();
-        let found = if ids.is_empty() { Vec::new() } else { tenant.deliveries_of_events(endpoint.id, &ids).await? };
+        let found =
+            if ids.is_empty() { Vec::new() } else { tenant.deliveries_of_events(endpoint.id, &ids).await? };
         let wanted: Vec<_> = events
             .iter()
             .map(|event| (event, found.iter().find(|delivery| delivery.event_id == event.id)))

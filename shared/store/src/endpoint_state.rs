@@ -393,7 +393,12 @@ impl Tenant {
     ///
     /// # Errors
     /// [`StoreError`] when the store did not answer.
-    pub async fn note_slow(&self, id: EndpointId, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn note_slow(
+        &self,
+        id: EndpointId,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut change = EndpointState::change(self.organization, id, now);
         change.update.push_str(", slow_until = :until");
         change.values.push((":until", text(until.to_string())));
@@ -410,8 +415,10 @@ impl Tenant {
         lease: Duration,
         now: Timestamp,
     ) -> Result<Slot, StoreError> {
-        const NAMES: [&str; SLOTS] =
-            ["slot_0", "slot_1", "slot_2", "slot_3", "slot_4", "slot_5", "slot_6", "slot_7", "slot_8", "slot_9"];
+        const NAMES: [&str; SLOTS] = [
+            "slot_0", "slot_1", "slot_2", "slot_3", "slot_4", "slot_5", "slot_6", "slot_7", "slot_8",
+            "slot_9",
+        ];
         const TRIES: usize = 3;
         let until = now + lease;
         let free = |taken: &BTreeMap<usize, Timestamp>| -> Vec<usize> {
@@ -426,7 +433,8 @@ impl Tenant {
             let take = Expression {
                 key: primary(&keys::endpoint_state(self.organization, state.endpoint_id)),
                 update: "SET #slot = :until".to_owned(),
-                condition: "attribute_exists(pk) AND (attribute_not_exists(#slot) OR #slot <= :now)".to_owned(),
+                condition: "attribute_exists(pk) AND (attribute_not_exists(#slot) OR #slot <= :now)"
+                    .to_owned(),
                 names: vec![("#slot", name)],
                 values: vec![(":until", text(until.to_string())), (":now", text(now.to_string()))],
             };
@@ -441,7 +449,12 @@ impl Tenant {
     ///
     /// # Errors
     /// [`StoreError`] when the store did not answer; the slot is free when its lease ends.
-    pub async fn give_slot_back(&self, id: EndpointId, slot: usize, until: Timestamp) -> Result<(), StoreError> {
+    pub async fn give_slot_back(
+        &self,
+        id: EndpointId,
+        slot: usize,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
         let update = self.store.client.update_item().table_name(self.store.activity_table());
         let call = update
             .set_key(Some(primary(&keys::endpoint_state(self.organization, id))))
@@ -451,7 +464,9 @@ impl Tenant {
             .expression_attribute_values(":until", text(until.to_string()));
         match call.send().await {
             Ok(_) => Ok(()),
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
+            Err(error)
+                if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) =>
+            {
                 Ok(())
             }
             Err(error) => Err(StoreError::from_sdk("give_slot_back", error)),
@@ -462,12 +477,27 @@ impl Tenant {
     ///
     /// # Errors
     /// [`StoreError`] when the store did not answer; it may then be taken until the lease ends.
-    pub async fn take_probe(&self, id: EndpointId, lease: Duration, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn take_probe(
+        &self,
+        id: EndpointId,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let mut take = EndpointState::change(self.organization, id, now);
         take.update.push_str(", probe_until = :lease");
         take.condition = "attribute_not_exists(probe_until) OR probe_until <= :now".to_owned();
         take.values.push((":lease", text((now + lease).to_string())));
         Ok(self.change_state("take_probe", take).await?.is_some())
+    }
+
+    /// Gives the right back that [`Tenant::take_probe`] gave, unused.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store did not answer; it ends with its lease.
+    pub async fn give_probe_back(&self, id: EndpointId, now: Timestamp) -> Result<(), StoreError> {
+        let mut give = EndpointState::change(self.organization, id, now);
+        give.update.push_str(" REMOVE probe_until");
+        self.change_state("give_probe_back", give).await.map(drop)
     }
 
     /// Takes the right to make an attempt at an endpoint that takes so many a second. `None` when it was given, else from
@@ -505,7 +535,8 @@ impl Tenant {
             } else {
                 take.update = "SET rate_next = :now + :interval".to_owned();
                 take.condition =
-                    "attribute_exists(pk) AND (attribute_not_exists(rate_next) OR rate_next <= :now)".to_owned();
+                    "attribute_exists(pk) AND (attribute_not_exists(rate_next) OR rate_next <= :now)"
+                        .to_owned();
             }
             match self.store.update(OPERATION, Table::Activity, take).await? {
                 Written::Yes(_) | Written::No(None) => return Ok(None),
@@ -579,12 +610,15 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<Result<Watched, StoreError>>, StoreError> {
         const OPERATION: &str = "watched";
-        let endpoints: Vec<_> = of.iter().map(|(organization, id)| keys::endpoint(*organization, *id)).collect();
+        let endpoints: Vec<_> =
+            of.iter().map(|(organization, id)| keys::endpoint(*organization, *id)).collect();
         let states: Vec<_> =
             of.iter().map(|(organization, id)| keys::endpoint_state(*organization, *id)).collect();
         let found = self.batch(OPERATION, [(Table::Core, &endpoints), (Table::Activity, &states)]).await?;
-        let mut found: BTreeMap<(String, String), Item> =
-            found.into_iter().filter_map(|item| item::key(&item).map(|key| ((key.pk, key.sk), item))).collect();
+        let mut found: BTreeMap<(String, String), Item> = found
+            .into_iter()
+            .filter_map(|item| item::key(&item).map(|key| ((key.pk, key.sk), item)))
+            .collect();
         let mut take = |key: &keys::Key| found.remove(&(key.pk.clone(), key.sk.clone()));
         let watched = endpoints.iter().zip(&states).zip(of).map(|((endpoint, state), (_, id))| {
             let (endpoint, state) = (take(endpoint), take(state));

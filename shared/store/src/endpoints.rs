@@ -147,9 +147,11 @@ impl Change {
     ) -> Result<Self, StoreError> {
         let item = item::write(self.operation(), &keys::endpoint(organization, endpoint.id), endpoint)?;
         let state = EndpointState::new(endpoint.id, endpoint.created_at);
-        let change = self
-            .step(Table::Core, Write::Create(item), Refusal::Exists("endpoint"))
-            .step(Table::Activity, Write::Create(state.item(organization)?), Refusal::Exists("endpoint"));
+        let change = self.step(Table::Core, Write::Create(item), Refusal::Exists("endpoint")).step(
+            Table::Activity,
+            Write::Create(state.item(organization)?),
+            Refusal::Exists("endpoint"),
+        );
         Ok(change.tally(organization, Tally { endpoints: 1, ..Tally::default() }))
     }
 

@@ -97,7 +97,10 @@ impl Tenant {
             table: self.store.activity_table(),
             by_state: false,
             forward: false,
-            levels: months.into_iter().map(|month| vec![keys::notices_of(self.organization, month)]).collect(),
+            levels: months
+                .into_iter()
+                .map(|month| vec![keys::notices_of(self.organization, month)])
+                .collect(),
             between: ("NTC#".to_owned(), page.after.map_or_else(|| "NTC#~".to_owned(), keys::notice_sk)),
         };
         let listed = self.store.spread(OPERATION, list, page.limit, |_| true).await?;

@@ -126,7 +126,11 @@ impl Change {
     ///
     /// # Errors
     /// [`StoreError::Malformed`] when it cannot be written as an item.
-    pub fn start_replay(self, organization: ids::OrganizationId, replay: &Replay) -> Result<Self, StoreError> {
+    pub fn start_replay(
+        self,
+        organization: ids::OrganizationId,
+        replay: &Replay,
+    ) -> Result<Self, StoreError> {
         let key = keys::replay(organization, replay.id);
         let mut item = item::write(self.operation(), &key, replay)?;
         item.insert("expires_at".to_owned(), number((replay.created_at + RETENTION).seconds()));
@@ -171,7 +175,11 @@ impl Change {
             names: vec![("#status", "status")],
             values,
         };
-        self.step(Table::Activity, Write::Update(step), Refusal::Rule("the replay does not stand where it can be moved from"))
+        self.step(
+            Table::Activity,
+            Write::Update(step),
+            Refusal::Rule("the replay does not stand where it can be moved from"),
+        )
     }
 }
 

@@ -12,14 +12,12 @@ use problem::Problem;
 use sealing::SealError;
 use serde_json::Value;
 use signing::SigningSecret;
-use store::{
-    AuditRecord, Change, Endpoint, EndpointStatus, FieldChange, Replaced, StoreError, touched,
-};
+use store::{AuditRecord, Change, Endpoint, EndpointStatus, FieldChange, Replaced, StoreError, touched};
 
 use super::endpoint::{
     DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT_SECONDS, LONGEST_DESCRIPTION, MAX_RETRIES, MOST_HEADERS,
-    RATE_PER_SECOND, TIMEOUT_SECONDS, asymmetric, events, headers, new_secret, new_signing_key, sealed_headers,
-    url, within,
+    RATE_PER_SECOND, TIMEOUT_SECONDS, asymmetric, events, headers, new_secret, new_signing_key,
+    sealed_headers, url, within,
 };
 
 /// How long deliveries are signed with a secret that was replaced, unless it is asked otherwise.
@@ -53,7 +51,12 @@ impl Draft {
     ///
     /// # Errors
     /// 422 with every fault.
-    pub(crate) fn check(self, endpoint: &Endpoint, policy: Policy, now: Timestamp) -> Result<Alteration, Problem> {
+    pub(crate) fn check(
+        self,
+        endpoint: &Endpoint,
+        policy: Policy,
+        now: Timestamp,
+    ) -> Result<Alteration, Problem> {
         let mut faults = Faults::default();
         let mut after = Endpoint { updated_at: touched(endpoint.updated_at, now), ..endpoint.clone() };
         if let Some(text) = self.url.kept("/url", &mut faults) {
@@ -90,7 +93,8 @@ impl Draft {
                 set = headers(set, &mut faults);
                 let kept = after.headers.keys().filter(|name| !set.contains_key(*name)).count();
                 if kept + set.len() > MOST_HEADERS {
-                    let message = format!("must have at most {MOST_HEADERS} headers, those that stay included");
+                    let message =
+                        format!("must have at most {MOST_HEADERS} headers, those that stay included");
                     faults.note("/headers", Fault::new("length", message));
                 }
             }
@@ -104,7 +108,11 @@ impl Alteration {
     ///
     /// # Errors
     /// [`SealError`] when it can't be sealed.
-    pub(crate) fn seal(mut self, organization: OrganizationId, key: &sealing::Key) -> Result<Endpoint, SealError> {
+    pub(crate) fn seal(
+        mut self,
+        organization: OrganizationId,
+        key: &sealing::Key,
+    ) -> Result<Endpoint, SealError> {
         let sealed = sealed_headers(self.set, organization, self.after.id, key)?;
         self.after.headers.extend(sealed);
         match (self.asymmetric, self.after.signing_key.is_some()) {
@@ -189,7 +197,11 @@ pub(crate) fn enabled(endpoint: &Endpoint, now: Timestamp) -> Result<Endpoint, P
 ///
 /// # Errors
 /// 409 when it isn't, 422 for a reason that is none.
-pub(crate) fn disabled(endpoint: &Endpoint, reason: Option<&str>, now: Timestamp) -> Result<Endpoint, Problem> {
+pub(crate) fn disabled(
+    endpoint: &Endpoint,
+    reason: Option<&str>,
+    now: Timestamp,
+) -> Result<Endpoint, Problem> {
     let mut faults = Faults::default();
     let reason = faults.take_optional("/reason", reason, |text| Text::up_to(LONGEST_DESCRIPTION).check(text));
     faults.finish(Some(()))?;

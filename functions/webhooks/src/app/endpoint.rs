@@ -311,9 +311,11 @@ pub(crate) fn delete(
         after: serde_json::Value::Null,
     });
     let now = record.timestamp;
-    Change::audited(record)
-        .delete_endpoint(organization, endpoint, unchanged)
-        .look_at_endpoint(organization, endpoint.id, now)
+    Change::audited(record).delete_endpoint(organization, endpoint, unchanged).look_at_endpoint(
+        organization,
+        endpoint.id,
+        now,
+    )
 }
 
 #[cfg(test)]

@@ -71,7 +71,9 @@ async fn enable(
             (after, change)
         }
         // The same request may have been answered before.
-        Err(_) => (endpoint.clone(), Change::audited(record).ruled_out(organization, "the endpoint is enabled")),
+        Err(_) => {
+            (endpoint.clone(), Change::audited(record).ruled_out(organization, "the endpoint is enabled"))
+        }
     };
     let shown = EnabledEndpoint {
         endpoint: EndpointBody::from(&after),

@@ -271,10 +271,9 @@ impl Tenant {
             ", #status = :cancelled, reason = :reason REMOVE next_attempt_at, lease_until, state_pk, state_sk",
         );
         cancel.condition.push_str(" AND (attribute_not_exists(lease_until) OR lease_until <= :now)");
-        cancel.values.extend([
-            (":cancelled", text(DeliveryStatus::Cancelled.as_str())),
-            (":reason", text(reason)),
-        ]);
+        cancel
+            .values
+            .extend([(":cancelled", text(DeliveryStatus::Cancelled.as_str())), (":reason", text(reason))]);
         Ok(matches!(self.store.update("cancel", Table::Activity, cancel).await?, Written::Yes(_)))
     }
 

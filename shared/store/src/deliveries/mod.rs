@@ -50,8 +50,7 @@ pub enum DeliveryStatus {
 
 impl DeliveryStatus {
     /// Every status, as they are documented.
-    pub const ALL: [Self; 5] =
-        [Self::Pending, Self::Retrying, Self::Succeeded, Self::Dead, Self::Cancelled];
+    pub const ALL: [Self; 5] = [Self::Pending, Self::Retrying, Self::Succeeded, Self::Dead, Self::Cancelled];
 
     /// Whether there is still something to be done.
     #[must_use]
@@ -254,7 +253,8 @@ impl DeliveryFilter {
         let is = |name: &str, wanted: Option<&str>| {
             wanted.is_none_or(|wanted| item::get_text(item, name) == Some(wanted))
         };
-        is("status", self.status.map(DeliveryStatus::as_str)) && is("event", self.event.map(EventType::as_str))
+        is("status", self.status.map(DeliveryStatus::as_str))
+            && is("event", self.event.map(EventType::as_str))
     }
 }
 
