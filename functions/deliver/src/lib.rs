@@ -36,8 +36,8 @@ use jobs::{DeliveryJob, FirstLane, FirstTry, QueueError, SlowLane};
 use runtime::{Services, StartError};
 use sealing::{MasterSecret, Purpose};
 use store::{
-    BoxError, Claim, Delivery, Endpoint, EndpointNotice, EndpointState, LastError, NotedFailure, NoticeType,
-    Settlement, Slot, Store, StoreError, Tenant, Watched,
+    BoxError, Claim, Delivery, Endpoint, EndpointNotice, LastError, NotedFailure, NoticeType, Settlement,
+    Slot, Store, StoreError, Tenant, Watched,
 };
 
 use crate::admit::{Admission, Lane, SLOW_AFTER, SLOW_FOR, admit};
@@ -47,6 +47,9 @@ use crate::attempt::{Made, Verdict};
 const SHORT: Duration = Duration::from_secs(75);
 /// When the sweep sees to what was left to the queue and did not come.
 const SAFETY: Duration = Duration::from_secs(5 * 60);
+/// The sweep leaves an endpoint alone to which nothing has happened for five minutes; what is to wait for one that comes near
+/// that flags it again, so that the two cannot miss each other.
+const FLAG_AGAIN: Duration = Duration::from_secs(3 * 60);
 /// How long a claim outlives the time that an attempt may take.
 const LEASE_MARGIN: Duration = Duration::from_secs(10);
 /// A job that was received so often without being admitted gives its place on the queue up, and waits in the table.
@@ -168,27 +171,17 @@ impl Deliver {
         answer
     }
 
-    /// The endpoints of these jobs, and how they do: one batch read. If one can't be read as an endpoint, each is read alone,
-    /// so that it is the fault of its own jobs only.
+    /// The endpoints of these jobs, and how they do: one batch read. One that is malformed is the fault of its own jobs only.
     async fn endpoints(&self, jobs: impl Iterator<Item = &DeliveryJob>) -> Endpoints {
         let Shared { store, clock, .. } = &*self.0;
         let mut wanted: Vec<_> = jobs.map(|job| (job.organization_id, job.endpoint_id)).collect();
         wanted.sort_unstable();
         wanted.dedup();
-        let now = clock.now();
-        match store.watched(&wanted, now).await {
-            Ok(found) => wanted.into_iter().zip(found.into_iter().map(Ok)).collect(),
-            Err(error @ StoreError::Unavailable { .. }) => {
+        match store.watched(&wanted, clock.now()).await {
+            Ok(found) => wanted.into_iter().zip(found.into_iter().map(|one| one.map_err(Arc::new))).collect(),
+            Err(error) => {
                 let error = Arc::new(error);
                 wanted.into_iter().map(|key| (key, Err(Arc::clone(&error)))).collect()
-            }
-            Err(_) => {
-                let alone = wanted.into_iter().map(|key| async move {
-                    let found = store.watched(&[key], now).await;
-                    let gone = || Watched { endpoint: None, state: EndpointState::new(key.1, now) };
-                    (key, found.map(|found| found.into_iter().next().unwrap_or_else(gone)).map_err(Arc::new))
-                });
-                join_all(alone).await.into_iter().collect()
             }
         }
     }
@@ -272,8 +265,8 @@ impl Deliver {
 
     /// The delivery waits in the table until then, and the sweep brings it back.
     async fn wait(&self, work: &Work<'_>, until: Timestamp, now: Timestamp) -> Result<Fate, Fault> {
-        let (tenant, job) = (&work.tenant, work.job);
-        if !work.watched.state.has_attention() {
+        let (tenant, job, state) = (&work.tenant, work.job, &work.watched.state);
+        if !state.has_attention() || now.since(state.updated_at) >= FLAG_AGAIN {
             tenant.flag_endpoint(job.endpoint_id, now).await?;
         }
         let waits = match &job.first {
@@ -436,7 +429,7 @@ impl Deliver {
             Verdict::Failed { retry_after: Some(wait) } => Some(now + wait.min(schedule::LONGEST)),
             _ => None,
         };
-        let opens = admit::opens(state, delivery.id, now);
+        let opens = admit::opens(state.failures + 1, state.opened, delivery.id, now);
         let failure = NotedFailure {
             error: LastError {
                 at: now,
@@ -449,7 +442,16 @@ impl Deliver {
             gone: made.verdict == Verdict::Gone,
             exhausted: settlement == Settlement::Dead,
         };
-        Ok(work.tenant.note_failure(state.endpoint_id, &failure, now).await?)
+        let noted = work.tenant.note_failure(state.endpoint_id, &failure, now).await?;
+        // Others may have failed since it was looked at: the tenth opens the breaker, whoever counted the nine before.
+        if failure.opens.is_none()
+            && noted.opened == 0
+            && let Some((until, _)) = admit::opens(noted.failures, 0, delivery.id, now)
+        {
+            let until = noted.not_before.map_or(until, |asked_for| asked_for.max(until));
+            work.tenant.open_breaker(state.endpoint_id, until, now).await?;
+        }
+        Ok(())
     }
 
     /// Tells the customer of a dead letter.

@@ -65,7 +65,9 @@ impl Sweep {
             let looks: Vec<_> = some
                 .iter()
                 .zip(watched)
-                .map(|((organization, _), watched)| self.look_at(*organization, watched, started))
+                .map(|((organization, _), watched)| async move {
+                    self.look_at(*organization, watched?, started).await
+                })
                 .collect();
             let outcomes: Vec<Result<(), TaskError>> =
                 stream::iter(looks).buffer_unordered(AT_ONCE).collect().await;

@@ -304,7 +304,7 @@ impl Tenant {
         self.change_state("flag_endpoint", EndpointState::flag(self.organization, id, now)).await.map(drop)
     }
 
-    /// Notes a failed attempt.
+    /// Notes a failed attempt, and gives the state with it. A longer pause than this one stays.
     ///
     /// # Errors
     /// [`StoreError`] when the store did not answer.
@@ -313,7 +313,41 @@ impl Tenant {
         id: EndpointId,
         failure: &NotedFailure,
         now: Timestamp,
+    ) -> Result<EndpointState, StoreError> {
+        const OPERATION: &str = "note_failure";
+        if failure.not_before.is_some()
+            && let Some(state) = self.change_state(OPERATION, self.failure(id, failure, now)?).await?
+        {
+            return Ok(state);
+        }
+        let without = NotedFailure { not_before: None, ..failure.clone() };
+        let noted = self.change_state(OPERATION, self.failure(id, &without, now)?).await?;
+        noted.ok_or_else(|| StoreError::malformed(OPERATION, "a change without a condition was refused"))
+    }
+
+    /// Opens the breaker of an endpoint for the first time in a row, unless somebody has.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store did not answer.
+    pub async fn open_breaker(
+        &self,
+        id: EndpointId,
+        until: Timestamp,
+        now: Timestamp,
     ) -> Result<(), StoreError> {
+        let mut change = EndpointState::flag(self.organization, id, now);
+        change.update.push_str(", opened = :one, not_before = :until REMOVE probe_until");
+        change.condition = "opened = :zero".to_owned();
+        change.values.push((":until", text(until.to_string())));
+        self.change_state("open_breaker", change).await.map(drop)
+    }
+
+    fn failure(
+        &self,
+        id: EndpointId,
+        failure: &NotedFailure,
+        now: Timestamp,
+    ) -> Result<Expression, StoreError> {
         const OPERATION: &str = "note_failure";
         let mut change = EndpointState::flag(self.organization, id, now);
         change.update.push_str(
@@ -323,6 +357,7 @@ impl Tenant {
         change.values.push((":error", item::value(OPERATION, &failure.error)?));
         if let Some(until) = failure.not_before {
             change.update.push_str(", not_before = :until");
+            change.condition = "attribute_not_exists(not_before) OR not_before < :until".to_owned();
             change.values.push((":until", text(until.to_string())));
         }
         if let Some(times) = failure.opens {
@@ -338,17 +373,18 @@ impl Tenant {
         if failure.opens.is_some() {
             change.update.push_str(" REMOVE probe_until");
         }
-        self.change_state(OPERATION, change).await.map(drop)
+        Ok(change)
     }
 
-    /// Notes that an endpoint that had failed was sent to with success: the breaker closes.
+    /// Notes that an endpoint that had failed was sent to with success: the breaker closes. A pause that was asked for while
+    /// that attempt was made stays.
     ///
     /// # Errors
     /// [`StoreError`] when the store did not answer.
     pub async fn note_recovery(&self, id: EndpointId, now: Timestamp) -> Result<(), StoreError> {
         let mut change = EndpointState::flag(self.organization, id, now);
         change.update.push_str(
-            ", failures = :zero, opened = :zero, recovered_at = :now REMOVE failing_since, not_before, probe_until",
+            ", failures = :zero, opened = :zero, recovered_at = :now REMOVE failing_since, probe_until",
         );
         self.change_state("note_recovery", change).await.map(drop)
     }
@@ -563,15 +599,16 @@ impl Tenant {
 }
 
 impl Store {
-    /// Endpoints and how they do: one batch read, of two tables. The answer is in the order of `of`.
+    /// Endpoints and how they do: one batch read, of two tables. The answer is in the order of `of`, and one that is
+    /// malformed is so by itself.
     ///
     /// # Errors
-    /// [`StoreError`] when they cannot be read, or one of them is malformed.
+    /// [`StoreError`] when they cannot be read.
     pub async fn watched(
         &self,
         of: &[(OrganizationId, EndpointId)],
         now: Timestamp,
-    ) -> Result<Vec<Watched>, StoreError> {
+    ) -> Result<Vec<Result<Watched, StoreError>>, StoreError> {
         const OPERATION: &str = "watched";
         let endpoints: Vec<_> =
             of.iter().map(|(organization, id)| keys::endpoint(*organization, *id)).collect();
@@ -583,13 +620,13 @@ impl Store {
             .filter_map(|item| item::key(&item).map(|key| ((key.pk, key.sk), item)))
             .collect();
         let mut take = |key: &keys::Key| found.remove(&(key.pk.clone(), key.sk.clone()));
-        let mut watched = Vec::with_capacity(of.len());
-        for ((endpoint, state), (_, id)) in endpoints.iter().zip(&states).zip(of) {
-            let endpoint = take(endpoint).map(|item| item::read(OPERATION, item)).transpose()?;
-            let state = take(state).map(|item| EndpointState::read(OPERATION, item)).transpose()?;
-            watched.push(Watched { endpoint, state: state.unwrap_or_else(|| EndpointState::new(*id, now)) });
-        }
-        Ok(watched)
+        let watched = endpoints.iter().zip(&states).zip(of).map(|((endpoint, state), (_, id))| {
+            let (endpoint, state) = (take(endpoint), take(state));
+            let endpoint = endpoint.map(|item| item::read(OPERATION, item)).transpose()?;
+            let state = state.map(|item| EndpointState::read(OPERATION, item)).transpose()?;
+            Ok(Watched { endpoint, state: state.unwrap_or_else(|| EndpointState::new(*id, now)) })
+        });
+        Ok(watched.collect())
     }
 
     /// The items at these keys, of one table or several, in no particular order; ones that are not there are left out. A
