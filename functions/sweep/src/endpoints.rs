@@ -94,12 +94,13 @@ impl Sweep {
             return self.leave_alone(&tenant, state, through, now).await;
         };
         if endpoint.status == EndpointStatus::Disabled {
+            self.tell_of_disabling(&tenant, &endpoint, state, now).await?;
             let through = self.cancel_waiting(&tenant, state, "the endpoint is disabled", started).await?;
             self.tell_of_dead_letters(&tenant, &endpoint, state, now).await?;
             return self.leave_alone(&tenant, state, through, now).await;
         }
         if let Some(reason) = to_be_disabled(&endpoint, state) {
-            return self.disable(&tenant, &endpoint, reason, now).await;
+            return self.disable(&tenant, &endpoint, state, reason, now).await;
         }
         self.tell(&tenant, &endpoint, state, now).await?;
         self.bring_back(&tenant, &endpoint, state, now).await?;
@@ -245,6 +246,7 @@ impl Sweep {
         &self,
         tenant: &Tenant,
         endpoint: &Endpoint,
+        state: &EndpointState,
         reason: &str,
         now: Timestamp,
     ) -> Result<(), TaskError> {
@@ -264,21 +266,32 @@ impl Sweep {
             updated_at: store::touched(endpoint.updated_at, now),
             ..endpoint.clone()
         };
-        let mut change = Change::audited(record)
+        let change = Change::audited(record)
             .change_endpoint(organization, endpoint, &disabled)?
             .look_at_endpoint(organization, endpoint.id, now);
-        for mail in
-            self.mails(tenant, endpoint, EndpointNews::Disabled { reason: reason.to_owned() }, now).await?
-        {
-            change = change.mailing(mail);
-        }
         match tenant.commit(change, None).await {
-            Ok(()) => {}
-            Err(CommitError::Refused(_)) => return Ok(()),
-            Err(error) => return Err(error.into()),
+            Ok(()) => self.tell_of_disabling(tenant, &disabled, state, now).await,
+            Err(CommitError::Refused(_)) => Ok(()),
+            Err(error) => Err(error.into()),
         }
-        let id = told_once(now, endpoint.id, NoticeType::EndpointDisabled);
-        self.give(tenant, endpoint, id, NoticeType::EndpointDisabled, reason.to_owned(), now).await
+    }
+
+    /// Tells that an endpoint was disabled, by us or by somebody.
+    async fn tell_of_disabling(
+        &self,
+        tenant: &Tenant,
+        endpoint: &Endpoint,
+        state: &EndpointState,
+        now: Timestamp,
+    ) -> Result<(), TaskError> {
+        let Some(at) = endpoint.disabled_at.filter(|at| state.told_disabled_at != Some(*at)) else {
+            return Ok(());
+        };
+        let reason = endpoint.disabled_reason.clone().unwrap_or_default();
+        let id = told_once(at, endpoint.id, NoticeType::EndpointDisabled);
+        self.give(tenant, endpoint, id, NoticeType::EndpointDisabled, reason.clone(), now).await?;
+        self.mail(tenant, endpoint, EndpointNews::Disabled { reason }, now).await?;
+        Ok(tenant.note_told(endpoint.id, &Told::Disabled(at), now).await?)
     }
 
     async fn give(

@@ -81,6 +81,9 @@ pub struct EndpointState {
     /// Since when it is failing, as the customer was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told_failing_since: Option<Timestamp>,
+    /// Since when it is disabled, as the customer was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_disabled_at: Option<Timestamp>,
     /// Deliveries to it that became dead letters and that no mail has told of.
     #[serde(default)]
     pub exhausted: u32,
@@ -133,6 +136,8 @@ pub enum Told {
     Failing(Timestamp),
     /// That it has recovered.
     Recovered,
+    /// That it was disabled then.
+    Disabled(Timestamp),
     /// Of so many dead letters.
     Exhausted(u32),
 }
@@ -163,6 +168,7 @@ impl EndpointState {
             last_error: None,
             recovered_at: None,
             told_failing_since: None,
+            told_disabled_at: None,
             exhausted: 0,
             exhausted_told_at: None,
             revision: 0,
@@ -559,6 +565,10 @@ impl Tenant {
                 change.values.push((":since", text(since.to_string())));
             }
             Told::Recovered => change.update.push_str(" REMOVE told_failing_since"),
+            Told::Disabled(at) => {
+                change.update.push_str(", told_disabled_at = :at");
+                change.values.push((":at", text(at.to_string())));
+            }
             Told::Exhausted(count) => {
                 change.update.push_str(", exhausted = exhausted - :count, exhausted_told_at = :now");
                 change.values.push((":count", number(i64::from(*count))));

@@ -1,5 +1,7 @@
 //! Enabling and disabling an endpoint, replacing its secret, and trying it out.
 
+use std::time::Duration;
+
 use access::permission::WebhooksWrite;
 use axum::Extension;
 use axum::http::StatusCode;
@@ -11,7 +13,7 @@ use events::EventType;
 use ids::{DeliveryId, EventId, kind};
 use problem::Problem;
 use serde::{Deserialize, Serialize};
-use store::{Change, EndpointNotice, FieldChange, NoticeType};
+use store::{Change, FieldChange};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -37,7 +39,8 @@ struct EnabledEndpoint {
     replay_offer: ReplayOffer,
 }
 
-/// What an endpoint has missed while it was disabled.
+/// What an endpoint has missed while it was disabled. It begins five days before that, as what waited for the endpoint then
+/// was cancelled.
 #[derive(Debug, Serialize, ToSchema)]
 struct ReplayOffer {
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -45,6 +48,9 @@ struct ReplayOffer {
     #[schema(value_type = String, format = DateTime)]
     until: Timestamp,
 }
+
+/// No delivery waits for longer: an endpoint that fails for so long is disabled.
+const LONGEST_WAIT: Duration = Duration::from_secs(5 * 24 * 60 * 60);
 
 /// Enable an endpoint
 ///
@@ -77,7 +83,7 @@ async fn enable(
     };
     let shown = EnabledEndpoint {
         endpoint: EndpointBody::from(&after),
-        replay_offer: ReplayOffer { since: endpoint.disabled_at, until: now },
+        replay_offer: ReplayOffer { since: endpoint.disabled_at.map(|at| at - LONGEST_WAIT), until: now },
     };
     context.commit(change, None, &key, &[], Committed::ok(&shown)).await
 }
@@ -124,17 +130,8 @@ async fn disable(
         Err(invalid) => return Err(Refused(invalid)),
     };
     let shown = EndpointBody::from(&after);
-    let reply = context.commit(change, None, &key, &body.bytes, Committed::ok(&shown)).await?;
-    let notice = EndpointNotice {
-        id: store::notice_id(now, *id.as_bytes()),
-        r#type: NoticeType::EndpointDisabled,
-        endpoint_id: id,
-        delivery_id: None,
-        detail: after.disabled_reason.unwrap_or_default(),
-        created_at: now,
-    };
-    context.tenant().give_notice(&notice).await?;
-    Ok(reply)
+    // The sweep cancels what waits, and tells the admins.
+    context.commit(change, None, &key, &body.bytes, Committed::ok(&shown)).await
 }
 
 /// How a secret is replaced.
@@ -184,7 +181,7 @@ async fn rotate_secret(
     let endpoint = find(&caller, id).await?;
     let (context, now) = (&caller.context, caller.context.request.now);
     let organization = context.caller.known.organization;
-    let overlap = std::time::Duration::from_secs(seconds);
+    let overlap = Duration::from_secs(seconds);
     let (after, secret) = alteration::rotated(&endpoint, overlap, organization, &shared.sealing, now)?;
     let mut record = context.record("endpoint.rotate_secret", "endpoint", &id.to_string());
     record.sensitive = true;
