@@ -343,7 +343,7 @@ impl Tenant {
     ) -> Result<(), StoreError> {
         let mut change = EndpointState::flag(self.organization, id, now);
         change.update.push_str(", opened = :one, not_before = :until REMOVE probe_until");
-        change.condition = "opened = :zero".to_owned();
+        change.condition = "attribute_not_exists(opened) OR opened = :zero".to_owned();
         change.values.push((":until", text(until.to_string())));
         self.change_state("open_breaker", change).await.map(drop)
     }

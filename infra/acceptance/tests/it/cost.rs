@@ -112,3 +112,35 @@ async fn a_failure_costs_what_is_noted_of_its_endpoint_besides() {
         assert!(units <= 10.0, "{units}");
     }
 }
+
+#[tokio::test]
+async fn what_is_put_off_costs_its_place_in_the_index() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::replying(|number| async move {
+        let status = if number == 0 { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::NO_CONTENT };
+        (status, [("retry-after", "300")])
+    })
+    .await;
+    let admin = acme(&app).await;
+    app.endpoint(&admin, &receiver, json!({"events": ["lead.created"]})).await;
+    leads(&admin, 1).await;
+    app.sweep().await;
+    leads(&admin, 1).await;
+    app.engines().meter().reset();
+    app.drain().await;
+    let bill = Bill::of(&app);
+    bill.print("one that is put off");
+    assert_eq!(bill.writes(), (1, 2.0));
+    app.advance(std::time::Duration::from_secs(290));
+    app.engines().meter().reset();
+    app.sweep().await;
+    Bill::of(&app).print("a sweep that brings two back");
+    app.advance(std::time::Duration::from_secs(60));
+    app.engines().meter().reset();
+    app.drain().await;
+    let bill = Bill::of(&app);
+    bill.print("two that come back, and succeed");
+    assert_eq!(receiver.received().len(), 3);
+    // Each is claimed and settled; and each of a batch notes that the endpoint is well again.
+    assert_eq!(bill.writes().0, 6);
+}

@@ -1,11 +1,14 @@
 //! One endpoint's trouble is nobody else's: breaker, slow lane, rate, and the end of an endpoint that only ever fails.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::StatusCode;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 use store::{EndpointState, Slot};
 use testkit::{Actor, Receiver, TestApp};
@@ -273,6 +276,53 @@ async fn an_endpoint_with_a_rate_is_sent_no_more_than_that() {
     let all = deliveries(&admin, &endpoint).await;
     assert!(are_all(&all, "succeeded"));
     assert_eq!(attempts(&all), 20, "what is put off burns no attempt");
+}
+
+#[test]
+fn whoever_asks_and_when_no_more_is_given_than_the_rate_and_a_second_s_worth_at_once() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let app = runtime.block_on(TestApp::start());
+    let receiver = runtime.block_on(Receiver::start());
+    let admin = runtime.block_on(acme(&app));
+    let tenant = runtime.block_on(tenant(&app, &admin));
+    let begins = Cell::new(app.now());
+    let (endpoint, _) = runtime.block_on(app.endpoint(&admin, &receiver, json!({})));
+    let mut runner = TestRunner::new(Config { cases: 48, failure_persistence: None, ..Config::default() });
+    let asked = prop::collection::vec((0_u64..400, any::<bool>()), 1..60);
+    let law = runner.run(&(1_u32..30, asked), |(rate, asked)| {
+        // What was given before is past.
+        begins.set(begins.get() + Duration::from_secs(3600));
+        let (mut now, mut given) = (begins.get(), Vec::new());
+        let mut stale = runtime.block_on(state(&app, &admin, &endpoint));
+        for (pause, look) in asked {
+            now = now + Duration::from_millis(pause);
+            if look {
+                stale = runtime.block_on(state(&app, &admin, &endpoint));
+            }
+            match runtime.block_on(tenant.take_rate(&stale, rate, now)).unwrap() {
+                None => given.push(now.millis()),
+                Some(until) => {
+                    prop_assert!(
+                        until > now && until.since(now) <= Duration::from_secs(1),
+                        "{until} at {now}"
+                    );
+                    now = until;
+                    let known = runtime.block_on(state(&app, &admin, &endpoint));
+                    prop_assert_eq!(runtime.block_on(tenant.take_rate(&known, rate, now)).unwrap(), None);
+                    given.push(now.millis());
+                }
+            }
+        }
+        for (first, from) in given.iter().enumerate() {
+            for (last, to) in given.iter().enumerate().skip(first) {
+                let most = (to - from) * i64::from(rate) / 1000 + i64::from(rate);
+                let count = i64::try_from(last - first + 1).unwrap();
+                prop_assert!(count <= most, "{count} within {} ms at {rate} a second", to - from);
+            }
+        }
+        Ok(())
+    });
+    law.unwrap();
 }
 
 // ---- endpoints that only ever fail

@@ -9,6 +9,9 @@ use testkit::{Receiver, TestApp};
 const THROTTLED: &str = r#"{"__type":"com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
     "Message":"Transaction cancelled, please refer cancellation reasons for specific reasons [ThrottlingError]",
     "CancellationReasons":[{"Code":"ThrottlingError","Message":"Throughput exceeds the current capacity"},{"Code":"None"}]}"#;
+/// The same of a call that is no transaction.
+const EXCEEDED: &str = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
+    "message":"The level of configured provisioned throughput for the table was exceeded"}"#;
 const CONFLICT: &str = r#"{"__type":"com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
     "Message":"Transaction cancelled, please refer cancellation reasons for specific reasons [TransactionConflict]",
     "CancellationReasons":[{"Code":"TransactionConflict","Message":"Transaction is ongoing for the item"},{"Code":"None"}]}"#;
@@ -98,7 +101,7 @@ async fn a_fan_out_that_cannot_reach_the_store_is_made_up_for() {
     app.endpoint(&admin, &receiver, json!({})).await;
     let _ = admin.post("/v1/leads", json!({"email": "a@example.com"})).await.expect(201);
     // The first query from here on is the fan-out's, for the tenant's endpoints.
-    app.engines().faults().order("Query", 0, 4, Strike::Before, 400, THROTTLED);
+    app.engines().faults().order("Query", 0, 4, Strike::Before, 400, EXCEEDED);
     for _ in 0..5 {
         app.drain().await;
         app.advance(Duration::from_secs(60));
@@ -117,7 +120,7 @@ async fn an_attempt_that_could_not_be_recorded_is_made_again() {
     let (endpoint, _) = app.endpoint(&admin, &receiver, json!({})).await;
     let _ = admin.post("/v1/leads", json!({"email": "a@example.com"})).await.expect(201);
     // The first update of an item is the settlement's; the SDK tries it three times.
-    app.engines().faults().order("UpdateItem", 0, 3, Strike::Before, 400, THROTTLED);
+    app.engines().faults().order("UpdateItem", 0, 3, Strike::Before, 400, EXCEEDED);
     for _ in 0..8 {
         app.drain().await;
         app.advance(Duration::from_secs(60));
