@@ -7,8 +7,7 @@ pub(crate) fn wants(endpoint: &Endpoint, event: &StoredEvent) -> bool {
     if let Some(only) = event.only_for {
         return endpoint.id == only;
     }
-    endpoint.status == EndpointStatus::Enabled
-        && endpoint.is_for(event.event, event.mode, event.workspace_id)
+    endpoint.status == EndpointStatus::Enabled && endpoint.is_for(event.event, event.mode, event.workspace_id)
 }
 
 #[cfg(test)]
@@ -48,6 +47,7 @@ mod tests {
             status: EndpointStatus::Enabled,
             disabled_reason: None,
             disabled_at: None,
+            missed_since: None,
             enabled_at: None,
             sealed_secret: String::new(),
             signing_key: None,

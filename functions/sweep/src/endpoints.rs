@@ -94,7 +94,7 @@ impl Sweep {
         if endpoint.status == EndpointStatus::Disabled {
             let through = self.cancel_waiting(&tenant, state, "the endpoint is disabled", started).await?;
             self.tell_of_dead_letters(&tenant, &endpoint, state, now).await?;
-            return self.leave_alone(&tenant, state, through, now).await;
+            return self.leave_alone(&tenant, state, through && state.exhausted == 0, now).await;
         }
         if let Some(reason) = to_be_disabled(&endpoint, state, now) {
             return self.disable(&tenant, &endpoint, reason, now).await;
@@ -251,26 +251,29 @@ impl Sweep {
             before: "enabled".into(),
             after: "disabled".into(),
         }];
-        let disabled = Endpoint {
-            status: EndpointStatus::Disabled,
-            disabled_reason: Some(reason.to_owned()),
-            disabled_at: Some(now),
-            updated_at: store::touched(endpoint.updated_at, now),
-            ..endpoint.clone()
+        let waiting = tenant.backlog(endpoint.id).await?;
+        let disabled = endpoint.disabled(reason.to_owned(), waiting.oldest, now);
+        let notice = EndpointNotice {
+            id: self.ids.next(),
+            r#type: NoticeType::EndpointDisabled,
+            endpoint_id: endpoint.id,
+            delivery_id: None,
+            detail: reason.to_owned(),
+            created_at: now,
         };
         let mut change = Change::audited(record)
             .change_endpoint(organization, endpoint, &disabled)?
-            .look_at_endpoint(organization, endpoint.id, now);
-        for mail in self.mails(tenant, endpoint, EndpointNews::Disabled { reason: reason.to_owned() }, now).await? {
+            .look_at_endpoint(organization, endpoint.id, now)
+            .noticed(organization, &notice)?;
+        for mail in
+            self.mails(tenant, endpoint, EndpointNews::Disabled { reason: reason.to_owned() }, now).await?
+        {
             change = change.mailing(mail);
         }
         match tenant.commit(change, None).await {
-            Ok(()) => {}
-            Err(CommitError::Refused(_)) => return Ok(()),
-            Err(error) => return Err(error.into()),
+            Ok(()) | Err(CommitError::Refused(_)) => Ok(()),
+            Err(error) => Err(error.into()),
         }
-        let id = told_once(now, endpoint.id, NoticeType::EndpointDisabled);
-        self.give(tenant, endpoint, id, NoticeType::EndpointDisabled, reason.to_owned(), now).await
     }
 
     async fn give(
@@ -282,8 +285,14 @@ impl Sweep {
         detail: String,
         now: Timestamp,
     ) -> Result<(), TaskError> {
-        let notice =
-            EndpointNotice { id, r#type, endpoint_id: endpoint.id, delivery_id: None, detail, created_at: now };
+        let notice = EndpointNotice {
+            id,
+            r#type,
+            endpoint_id: endpoint.id,
+            delivery_id: None,
+            detail,
+            created_at: now,
+        };
         Ok(tenant.give_notice(&notice).await?)
     }
 
@@ -337,8 +346,8 @@ fn to_be_disabled(endpoint: &Endpoint, state: &EndpointState, now: Timestamp) ->
 /// Since when it has been failing in a way that is worth telling.
 fn failing_since(endpoint: &Endpoint, state: &EndpointState, now: Timestamp) -> Option<Timestamp> {
     let since = state.failing_since?.max(endpoint.enabled_at());
-    let worth_it = state.failures >= FAILING_AFTER
-        || (state.failures >= SOME && now.since(since) >= FAILING_FOR);
+    let worth_it =
+        state.failures >= FAILING_AFTER || (state.failures >= SOME && now.since(since) >= FAILING_FOR);
     worth_it.then_some(since)
 }
 
@@ -346,7 +355,8 @@ fn failing_since(endpoint: &Endpoint, state: &EndpointState, now: Timestamp) -> 
 fn told_once(at: Timestamp, endpoint: EndpointId, of: NoticeType) -> NoticeId {
     let mut seed = *endpoint.as_bytes();
     if let Some(last) = seed.last_mut() {
-        *last ^= NoticeType::ALL.iter().position(|it| *it == of).and_then(|at| u8::try_from(at).ok()).unwrap_or(0);
+        *last ^=
+            NoticeType::ALL.iter().position(|it| *it == of).and_then(|at| u8::try_from(at).ok()).unwrap_or(0);
     }
     notice_id(at, seed)
 }

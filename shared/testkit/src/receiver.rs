@@ -34,9 +34,9 @@ impl Webhook {
     }
 }
 
-type Answer = Arc<dyn Fn(usize) -> u16 + Send + Sync>;
+type Answer = Arc<dyn Fn(usize) -> (u16, Bytes) + Send + Sync>;
 
-/// Receives webhooks and answers each with the status that its number (0 for the first) calls for.
+/// Receives webhooks and answers each with what its number (0 for the first) calls for.
 pub struct Receiver {
     url: String,
     received: Arc<Mutex<Vec<Webhook>>>,
@@ -49,8 +49,13 @@ impl Receiver {
         Self::answering(|_| 204).await
     }
 
-    /// A receiver that answers as told.
+    /// A receiver that answers with a status as told, and no body.
     pub async fn answering(answer: impl Fn(usize) -> u16 + Send + Sync + 'static) -> Self {
+        Self::replying(move |number| (answer(number), Bytes::new())).await
+    }
+
+    /// A receiver that answers with a status and a body as told.
+    pub async fn replying(answer: impl Fn(usize) -> (u16, Bytes) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
         let url = format!("http://{}/hook", listener.local_addr().expect("it has an address"));
         let received: Arc<Mutex<Vec<Webhook>>> = Arc::default();
@@ -78,11 +83,12 @@ async fn take(
     State((received, answer)): State<(Arc<Mutex<Vec<Webhook>>>, Answer)>,
     headers: HeaderMap,
     body: Bytes,
-) -> StatusCode {
+) -> (StatusCode, Bytes) {
     let number = {
         let mut received = received.lock().expect("nobody panicked");
         received.push(Webhook { headers, body });
         received.len() - 1
     };
-    StatusCode::from_u16(answer(number)).expect("a status")
+    let (status, body) = answer(number);
+    (StatusCode::from_u16(status).expect("a status"), body)
 }

@@ -222,6 +222,7 @@ impl NewEndpoint {
             status: EndpointStatus::Enabled,
             disabled_reason: None,
             disabled_at: None,
+            missed_since: None,
             enabled_at: None,
             sealed_secret,
             signing_key,
@@ -311,9 +312,11 @@ pub(crate) fn delete(
         after: serde_json::Value::Null,
     });
     let now = record.timestamp;
-    Change::audited(record)
-        .delete_endpoint(organization, endpoint, unchanged)
-        .look_at_endpoint(organization, endpoint.id, now)
+    Change::audited(record).delete_endpoint(organization, endpoint, unchanged).look_at_endpoint(
+        organization,
+        endpoint.id,
+        now,
+    )
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ struct EnabledEndpoint {
     replay_offer: ReplayOffer,
 }
 
-/// What an endpoint has missed while it was disabled.
+/// What an endpoint has missed while it was disabled, what waited for it at that time included.
 #[derive(Debug, Serialize, ToSchema)]
 struct ReplayOffer {
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -71,11 +71,13 @@ async fn enable(
             (after, change)
         }
         // The same request may have been answered before.
-        Err(_) => (endpoint.clone(), Change::audited(record).ruled_out(organization, "the endpoint is enabled")),
+        Err(_) => {
+            (endpoint.clone(), Change::audited(record).ruled_out(organization, "the endpoint is enabled"))
+        }
     };
     let shown = EnabledEndpoint {
-        endpoint: EndpointBody::from(&after),
-        replay_offer: ReplayOffer { since: endpoint.disabled_at, until: now },
+        endpoint: EndpointBody::of(&after, now),
+        replay_offer: ReplayOffer { since: endpoint.missed_since.or(endpoint.disabled_at), until: now },
     };
     context.commit(change, None, &key, &[], Committed::ok(&shown)).await
 }
@@ -110,29 +112,30 @@ async fn disable(
     let endpoint = find(&caller, id).await?;
     let (context, now) = (&caller.context, caller.context.request.now);
     let organization = context.caller.known.organization;
+    let waiting = context.tenant().backlog(id).await?;
     let record = context.record("endpoint.disable", "endpoint", &id.to_string());
-    let (after, change) = match alteration::disabled(&endpoint, body.value.reason.as_deref(), now) {
-        Ok(after) => {
-            let change = alteration::change(&endpoint, &after, organization, record)?;
-            (after, change)
-        }
-        Err(Problem::Conflict { .. }) => {
-            (endpoint.clone(), Change::audited(record).ruled_out(organization, "the endpoint is disabled"))
-        }
-        Err(invalid) => return Err(Refused(invalid)),
-    };
-    let shown = EndpointBody::from(&after);
-    let reply = context.commit(change, None, &key, &body.bytes, Committed::ok(&shown)).await?;
-    let notice = EndpointNotice {
-        id: store::notice_id(now, *id.as_bytes()),
-        r#type: NoticeType::EndpointDisabled,
-        endpoint_id: id,
-        delivery_id: None,
-        detail: after.disabled_reason.unwrap_or_default(),
-        created_at: now,
-    };
-    context.tenant().give_notice(&notice).await?;
-    Ok(reply)
+    let (after, change) =
+        match alteration::disabled(&endpoint, body.value.reason.as_deref(), waiting.oldest, now) {
+            Ok(after) => {
+                let notice = EndpointNotice {
+                    id: context.edge().ids().next(),
+                    r#type: NoticeType::EndpointDisabled,
+                    endpoint_id: id,
+                    delivery_id: None,
+                    detail: after.disabled_reason.clone().unwrap_or_default(),
+                    created_at: now,
+                };
+                let change = alteration::change(&endpoint, &after, organization, record)?;
+                (after, change.noticed(organization, &notice)?)
+            }
+            Err(Problem::Conflict { .. }) => (
+                endpoint.clone(),
+                Change::audited(record).ruled_out(organization, "the endpoint is disabled"),
+            ),
+            Err(invalid) => return Err(Refused(invalid)),
+        };
+    let shown = EndpointBody::of(&after, now);
+    context.commit(change, None, &key, &body.bytes, Committed::ok(&shown)).await
 }
 
 /// How a secret is replaced.
@@ -192,7 +195,7 @@ async fn rotate_secret(
         after: "not shown, another one".into(),
     });
     let change = alteration::change(&endpoint, &after, organization, record)?;
-    let shown = EndpointBody::from(&after);
+    let shown = EndpointBody::of(&after, now);
     let revealed = RotatedEndpoint { secret: secret.reveal(), endpoint: &shown };
     let committed = Committed { status: StatusCode::OK, body: &revealed, replayed: &shown };
     context.commit(change, None, &key, &body.bytes, committed).await
