@@ -126,7 +126,11 @@ impl Change {
     ///
     /// # Errors
     /// [`StoreError::Malformed`] when it cannot be written as an item.
-    pub fn start_replay(self, organization: ids::OrganizationId, replay: &Replay) -> Result<Self, StoreError> {
+    pub fn start_replay(
+        self,
+        organization: ids::OrganizationId,
+        replay: &Replay,
+    ) -> Result<Self, StoreError> {
         let key = keys::replay(organization, replay.id);
         let mut item = item::write(self.operation(), &key, replay)?;
         item.insert("expires_at".to_owned(), number((replay.created_at + RETENTION).seconds()));
@@ -171,7 +175,11 @@ impl Change {
             names: vec![("#status", "status")],
             values,
         };
-        self.step(Table::Activity, Write::Update(step), Refusal::Rule("the replay does not stand where it can be moved from"))
+        self.step(
+            Table::Activity,
+            Write::Update(step),
+            Refusal::Rule("the replay does not stand where it can be moved from"),
+        )
     }
 }
 
@@ -208,7 +216,7 @@ impl Tenant {
         listed.map(|items| item::read_all(OPERATION, items))
     }
 
-    /// Notes how far a running replay has come; with `through`, that it is. Whether it is still running, and nobody else
+    /// Notes how far a running replay has come, and where it `ends` if it does. Whether it is still running, and nobody else
     /// carried it on.
     ///
     /// # Errors
@@ -217,7 +225,7 @@ impl Tenant {
         &self,
         read: &Replay,
         replay: &Replay,
-        through: bool,
+        ends: Option<ReplayStatus>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         const OPERATION: &str = "carry_replay_on";
@@ -237,9 +245,9 @@ impl Tenant {
         if replay.position.is_some() {
             names.push(("#position", "position"));
         }
-        if through {
-            update.push_str(", #status = :completed, finished_at = :now REMOVE attention_pk, attention_sk");
-            values.push((":completed", text(ReplayStatus::Completed.as_str())));
+        if let Some(end) = ends {
+            update.push_str(", #status = :end, finished_at = :now REMOVE attention_pk, attention_sk");
+            values.push((":end", text(end.as_str())));
         }
         let carry_on = Expression {
             key: primary(&keys::replay(self.organization, read.id)),

@@ -66,7 +66,9 @@ impl Draft {
         for (index, name) in self.events.iter().enumerate() {
             match EventType::parse(name) {
                 Ok(event) => events.push(event),
-                Err(_) => faults.note(format!("/events/{index}"), Fault::new("value", "is not an event type")),
+                Err(_) => {
+                    faults.note(format!("/events/{index}"), Fault::new("value", "is not an event type"))
+                }
             }
         }
         let default = vec![Replayed::Missing, Replayed::Dead, Replayed::Cancelled];
@@ -172,9 +174,9 @@ pub(crate) fn begin_anew(
 ) -> Change {
     record.compliance_relevant = true;
     let now = record.timestamp;
-    if let [delivery] = deliveries {
-        record.workspace_id = Some(delivery.workspace_id);
-    }
+    let one = if let [delivery] = deliveries { Some(delivery) } else { None };
+    record.workspace_id = one.map(|delivery| delivery.workspace_id);
+    record.resource_id = one.map(|delivery| delivery.id.to_string());
     record.changes = deliveries
         .iter()
         .map(|delivery| FieldChange {
@@ -190,5 +192,7 @@ pub(crate) fn begin_anew(
     let change = deliveries.iter().fold(Change::audited(record), |change, delivery| {
         change.reopen(organization, delivery, &reopening, now)
     });
-    endpoints.into_iter().fold(change, |change, endpoint| change.look_at_endpoint(organization, endpoint, now))
+    endpoints
+        .into_iter()
+        .fold(change, |change, endpoint| change.look_at_endpoint(organization, endpoint, now))
 }
