@@ -16,6 +16,7 @@ mod domains;
 mod email_events;
 mod endpoints;
 mod estate;
+mod event_log;
 mod event_types;
 mod events;
 mod expiry;
