@@ -716,3 +716,46 @@ async fn a_test_event_of_every_type_reaches_that_endpoint_alone_and_signed() {
         records(&app, &admin).await.iter().map(|record| record["action"].to_string()).collect();
     assert_eq!(actions.iter().filter(|action| *action == "\"endpoint.test\"").count(), 14);
 }
+
+#[tokio::test]
+async fn how_an_endpoint_does_is_told_in_figures() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::answering(|number| if number < 3 { 204 } else { 500 }).await;
+    let admin = app.sign_up("Acme").await;
+    let (endpoint, _) = app.endpoint(&admin, &receiver, json!({"events": ["lead.created"]})).await;
+    let path = path(&endpoint);
+    let health = async || admin.get(&path).await.expect(200).json["health"].clone();
+    let unknown = health().await;
+    assert_eq!((&unknown["state"], &unknown["success_rate"]), (&json!("healthy"), &Value::Null));
+    assert_eq!((&unknown["sample"], &unknown["last_error"]), (&json!(0), &Value::Null));
+    for number in 0..3 {
+        lead(&admin, number).await;
+    }
+    app.drain().await;
+    let last_success = app.now().to_string();
+    let well = health().await;
+    assert_eq!((&well["success_rate"], &well["sample"], &well["waiting"]), (&json!(1.0), &json!(3), &json!(0)));
+    assert_eq!(well["last_success_at"], json!(last_success));
+    assert!(well["p95_latency_ms"].is_u64());
+
+    let _ = admin.patch(&path, json!({"max_retries": 0})).await.expect(200);
+    lead(&admin, 3).await;
+    app.drain().await;
+    let _ = admin.patch(&path, json!({"max_retries": 4})).await.expect(200);
+    app.advance(Duration::from_secs(1));
+    let since = app.now();
+    lead(&admin, 4).await;
+    app.drain().await;
+    app.advance(Duration::from_secs(20));
+    let sick = health().await;
+    assert_eq!((&sick["state"], &sick["failures_in_a_row"]), (&json!("failing"), &json!(2)));
+    assert_eq!((&sick["success_rate"], &sick["sample"]), (&json!(0.75), &json!(4)));
+    assert_eq!((&sick["waiting"], &sick["waiting_more"]), (&json!(1), &json!(false)));
+    assert_eq!(sick["oldest_undelivered_at"], json!(since.to_string()));
+    assert_eq!(sick["oldest_undelivered_seconds"], 20);
+    assert_eq!(sick["last_success_at"], json!(last_success));
+    let error = &sick["last_error"];
+    assert_eq!((&error["error"], &error["response_status"]), (&json!("status"), &json!(500)));
+    assert!(error["delivery_id"].as_str().unwrap().starts_with("dlv_"));
+    app.leaves_jobs();
+}

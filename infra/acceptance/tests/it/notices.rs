@@ -173,7 +173,7 @@ async fn whoever_disables_an_endpoint_it_is_in_the_feed_once() {
     assert_eq!(disabled.len(), 2);
     assert!(disabled[0]["detail"].as_str().unwrap().contains("410"));
     for person in [&admin, &second] {
-        assert_eq!(mails(&app, &person.text("/user/email"), DISABLED), 1);
+        assert_eq!(mails(&app, &person.text("/user/email"), DISABLED), 2);
     }
 }
 
