@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clock::Timestamp;
 use ids::DeliveryId;
-use store::{Endpoint, EndpointState, EndpointStatus, Watched};
+use store::{Endpoint, EndpointStatus, Watched};
 
 /// After so many failures in a row the breaker opens.
 pub(crate) const OPENS_AFTER: u32 = 10;
@@ -72,20 +72,27 @@ pub(crate) fn admit(watched: &Watched, lane: Lane, now: Timestamp) -> Admission<
     Admission::Now { endpoint, needs_probe, needs_slot, rate: endpoint.rate_limit_per_second }
 }
 
-/// Until when the breaker is open after another failure, and for the how many-th time in a row; `None` when it stays closed.
-pub(crate) fn opens(state: &EndpointState, delivery: DeliveryId, now: Timestamp) -> Option<(Timestamp, u32)> {
-    if state.failures + 1 < OPENS_AFTER && state.opened == 0 {
+/// Until when the breaker is open after so many failures in a row, and for the how many-th time in a row when it was opened so
+/// often before; `None` when it stays closed.
+pub(crate) fn opens(
+    failures: u32,
+    opened: u32,
+    delivery: DeliveryId,
+    now: Timestamp,
+) -> Option<(Timestamp, u32)> {
+    if failures < OPENS_AFTER && opened == 0 {
         return None;
     }
-    let open = FIRST_OPEN.saturating_mul(1 << state.opened.min(10)).min(LONGEST_OPEN);
+    let open = FIRST_OPEN.saturating_mul(1 << opened.min(10)).min(LONGEST_OPEN);
     // Endpoints that failed together are not tried together.
-    Some((now + crate::schedule::jittered(open, delivery, state.opened), state.opened + 1))
+    Some((now + crate::schedule::jittered(open, delivery, opened), opened + 1))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use ids::{EndpointId, Ids};
+    use store::EndpointState;
 
     fn at(seconds: u64) -> Timestamp {
         clock::utc(2026, 11, 22, 15, 0) + Duration::from_secs(seconds)
@@ -176,22 +183,19 @@ mod tests {
 
     #[test]
     fn the_breaker_opens_after_ten_failures_for_ever_longer_but_not_long() {
-        let mut state = watched().state;
         let id = DeliveryId::derived(at(0), [7; 16]);
-        state.failures = OPENS_AFTER - 2;
-        assert_eq!(opens(&state, id, at(0)), None);
-        state.failures = OPENS_AFTER - 1;
+        assert_eq!(opens(OPENS_AFTER - 1, 0, id, at(0)), None);
         let mut before = Duration::ZERO;
         for opened in 0..12 {
-            state.opened = opened;
-            let Some((until, times)) = opens(&state, id, at(0)) else { panic!("it stays closed") };
+            let Some((until, times)) = opens(OPENS_AFTER, opened, id, at(0)) else {
+                panic!("it stays closed")
+            };
             let open = until.since(at(0));
             assert_eq!(times, opened + 1);
             assert!(open.as_secs_f64() >= before.as_secs_f64() * 0.8);
             assert!((27.0..=330.0).contains(&open.as_secs_f64()), "{open:?}");
             before = open;
         }
-        state.failures = 0;
-        assert!(opens(&state, id, at(0)).is_some(), "a probe that fails opens it again");
+        assert!(opens(1, 1, id, at(0)).is_some(), "a probe that fails opens it again");
     }
 }

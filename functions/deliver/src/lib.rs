@@ -36,8 +36,8 @@ use jobs::{DeliveryJob, FirstLane, FirstTry, QueueError, SlowLane};
 use runtime::{Services, StartError};
 use sealing::{MasterSecret, Purpose};
 use store::{
-    BoxError, Claim, Delivery, Endpoint, EndpointNotice, EndpointState, LastError, NotedFailure, NoticeType,
-    Settlement, Slot, Store, StoreError, Tenant, Watched,
+    BoxError, Claim, Delivery, Endpoint, EndpointNotice, LastError, NotedFailure, NoticeType, Settlement,
+    Slot, Store, StoreError, Tenant, Watched,
 };
 
 use crate::admit::{Admission, Lane, SLOW_AFTER, SLOW_FOR, admit};
@@ -47,8 +47,11 @@ use crate::attempt::{Made, Verdict};
 const SHORT: Duration = Duration::from_secs(75);
 /// When the sweep sees to what was left to the queue and did not come.
 const SAFETY: Duration = Duration::from_secs(5 * 60);
+/// The sweep leaves an endpoint alone to which nothing has happened for five minutes; what is to wait for one that comes near
+/// that flags it again, so that the two cannot miss each other.
+const FLAG_AGAIN: Duration = Duration::from_secs(3 * 60);
 /// How long a claim outlives the time that an attempt may take.
-const LEASE_MARGIN: Duration = Duration::from_secs(15);
+const LEASE_MARGIN: Duration = Duration::from_secs(10);
 /// A job that was received so often without being admitted gives its place on the queue up, and waits in the table.
 const PATIENCE: u32 = 12;
 
@@ -168,32 +171,27 @@ impl Deliver {
         answer
     }
 
-    /// The endpoints of these jobs, and how they do: one batch read. If one can't be read as an endpoint, each is read alone,
-    /// so that it is the fault of its own jobs only.
+    /// The endpoints of these jobs, and how they do: one batch read. One that is malformed is the fault of its own jobs only.
     async fn endpoints(&self, jobs: impl Iterator<Item = &DeliveryJob>) -> Endpoints {
         let Shared { store, clock, .. } = &*self.0;
         let mut wanted: Vec<_> = jobs.map(|job| (job.organization_id, job.endpoint_id)).collect();
         wanted.sort_unstable();
         wanted.dedup();
-        let now = clock.now();
-        match store.watched(&wanted, now).await {
-            Ok(found) => wanted.into_iter().zip(found.into_iter().map(Ok)).collect(),
-            Err(error @ StoreError::Unavailable { .. }) => {
+        match store.watched(&wanted, clock.now()).await {
+            Ok(found) => wanted.into_iter().zip(found.into_iter().map(|one| one.map_err(Arc::new))).collect(),
+            Err(error) => {
                 let error = Arc::new(error);
                 wanted.into_iter().map(|key| (key, Err(Arc::clone(&error)))).collect()
-            }
-            Err(_) => {
-                let alone = wanted.into_iter().map(|key| async move {
-                    let found = store.watched(&[key], now).await;
-                    let gone = || Watched { endpoint: None, state: EndpointState::new(key.1, now) };
-                    (key, found.map(|found| found.into_iter().next().unwrap_or_else(gone)).map_err(Arc::new))
-                });
-                join_all(alone).await.into_iter().collect()
             }
         }
     }
 
-    async fn work(&self, message: &SqsMessage, job: &DeliveryJob, endpoints: &Endpoints) -> Result<Fate, Fault> {
+    async fn work(
+        &self,
+        message: &SqsMessage,
+        job: &DeliveryJob,
+        endpoints: &Endpoints,
+    ) -> Result<Fate, Fault> {
         let Shared { store, slow_lane, .. } = &*self.0;
         let slow = message.event_source_arn.as_deref().is_some_and(|arn| slow_lane.is_source(arn));
         let receives = message.attributes.get("ApproximateReceiveCount");
@@ -225,21 +223,18 @@ impl Deliver {
             Admission::Now { endpoint, needs_probe, needs_slot, rate } => {
                 let lease = Duration::from_secs(u64::from(endpoint.timeout_seconds)) + LEASE_MARGIN;
                 let state = &work.watched.state;
-                if needs_probe && !work.tenant.take_probe(endpoint.id, lease, now).await? {
-                    return self.wait(work, now + lease, now).await;
-                }
                 if let Some(rate) = rate
                     && let Some(until) = work.tenant.take_rate(state, rate, now).await?
                 {
                     return self.put_off(work, until.since(now), now).await;
                 }
                 if !needs_slot {
-                    return self.claim_and_attempt(work, endpoint, lease).await;
+                    return self.claim_and_attempt(work, endpoint, lease, needs_probe).await;
                 }
                 match work.tenant.take_slot(state, lease, now).await? {
                     Slot::None => self.put_off(work, Duration::from_secs(1), now).await,
                     Slot::Taken(slot, until) => {
-                        let fate = self.claim_and_attempt(work, endpoint, lease).await;
+                        let fate = self.claim_and_attempt(work, endpoint, lease, needs_probe).await;
                         // If this fails, its lease gives the slot back.
                         let _ = work.tenant.give_slot_back(endpoint.id, slot, until).await;
                         fate
@@ -270,8 +265,8 @@ impl Deliver {
 
     /// The delivery waits in the table until then, and the sweep brings it back.
     async fn wait(&self, work: &Work<'_>, until: Timestamp, now: Timestamp) -> Result<Fate, Fault> {
-        let (tenant, job) = (&work.tenant, work.job);
-        if !work.watched.state.has_attention() {
+        let (tenant, job, state) = (&work.tenant, work.job, &work.watched.state);
+        if !state.has_attention() || now.since(state.updated_at) >= FLAG_AGAIN {
             tenant.flag_endpoint(job.endpoint_id, now).await?;
         }
         let waits = match &job.first {
@@ -310,19 +305,33 @@ impl Deliver {
         work: &Work<'_>,
         endpoint: &Endpoint,
         lease: Duration,
+        needs_probe: bool,
     ) -> Result<Fate, Fault> {
         let now = self.0.clock.now();
+        if needs_probe && !work.tenant.take_probe(endpoint.id, lease, now).await? {
+            return self.wait(work, now + lease, now).await;
+        }
         let claim = match &work.job.first {
             Some(first) => work.tenant.claim_new(&first.delivery, lease, now).await?,
             None => work.tenant.claim(work.job.delivery_id, lease, now).await?,
         };
         match claim {
             Claim::Held(delivery) => self.attempt(work, endpoint, &delivery).await,
-            obstacle => Ok(fate_of(&obstacle, now)),
+            obstacle => {
+                if needs_probe {
+                    work.tenant.give_probe_back(endpoint.id, now).await?;
+                }
+                Ok(fate_of(&obstacle, now))
+            }
         }
     }
 
-    async fn attempt(&self, work: &Work<'_>, endpoint: &Endpoint, delivery: &Delivery) -> Result<Fate, Fault> {
+    async fn attempt(
+        &self,
+        work: &Work<'_>,
+        endpoint: &Endpoint,
+        delivery: &Delivery,
+    ) -> Result<Fate, Fault> {
         let Shared { retry_base, clock, .. } = &*self.0;
         let made = self.send(work, endpoint, delivery).await?;
         let (now, number) = (clock.now(), made.attempt.number);
@@ -420,7 +429,7 @@ impl Deliver {
             Verdict::Failed { retry_after: Some(wait) } => Some(now + wait.min(schedule::LONGEST)),
             _ => None,
         };
-        let opens = admit::opens(state, delivery.id, now);
+        let opens = admit::opens(state.failures + 1, state.opened, delivery.id, now);
         let failure = NotedFailure {
             error: LastError {
                 at: now,
@@ -433,7 +442,16 @@ impl Deliver {
             gone: made.verdict == Verdict::Gone,
             exhausted: settlement == Settlement::Dead,
         };
-        Ok(work.tenant.note_failure(state.endpoint_id, &failure, now).await?)
+        let noted = work.tenant.note_failure(state.endpoint_id, &failure, now).await?;
+        // Others may have failed since it was looked at: the tenth opens the breaker, whoever counted the nine before.
+        if failure.opens.is_none()
+            && noted.opened == 0
+            && let Some((until, _)) = admit::opens(noted.failures, 0, delivery.id, now)
+        {
+            let until = noted.not_before.map_or(until, |asked_for| asked_for.max(until));
+            work.tenant.open_breaker(state.endpoint_id, until, now).await?;
+        }
+        Ok(())
     }
 
     /// Tells the customer of a dead letter.

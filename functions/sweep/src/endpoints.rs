@@ -65,7 +65,9 @@ impl Sweep {
             let looks: Vec<_> = some
                 .iter()
                 .zip(watched)
-                .map(|((organization, _), watched)| self.look_at(*organization, watched, started))
+                .map(|((organization, _), watched)| async move {
+                    self.look_at(*organization, watched?, started).await
+                })
                 .collect();
             let outcomes: Vec<Result<(), TaskError>> =
                 stream::iter(looks).buffer_unordered(AT_ONCE).collect().await;
@@ -92,18 +94,23 @@ impl Sweep {
             return self.leave_alone(&tenant, state, through, now).await;
         };
         if endpoint.status == EndpointStatus::Disabled {
+            self.tell_of_disabling(&tenant, &endpoint, state, now).await?;
             let through = self.cancel_waiting(&tenant, state, "the endpoint is disabled", started).await?;
             self.tell_of_dead_letters(&tenant, &endpoint, state, now).await?;
             return self.leave_alone(&tenant, state, through && state.exhausted == 0, now).await;
         }
-        if let Some(reason) = to_be_disabled(&endpoint, state, now) {
-            return self.disable(&tenant, &endpoint, reason, now).await;
+        if let Some(reason) = to_be_disabled(&endpoint, state) {
+            return self.disable(&tenant, &endpoint, state, reason, now).await;
         }
         self.tell(&tenant, &endpoint, state, now).await?;
         self.bring_back(&tenant, &endpoint, state, now).await?;
         let waits = !tenant.waiting(endpoint.id, Timestamp::MAX, 1).await?.is_empty();
-        let well = state.failures == 0 && state.told_failing_since.is_none() && state.exhausted == 0;
-        self.leave_alone(&tenant, state, well && !waits, now).await
+        // An endpoint that only fails now and then needs nobody's attention until it does so again.
+        let to_tell = match state.told_failing_since {
+            Some(_) => state.failures == 0,
+            None => state.failures >= SOME,
+        };
+        self.leave_alone(&tenant, state, !waits && !to_tell && state.exhausted == 0, now).await
     }
 
     /// The sweep need not look at an endpoint again for which all is done, once nothing has happened for a while: what was
@@ -239,6 +246,7 @@ impl Sweep {
         &self,
         tenant: &Tenant,
         endpoint: &Endpoint,
+        state: &EndpointState,
         reason: &str,
         now: Timestamp,
     ) -> Result<(), TaskError> {
@@ -253,27 +261,32 @@ impl Sweep {
         }];
         let waiting = tenant.backlog(endpoint.id).await?;
         let disabled = endpoint.disabled(reason.to_owned(), waiting.oldest, now);
-        let notice = EndpointNotice {
-            id: self.ids.next(),
-            r#type: NoticeType::EndpointDisabled,
-            endpoint_id: endpoint.id,
-            delivery_id: None,
-            detail: reason.to_owned(),
-            created_at: now,
-        };
-        let mut change = Change::audited(record)
+        let change = Change::audited(record)
             .change_endpoint(organization, endpoint, &disabled)?
-            .look_at_endpoint(organization, endpoint.id, now)
-            .noticed(organization, &notice)?;
-        for mail in
-            self.mails(tenant, endpoint, EndpointNews::Disabled { reason: reason.to_owned() }, now).await?
-        {
-            change = change.mailing(mail);
-        }
+            .look_at_endpoint(organization, endpoint.id, now);
         match tenant.commit(change, None).await {
-            Ok(()) | Err(CommitError::Refused(_)) => Ok(()),
+            Ok(()) => self.tell_of_disabling(tenant, &disabled, state, now).await,
+            Err(CommitError::Refused(_)) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Tells that an endpoint was disabled, by us or by somebody.
+    async fn tell_of_disabling(
+        &self,
+        tenant: &Tenant,
+        endpoint: &Endpoint,
+        state: &EndpointState,
+        now: Timestamp,
+    ) -> Result<(), TaskError> {
+        let Some(at) = endpoint.disabled_at.filter(|at| state.told_disabled_at != Some(*at)) else {
+            return Ok(());
+        };
+        let reason = endpoint.disabled_reason.clone().unwrap_or_default();
+        let id = told_once(at, endpoint.id, NoticeType::EndpointDisabled);
+        self.give(tenant, endpoint, id, NoticeType::EndpointDisabled, reason.clone(), now).await?;
+        self.mail(tenant, endpoint, EndpointNews::Disabled { reason }, now).await?;
+        Ok(tenant.note_told(endpoint.id, &Told::Disabled(at), now).await?)
     }
 
     async fn give(
@@ -335,12 +348,14 @@ impl Sweep {
 }
 
 /// Why an endpoint is to be disabled, if it is.
-fn to_be_disabled(endpoint: &Endpoint, state: &EndpointState, now: Timestamp) -> Option<&'static str> {
+fn to_be_disabled(endpoint: &Endpoint, state: &EndpointState) -> Option<&'static str> {
     if state.gone_at.is_some_and(|gone| gone >= endpoint.enabled_at()) {
         return Some("the receiver answered 410 Gone");
     }
     let since = state.failing_since.filter(|_| state.failures > 0)?.max(endpoint.enabled_at());
-    (now.since(since) >= DISABLED_AFTER).then_some("every attempt of the last five days has failed")
+    // From the first failure to the last: an endpoint that nothing is sent to does not fail.
+    let last = state.last_error.as_ref()?.at;
+    (last.since(since) >= DISABLED_AFTER).then_some("every attempt of five days has failed")
 }
 
 /// Since when it has been failing in a way that is worth telling.

@@ -113,8 +113,16 @@ impl Sweep {
     /// Looks at the endpoints and replays that need it; how many could not be looked at.
     async fn attend(&self, started: Instant) -> Result<usize, SweepError> {
         let found = self.store.needing_attention().await.map_err(SweepError::Attention)?;
-        let endpoints = self.look_at_endpoints(found.endpoints, started).await;
-        Ok(endpoints + self.carry_replays_on(found.replays, started).await)
+        let (mut endpoints, mut replays) = (found.endpoints, found.replays);
+        // Elsewhere each time: whatever a call does not get to, another one begins with.
+        let minute = usize::try_from(self.clock.now().minute()).unwrap_or(0);
+        let rotated = |length: usize| minute.wrapping_mul(7919) % length.max(1);
+        let (first_endpoint, first_replay) = (rotated(endpoints.len()), rotated(replays.len()));
+        endpoints.rotate_left(first_endpoint);
+        replays.rotate_left(first_replay);
+        let (endpoints, replays) =
+            tokio::join!(self.look_at_endpoints(endpoints, started), self.carry_replays_on(replays, started));
+        Ok(endpoints + replays)
     }
 
     /// Carries out the tasks that are due; how many failed.

@@ -23,7 +23,7 @@ use crate::store::StoreUse;
 
 /// Work in progress may take this long to finish when a platform is stopped; then it is left.
 const GRACE: Duration = Duration::from_secs(3);
-const JOBS_QUEUE: &str = "WebhookJobsQueue";
+const LANES: [&str; 2] = ["WebhookJobsQueue", "WebhookRetriesQueue"];
 
 /// Why there is no platform to measure.
 #[derive(Debug, thiserror::Error)]
@@ -192,7 +192,7 @@ impl Rig {
 
     /// Deliveries that are still to be made or recorded.
     pub(crate) fn jobs(&self) -> usize {
-        self.platform.depth(JOBS_QUEUE).map_or(0, |depth| depth.total())
+        LANES.iter().filter_map(|lane| self.platform.depth(lane)).map(|depth| depth.total()).sum()
     }
 
     /// Polls streams and queues from now on, on a platform that was started without.

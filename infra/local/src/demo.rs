@@ -16,8 +16,14 @@ use crate::{Platform, PlatformError};
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const YEAR_IN_DAYS: u64 = 365;
 const LEADS: usize = 400;
-/// One lead in this many hundred answers.
+/// Of a hundred leads so many answer; of a hundred who did so many are qualified; and of a hundred of those so many meet us.
 const REPLIES_PERCENT: u64 = 38;
+const QUALIFIED_PERCENT: u64 = 45;
+const MEETINGS_PERCENT: u64 = 60;
+/// How long a campaign runs.
+const CAMPAIGN: Duration = Duration::from_secs(60 * 24 * 3600);
+/// The campaign that was paused after three weeks, and has not gone on.
+const PAUSED: usize = 4;
 
 const CAMPAIGNS: &[(&str, &str)] = &[
     ("Winter outreach: logistics", "Book 20 introductory calls with logistics companies"),
@@ -95,8 +101,28 @@ pub enum DemoError {
 
 enum Step {
     Campaign(usize),
-    Lead { number: usize, campaign: usize },
-    Reply { lead: usize },
+    /// A campaign is started, paused or completed.
+    Move {
+        campaign: usize,
+        action: &'static str,
+    },
+    Lead {
+        number: usize,
+        campaign: usize,
+    },
+    /// An e-mail goes out to a lead.
+    Sent {
+        lead: usize,
+    },
+    Reply {
+        lead: usize,
+    },
+    Qualify {
+        lead: usize,
+    },
+    Meeting {
+        lead: usize,
+    },
 }
 
 /// Fills the platform with the sample tenant; `None` when that was done before. `inbox` is the address that shows
@@ -144,18 +170,51 @@ pub async fn seed(
                     caller.post(&format!("/v1/leads/{id}/replies"), &reply).await?;
                 }
             }
+            Step::Move { campaign, action } => {
+                if let Some(id) = campaigns.get(*campaign) {
+                    caller.post(&format!("/v1/campaigns/{id}/{action}"), &json!({})).await?;
+                }
+            }
+            Step::Sent { lead } => {
+                if let Some(id) = leads.get(*lead) {
+                    let sent = json!({"events": [{"type": "sent", "lead_id": id}]});
+                    caller.post("/v1/email-events", &sent).await?;
+                }
+            }
+            Step::Qualify { lead } => {
+                if let Some(id) = leads.get(*lead) {
+                    caller.post(&format!("/v1/leads/{id}/qualify"), &json!({})).await?;
+                }
+            }
+            Step::Meeting { lead } => {
+                if let Some(id) = leads.get(*lead) {
+                    caller.post("/v1/meetings", &meeting(id, *time)).await?;
+                }
+            }
         }
         progress(at + 1, plan.len());
     }
 
-    // The past has no receiver: its events are worked off before there is one. Then one lead arrives for the inbox.
+    // The past has no receiver: its events are worked off before there are any. Then one lead comes all the way, for the
+    // inbox, and for an endpoint whose host answers that it has no such page.
     platform.drain().await;
     let present = Caller::unknown(platform.router());
     let sign_in = json!({"email": credentials.email, "password": credentials.password});
     let token = present.post_for("/api/auth/login", &sign_in, "access_token").await?;
     let present = present.with_token(token);
-    present.post("/api/admin/webhooks", &json!({"url": inbox, "events": ["*"]})).await?;
-    present.post("/v1/leads", &lead(LEADS, campaigns.last(), &mut chance)).await?;
+    let (webhooks, gone) = ("/api/admin/webhooks", inbox.replace("/_local/inbox/", "/hooks/"));
+    let taken = json!({"url": inbox, "events": ["*"], "description": "The inbox of this platform"});
+    present.post(webhooks, &taken).await?;
+    let refused = json!({
+        "url": gone,
+        "events": ["lead.qualified", "meeting.booked"],
+        "description": "A CRM that has moved",
+        "max_retries": 0,
+    });
+    present.post(webhooks, &refused).await?;
+    let last = present.post_for("/v1/leads", &lead(LEADS, campaigns.last(), &mut chance), "id").await?;
+    present.post(&format!("/v1/leads/{last}/qualify"), &json!({})).await?;
+    present.post("/v1/meetings", &meeting(&last, now)).await?;
     Done { demo: true, ..Done::load(platform)? }.save(platform)?;
     Ok(Some(credentials))
 }
@@ -167,8 +226,16 @@ fn plan(start: Timestamp, end: Timestamp, chance: &mut Chance) -> Vec<(Timestamp
         let day = u64::try_from(campaign).unwrap_or(0) * YEAR_IN_DAYS / months;
         start + DAY * u32::try_from(day).unwrap_or(0) + Duration::from_secs(9 * 3600)
     };
-    let mut plan: Vec<(Timestamp, Step)> =
-        (0..CAMPAIGNS.len()).map(|campaign| (began(campaign), Step::Campaign(campaign))).collect();
+    let mut plan = Vec::new();
+    for campaign in 0..CAMPAIGNS.len() {
+        let start = began(campaign);
+        plan.push((start, Step::Campaign(campaign)));
+        plan.push((start + Duration::from_secs(30), Step::Move { campaign, action: "start" }));
+        plan.push(match campaign {
+            PAUSED => (start + DAY * 21, Step::Move { campaign, action: "pause" }),
+            _ => (start + CAMPAIGN, Step::Move { campaign, action: "complete" }),
+        });
+    }
     let mut leads = Vec::new();
     for number in 0..LEADS {
         let campaign = number * CAMPAIGNS.len() / LEADS;
@@ -180,12 +247,29 @@ fn plan(start: Timestamp, end: Timestamp, chance: &mut Chance) -> Vec<(Timestamp
         if chance.below(100) < REPLIES_PERCENT {
             let reply = time + Duration::from_secs(3600 + chance.below(20 * 24 * 3600));
             plan.push((reply, Step::Reply { lead: number }));
+            if chance.below(100) < QUALIFIED_PERCENT {
+                let qualified = reply + Duration::from_secs(600 + chance.below(2 * 24 * 3600));
+                plan.push((qualified, Step::Qualify { lead: number }));
+                if chance.below(100) < MEETINGS_PERCENT {
+                    let booked = qualified + Duration::from_secs(300 + chance.below(24 * 3600));
+                    plan.push((booked, Step::Meeting { lead: number }));
+                }
+            }
         }
+        plan.push((time + Duration::from_secs(600), Step::Sent { lead: number }));
         plan.push((time, Step::Lead { number, campaign }));
     }
     plan.retain(|(time, _)| *time < end);
-    plan.sort_by_key(|(time, step)| (*time, matches!(step, Step::Reply { .. })));
+    // Nothing that happens to a lead or a campaign happens at the moment it begins.
+    plan.sort_by_key(|(time, _)| *time);
     plan
+}
+
+/// A meeting that a lead agrees to at `booked`: half an hour, three days later.
+fn meeting(lead: &str, booked: Timestamp) -> Value {
+    let starts = booked + DAY * 3;
+    let ends = starts + Duration::from_secs(30 * 60);
+    json!({"lead_id": lead, "starts_at": starts, "ends_at": ends, "location": "Video call"})
 }
 
 fn lead(number: usize, campaign: Option<&String>, chance: &mut Chance) -> Value {
@@ -228,6 +312,7 @@ impl Chance {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn the_plan_is_the_same_every_time_and_in_order() {
@@ -243,13 +328,28 @@ mod tests {
             .filter_map(|(_, step)| if let Step::Lead { number, .. } = step { Some(*number) } else { None })
             .collect();
         assert!(leads.is_sorted() && leads.len() > 350, "{}", leads.len());
-        let mut seen = 0;
+        let (mut campaigns, mut seen, mut meetings) = (0, 0, 0);
+        let (mut replied, mut qualified) = (BTreeSet::new(), BTreeSet::new());
         for (_, step) in &one {
             match step {
-                Step::Campaign(_) => {}
+                Step::Campaign(_) => campaigns += 1,
+                Step::Move { campaign, .. } => assert!(*campaign < campaigns, "before its campaign"),
                 Step::Lead { .. } => seen += 1,
-                Step::Reply { lead } => assert!(*lead < seen, "a reply before its lead"),
+                Step::Sent { lead } => assert!(*lead < seen, "an e-mail before its lead"),
+                Step::Reply { lead } => {
+                    assert!(*lead < seen, "a reply before its lead");
+                    replied.insert(*lead);
+                }
+                Step::Qualify { lead } => {
+                    assert!(replied.contains(lead), "qualified before a reply");
+                    qualified.insert(*lead);
+                }
+                Step::Meeting { lead } => {
+                    assert!(qualified.contains(lead), "a meeting before the lead is qualified");
+                    meetings += 1;
+                }
             }
         }
+        assert!(meetings > 20, "{meetings}");
     }
 }

@@ -104,7 +104,8 @@ async fn every_accepted_event_is_delivered_however_often_the_platform_is_killed(
     });
     let (_, session) = api.post("/api/auth/signup", "", sign_up).await.unwrap();
     let token = session["access_token"].as_str().unwrap().to_owned();
-    let endpoint = json!({"url": hook, "events": ["lead.replied"]});
+    // What is being sent when the platform is killed is sent again once its lease has run out, ten seconds after this.
+    let endpoint = json!({"url": hook, "events": ["lead.replied"], "timeout_seconds": 2});
     assert_eq!(api.post("/api/admin/webhooks", &token, endpoint).await.unwrap().0, 201);
     let (_, key) = api.post("/api/admin/api-keys", &token, json!({"name": "crash"})).await.unwrap();
     let key = key["key"].as_str().unwrap().to_owned();

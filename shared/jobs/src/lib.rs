@@ -135,7 +135,8 @@ impl SlowLane {
     /// # Errors
     /// [`QueueError`]; some jobs may then be on the queue. Sending them again is safe.
     pub async fn send(&self, jobs: &[(DeliveryJob, Duration)]) -> Result<(), QueueError> {
-        let message = |(job, delay): &(DeliveryJob, Duration)| message(job, job.endpoint_id.to_string(), *delay);
+        let message =
+            |(job, delay): &(DeliveryJob, Duration)| message(job, job.endpoint_id.to_string(), *delay);
         let messages = jobs.iter().map(message).collect::<Result<Vec<_>, _>>()?;
         Ok(self.0.send(messages).await?)
     }

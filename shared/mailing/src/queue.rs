@@ -46,12 +46,11 @@ impl MailQueue {
     /// # Errors
     /// [`QueueError`]; some of them may then be on the queue. Forwarding them again sends those mails twice.
     pub async fn forward(&self, mails: Vec<OutgoingMail>) -> Result<(), QueueError> {
-        let message =
-            |mail: OutgoingMail| Message {
-                group: Some(mail.organization_id.to_string()),
-                body: mail.sealed,
-                ..Message::default()
-            };
+        let message = |mail: OutgoingMail| Message {
+            group: Some(mail.organization_id.to_string()),
+            body: mail.sealed,
+            ..Message::default()
+        };
         Ok(self.0.send(mails.into_iter().map(message)).await?)
     }
 

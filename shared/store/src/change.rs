@@ -225,6 +225,11 @@ impl Change {
         self
     }
 
+    /// When it is made, as its audit record says.
+    pub(crate) fn at(&self) -> Timestamp {
+        self.audit.first().map_or(Timestamp::EPOCH, |record| record.timestamp)
+    }
+
     pub(crate) fn operation(&self) -> &'static str {
         self.operation
     }

@@ -81,6 +81,9 @@ pub struct EndpointState {
     /// Since when it is failing, as the customer was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told_failing_since: Option<Timestamp>,
+    /// Since when it is disabled, as the customer was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_disabled_at: Option<Timestamp>,
     /// Deliveries to it that became dead letters and that no mail has told of.
     #[serde(default)]
     pub exhausted: u32,
@@ -133,6 +136,8 @@ pub enum Told {
     Failing(Timestamp),
     /// That it has recovered.
     Recovered,
+    /// That it was disabled then.
+    Disabled(Timestamp),
     /// Of so many dead letters.
     Exhausted(u32),
 }
@@ -163,6 +168,7 @@ impl EndpointState {
             last_error: None,
             recovered_at: None,
             told_failing_since: None,
+            told_disabled_at: None,
             exhausted: 0,
             exhausted_told_at: None,
             revision: 0,
@@ -304,7 +310,7 @@ impl Tenant {
         self.change_state("flag_endpoint", EndpointState::flag(self.organization, id, now)).await.map(drop)
     }
 
-    /// Notes a failed attempt.
+    /// Notes a failed attempt, and gives the state with it. A longer pause than this one stays.
     ///
     /// # Errors
     /// [`StoreError`] when the store did not answer.
@@ -313,7 +319,41 @@ impl Tenant {
         id: EndpointId,
         failure: &NotedFailure,
         now: Timestamp,
+    ) -> Result<EndpointState, StoreError> {
+        const OPERATION: &str = "note_failure";
+        if failure.not_before.is_some()
+            && let Some(state) = self.change_state(OPERATION, self.failure(id, failure, now)?).await?
+        {
+            return Ok(state);
+        }
+        let without = NotedFailure { not_before: None, ..failure.clone() };
+        let noted = self.change_state(OPERATION, self.failure(id, &without, now)?).await?;
+        noted.ok_or_else(|| StoreError::malformed(OPERATION, "a change without a condition was refused"))
+    }
+
+    /// Opens the breaker of an endpoint for the first time in a row, unless somebody has.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store did not answer.
+    pub async fn open_breaker(
+        &self,
+        id: EndpointId,
+        until: Timestamp,
+        now: Timestamp,
     ) -> Result<(), StoreError> {
+        let mut change = EndpointState::flag(self.organization, id, now);
+        change.update.push_str(", opened = :one, not_before = :until REMOVE probe_until");
+        change.condition = "opened = :zero".to_owned();
+        change.values.push((":until", text(until.to_string())));
+        self.change_state("open_breaker", change).await.map(drop)
+    }
+
+    fn failure(
+        &self,
+        id: EndpointId,
+        failure: &NotedFailure,
+        now: Timestamp,
+    ) -> Result<Expression, StoreError> {
         const OPERATION: &str = "note_failure";
         let mut change = EndpointState::flag(self.organization, id, now);
         change.update.push_str(
@@ -323,6 +363,7 @@ impl Tenant {
         change.values.push((":error", item::value(OPERATION, &failure.error)?));
         if let Some(until) = failure.not_before {
             change.update.push_str(", not_before = :until");
+            change.condition = "attribute_not_exists(not_before) OR not_before < :until".to_owned();
             change.values.push((":until", text(until.to_string())));
         }
         if let Some(times) = failure.opens {
@@ -338,17 +379,18 @@ impl Tenant {
         if failure.opens.is_some() {
             change.update.push_str(" REMOVE probe_until");
         }
-        self.change_state(OPERATION, change).await.map(drop)
+        Ok(change)
     }
 
-    /// Notes that an endpoint that had failed was sent to with success: the breaker closes.
+    /// Notes that an endpoint that had failed was sent to with success: the breaker closes. A pause that was asked for while
+    /// that attempt was made stays.
     ///
     /// # Errors
     /// [`StoreError`] when the store did not answer.
     pub async fn note_recovery(&self, id: EndpointId, now: Timestamp) -> Result<(), StoreError> {
         let mut change = EndpointState::flag(self.organization, id, now);
         change.update.push_str(
-            ", failures = :zero, opened = :zero, recovered_at = :now REMOVE failing_since, not_before, probe_until",
+            ", failures = :zero, opened = :zero, recovered_at = :now REMOVE failing_since, probe_until",
         );
         self.change_state("note_recovery", change).await.map(drop)
     }
@@ -357,7 +399,12 @@ impl Tenant {
     ///
     /// # Errors
     /// [`StoreError`] when the store did not answer.
-    pub async fn note_slow(&self, id: EndpointId, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn note_slow(
+        &self,
+        id: EndpointId,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut change = EndpointState::change(self.organization, id, now);
         change.update.push_str(", slow_until = :until");
         change.values.push((":until", text(until.to_string())));
@@ -374,8 +421,10 @@ impl Tenant {
         lease: Duration,
         now: Timestamp,
     ) -> Result<Slot, StoreError> {
-        const NAMES: [&str; SLOTS] =
-            ["slot_0", "slot_1", "slot_2", "slot_3", "slot_4", "slot_5", "slot_6", "slot_7", "slot_8", "slot_9"];
+        const NAMES: [&str; SLOTS] = [
+            "slot_0", "slot_1", "slot_2", "slot_3", "slot_4", "slot_5", "slot_6", "slot_7", "slot_8",
+            "slot_9",
+        ];
         const TRIES: usize = 3;
         let until = now + lease;
         let free = |taken: &BTreeMap<usize, Timestamp>| -> Vec<usize> {
@@ -390,7 +439,8 @@ impl Tenant {
             let take = Expression {
                 key: primary(&keys::endpoint_state(self.organization, state.endpoint_id)),
                 update: "SET #slot = :until".to_owned(),
-                condition: "attribute_exists(pk) AND (attribute_not_exists(#slot) OR #slot <= :now)".to_owned(),
+                condition: "attribute_exists(pk) AND (attribute_not_exists(#slot) OR #slot <= :now)"
+                    .to_owned(),
                 names: vec![("#slot", name)],
                 values: vec![(":until", text(until.to_string())), (":now", text(now.to_string()))],
             };
@@ -405,7 +455,12 @@ impl Tenant {
     ///
     /// # Errors
     /// [`StoreError`] when the store did not answer; the slot is free when its lease ends.
-    pub async fn give_slot_back(&self, id: EndpointId, slot: usize, until: Timestamp) -> Result<(), StoreError> {
+    pub async fn give_slot_back(
+        &self,
+        id: EndpointId,
+        slot: usize,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
         let update = self.store.client.update_item().table_name(self.store.activity_table());
         let call = update
             .set_key(Some(primary(&keys::endpoint_state(self.organization, id))))
@@ -415,7 +470,9 @@ impl Tenant {
             .expression_attribute_values(":until", text(until.to_string()));
         match call.send().await {
             Ok(_) => Ok(()),
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
+            Err(error)
+                if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) =>
+            {
                 Ok(())
             }
             Err(error) => Err(StoreError::from_sdk("give_slot_back", error)),
@@ -426,12 +483,27 @@ impl Tenant {
     ///
     /// # Errors
     /// [`StoreError`] when the store did not answer; it may then be taken until the lease ends.
-    pub async fn take_probe(&self, id: EndpointId, lease: Duration, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn take_probe(
+        &self,
+        id: EndpointId,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let mut take = EndpointState::change(self.organization, id, now);
         take.update.push_str(", probe_until = :lease");
         take.condition = "attribute_not_exists(probe_until) OR probe_until <= :now".to_owned();
         take.values.push((":lease", text((now + lease).to_string())));
         Ok(self.change_state("take_probe", take).await?.is_some())
+    }
+
+    /// Gives the right back that [`Tenant::take_probe`] gave, unused.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store did not answer; it ends with its lease.
+    pub async fn give_probe_back(&self, id: EndpointId, now: Timestamp) -> Result<(), StoreError> {
+        let mut give = EndpointState::change(self.organization, id, now);
+        give.update.push_str(" REMOVE probe_until");
+        self.change_state("give_probe_back", give).await.map(drop)
     }
 
     /// Takes the right to make an attempt at an endpoint that takes so many a second. `None` when it was given, else from
@@ -469,7 +541,8 @@ impl Tenant {
             } else {
                 take.update = "SET rate_next = :now + :interval".to_owned();
                 take.condition =
-                    "attribute_exists(pk) AND (attribute_not_exists(rate_next) OR rate_next <= :now)".to_owned();
+                    "attribute_exists(pk) AND (attribute_not_exists(rate_next) OR rate_next <= :now)"
+                        .to_owned();
             }
             match self.store.update(OPERATION, Table::Activity, take).await? {
                 Written::Yes(_) | Written::No(None) => return Ok(None),
@@ -492,6 +565,10 @@ impl Tenant {
                 change.values.push((":since", text(since.to_string())));
             }
             Told::Recovered => change.update.push_str(" REMOVE told_failing_since"),
+            Told::Disabled(at) => {
+                change.update.push_str(", told_disabled_at = :at");
+                change.values.push((":at", text(at.to_string())));
+            }
             Told::Exhausted(count) => {
                 change.update.push_str(", exhausted = exhausted - :count, exhausted_told_at = :now");
                 change.values.push((":count", number(i64::from(*count))));
@@ -532,30 +609,34 @@ impl Tenant {
 }
 
 impl Store {
-    /// Endpoints and how they do: one batch read, of two tables. The answer is in the order of `of`.
+    /// Endpoints and how they do: one batch read, of two tables. The answer is in the order of `of`, and one that is
+    /// malformed is so by itself.
     ///
     /// # Errors
-    /// [`StoreError`] when they cannot be read, or one of them is malformed.
+    /// [`StoreError`] when they cannot be read.
     pub async fn watched(
         &self,
         of: &[(OrganizationId, EndpointId)],
         now: Timestamp,
-    ) -> Result<Vec<Watched>, StoreError> {
+    ) -> Result<Vec<Result<Watched, StoreError>>, StoreError> {
         const OPERATION: &str = "watched";
-        let endpoints: Vec<_> = of.iter().map(|(organization, id)| keys::endpoint(*organization, *id)).collect();
+        let endpoints: Vec<_> =
+            of.iter().map(|(organization, id)| keys::endpoint(*organization, *id)).collect();
         let states: Vec<_> =
             of.iter().map(|(organization, id)| keys::endpoint_state(*organization, *id)).collect();
         let found = self.batch(OPERATION, [(Table::Core, &endpoints), (Table::Activity, &states)]).await?;
-        let mut found: BTreeMap<(String, String), Item> =
-            found.into_iter().filter_map(|item| item::key(&item).map(|key| ((key.pk, key.sk), item))).collect();
+        let mut found: BTreeMap<(String, String), Item> = found
+            .into_iter()
+            .filter_map(|item| item::key(&item).map(|key| ((key.pk, key.sk), item)))
+            .collect();
         let mut take = |key: &keys::Key| found.remove(&(key.pk.clone(), key.sk.clone()));
-        let mut watched = Vec::with_capacity(of.len());
-        for ((endpoint, state), (_, id)) in endpoints.iter().zip(&states).zip(of) {
-            let endpoint = take(endpoint).map(|item| item::read(OPERATION, item)).transpose()?;
-            let state = take(state).map(|item| EndpointState::read(OPERATION, item)).transpose()?;
-            watched.push(Watched { endpoint, state: state.unwrap_or_else(|| EndpointState::new(*id, now)) });
-        }
-        Ok(watched)
+        let watched = endpoints.iter().zip(&states).zip(of).map(|((endpoint, state), (_, id))| {
+            let (endpoint, state) = (take(endpoint), take(state));
+            let endpoint = endpoint.map(|item| item::read(OPERATION, item)).transpose()?;
+            let state = state.map(|item| EndpointState::read(OPERATION, item)).transpose()?;
+            Ok(Watched { endpoint, state: state.unwrap_or_else(|| EndpointState::new(*id, now)) })
+        });
+        Ok(watched.collect())
     }
 
     /// The items at these keys, of one table or several, in no particular order; ones that are not there are left out. A

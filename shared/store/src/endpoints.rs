@@ -215,7 +215,9 @@ impl Change {
             delete.condition = "updated_at = :read".to_owned();
             delete.values = vec![(":read", text(endpoint.updated_at.to_string()))];
         }
+        let now = self.at();
         self.step(Table::Core, Write::Delete(delete), refusal)
+            .look_at_endpoint(organization, endpoint.id, now)
             .tally(organization, Tally { endpoints: -1, ..Tally::default() })
     }
 }

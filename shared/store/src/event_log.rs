@@ -94,7 +94,10 @@ impl Tenant {
             table: self.store.activity_table(),
             by_state: false,
             forward,
-            levels: months.into_iter().map(|month| keys::events_of(self.organization, month).collect()).collect(),
+            levels: months
+                .into_iter()
+                .map(|month| keys::events_of(self.organization, month).collect())
+                .collect(),
             between,
         };
         let listed = self.store.spread(operation, list, limit, |item| filter.keeps(item)).await?;

@@ -401,7 +401,13 @@ impl EndpointTag {
 
     fn in_id(delivery: DeliveryId) -> Self {
         let bytes = delivery.as_bytes();
-        Self(bytes.iter().take(Self::AT.end).skip(Self::AT.start).fold(0, |tag, byte| (tag << 8) | u32::from(*byte)))
+        Self(
+            bytes
+                .iter()
+                .take(Self::AT.end)
+                .skip(Self::AT.start)
+                .fold(0, |tag, byte| (tag << 8) | u32::from(*byte)),
+        )
     }
 }
 
@@ -413,14 +419,17 @@ pub fn delivery_id(event: EventId, endpoint: EndpointId) -> DeliveryId {
     for (to, from) in seed.iter_mut().zip(digest) {
         *to = from;
     }
-    for (to, from) in seed.iter_mut().skip(EndpointTag::AT.start).zip(EndpointTag::of(endpoint).0.to_be_bytes()) {
+    for (to, from) in
+        seed.iter_mut().skip(EndpointTag::AT.start).zip(EndpointTag::of(endpoint).0.to_be_bytes())
+    {
         *to = from;
     }
     DeliveryId::derived(event.time(), seed)
 }
 
 pub(crate) fn delivery(organization: OrganizationId, id: DeliveryId) -> Key {
-    let partition = deliveries(organization, EndpointTag::in_id(id), id.time(), shard(id.as_bytes(), ACTIVITY_SHARDS));
+    let partition =
+        deliveries(organization, EndpointTag::in_id(id), id.time(), shard(id.as_bytes(), ACTIVITY_SHARDS));
     Key::new(partition, delivery_sk(id))
 }
 
@@ -521,7 +530,10 @@ fn waiting_in(organization: OrganizationId, endpoint: EndpointId, shard: u8) -> 
     format!("ORG#{organization}{WAIT}{endpoint}#{shard}")
 }
 
-pub(crate) fn all_waiting(organization: OrganizationId, endpoint: EndpointId) -> impl Iterator<Item = String> {
+pub(crate) fn all_waiting(
+    organization: OrganizationId,
+    endpoint: EndpointId,
+) -> impl Iterator<Item = String> {
     (0..STATE_SHARDS).map(move |shard| waiting_in(organization, endpoint, shard))
 }
 
@@ -679,7 +691,10 @@ mod tests {
         assert_eq!(parse_waiting(&waiting(id(1), id(6), id(11))), Some((id(1), id(6))));
         assert_eq!(parse_waiting(&dead(id(1), id(11))), None);
         let state = endpoint_state(id(1), id(6));
-        assert_eq!((parse_organization(&state.pk), parse_endpoint_state(&state.sk)), (Some(id(1)), Some(id(6))));
+        assert_eq!(
+            (parse_organization(&state.pk), parse_endpoint_state(&state.sk)),
+            (Some(id(1)), Some(id(6)))
+        );
         assert_eq!(parse_replay(&replay(id(1), id(14)).sk), Some(id(14)));
         let mail = mail(id(1), id(13));
         assert_eq!(parse_mail(&mail.pk, &mail.sk), Some((id(1), id(13))));

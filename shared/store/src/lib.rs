@@ -81,12 +81,12 @@ pub use event_log::{EventFilter, event_at};
 pub use expiry::{ExpiryWarning, Notice};
 pub use idempotency::{Answer, Idempotent};
 pub use invitations::{Invitation, InvitationStatus};
+pub use keys::delivery_id;
 pub use leads::{Lead, LeadStanding, LeadStatus, Reply};
 pub use leaks::Leak;
 pub use mails::{Outboxed, OutgoingMail};
 pub use meetings::{Meeting, MeetingStatus};
 pub use members::{MOST_NOTIFIED, Member, MemberStatus, Role, WorkspaceRole, new_generation};
-pub use keys::delivery_id;
 pub use networks::{MOST_NETWORKS, Networks};
 pub use notices::{Notice as EndpointNotice, NoticeType, notice_id};
 pub use organizations::{

@@ -7,9 +7,9 @@ use clock::Timestamp;
 use ids::{MailId, OrganizationId};
 use serde::{Deserialize, Serialize};
 
+use crate::change::Table;
 use crate::item::{self, Item, number, text};
 use crate::keys::{self, PK, SK};
-use crate::change::Table;
 use crate::{Change, Store, StoreError, StoredEvent, Tenant};
 
 /// How long a mail is kept after it was written. The stream carries it on within seconds; the rest is for outages.

@@ -1,15 +1,15 @@
 //! Notices: what the customer is told of their endpoints, in a feed and by mail.
 
 use clock::Timestamp;
-use ids::{DeliveryId, EndpointId, NoticeId, OrganizationId};
+use ids::{DeliveryId, EndpointId, NoticeId};
 use serde::{Deserialize, Serialize};
 
-use crate::change::{Table, Write};
+use crate::change::Table;
 use crate::item::{self, number};
 use crate::keys;
 use crate::outbox::RETENTION;
 use crate::spread::{Listed, Spread, months};
-use crate::{Change, PageRequest, Refusal, StoreError, Tenant};
+use crate::{PageRequest, StoreError, Tenant};
 
 /// What a notice is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -69,25 +69,6 @@ pub fn notice_id(at: Timestamp, seed: [u8; 16]) -> NoticeId {
     NoticeId::derived(at, seed)
 }
 
-impl Notice {
-    fn item(&self, operation: &'static str, organization: OrganizationId) -> Result<item::Item, StoreError> {
-        let mut item = item::write(operation, &keys::notice(organization, self.id), self)?;
-        item.insert("expires_at".to_owned(), number((self.created_at + RETENTION).seconds()));
-        Ok(item)
-    }
-}
-
-impl Change {
-    /// Gives a notice of the change, exactly if it is committed.
-    ///
-    /// # Errors
-    /// [`StoreError::Malformed`] when it cannot be written as an item.
-    pub fn noticed(self, organization: OrganizationId, notice: &Notice) -> Result<Self, StoreError> {
-        let item = notice.item(self.operation(), organization)?;
-        Ok(self.step(Table::Activity, Write::Create(item), Refusal::Exists("notice")))
-    }
-}
-
 impl Tenant {
     /// Gives a notice, unless it was given.
     ///
@@ -95,7 +76,8 @@ impl Tenant {
     /// [`StoreError`] when the store did not answer.
     pub async fn give_notice(&self, notice: &Notice) -> Result<(), StoreError> {
         const OPERATION: &str = "give_notice";
-        let item = notice.item(OPERATION, self.organization)?;
+        let mut item = item::write(OPERATION, &keys::notice(self.organization, notice.id), notice)?;
+        item.insert("expires_at".to_owned(), number((notice.created_at + RETENTION).seconds()));
         self.store.create(OPERATION, Table::Activity, item).await.map(drop)
     }
 

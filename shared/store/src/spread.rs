@@ -130,7 +130,11 @@ impl Store {
                         let next = Some(if list.forward { low } else { high });
                         return Ok(Listed { items: kept, next });
                     }
-                    if list.forward { low = at } else { high = at }
+                    if list.forward {
+                        low = at
+                    } else {
+                        high = at
+                    }
                     looked_at += 1;
                     if keep(&item) {
                         kept.push(item);

@@ -1,11 +1,14 @@
 //! A receiver of webhooks: a real HTTP server on loopback.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use artisan_local::server;
 use artisan_local::shutdown::{self, Trigger};
 use axum::Router;
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -34,9 +37,9 @@ impl Webhook {
     }
 }
 
-type Answer = Arc<dyn Fn(usize) -> (u16, Bytes) + Send + Sync>;
+type Answer = Arc<dyn Fn(usize) -> Pin<Box<dyn Future<Output = Response> + Send>> + Send + Sync>;
 
-/// Receives webhooks and answers each with what its number (0 for the first) calls for.
+/// Receives webhooks and answers each as its number (0 for the first) calls for.
 pub struct Receiver {
     url: String,
     received: Arc<Mutex<Vec<Webhook>>>,
@@ -49,17 +52,28 @@ impl Receiver {
         Self::answering(|_| 204).await
     }
 
-    /// A receiver that answers with a status as told, and no body.
+    /// A receiver that answers with the status it is told.
     pub async fn answering(answer: impl Fn(usize) -> u16 + Send + Sync + 'static) -> Self {
-        Self::replying(move |number| (answer(number), Bytes::new())).await
+        Self::replying(move |number| {
+            let status = StatusCode::from_u16(answer(number)).expect("a status");
+            async move { status }
+        })
+        .await
     }
 
-    /// A receiver that answers with a status and a body as told.
-    pub async fn replying(answer: impl Fn(usize) -> (u16, Bytes) + Send + Sync + 'static) -> Self {
+    /// A receiver that answers as told, headers, body and all, and takes its time if that is what it is told.
+    pub async fn replying<F, R>(answer: impl Fn(usize) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = R> + Send + 'static,
+        R: IntoResponse,
+    {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
         let url = format!("http://{}/hook", listener.local_addr().expect("it has an address"));
         let received: Arc<Mutex<Vec<Webhook>>> = Arc::default();
-        let answer: Answer = Arc::new(answer);
+        let answer: Answer = Arc::new(move |number| {
+            let answering = answer(number);
+            Box::pin(async move { answering.await.into_response() })
+        });
         let router = Router::new().route("/hook", post(take)).with_state((Arc::clone(&received), answer));
         let (stop, stopped) = shutdown::channel();
         tokio::spawn(server::serve(listener, router, stopped));
@@ -83,12 +97,11 @@ async fn take(
     State((received, answer)): State<(Arc<Mutex<Vec<Webhook>>>, Answer)>,
     headers: HeaderMap,
     body: Bytes,
-) -> (StatusCode, Bytes) {
+) -> Response {
     let number = {
         let mut received = received.lock().expect("nobody panicked");
         received.push(Webhook { headers, body });
         received.len() - 1
     };
-    let (status, body) = answer(number);
-    (StatusCode::from_u16(status).expect("a status"), body)
+    answer(number).await
 }

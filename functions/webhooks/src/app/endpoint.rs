@@ -311,12 +311,7 @@ pub(crate) fn delete(
         before: endpoint.url.clone().into(),
         after: serde_json::Value::Null,
     });
-    let now = record.timestamp;
-    Change::audited(record).delete_endpoint(organization, endpoint, unchanged).look_at_endpoint(
-        organization,
-        endpoint.id,
-        now,
-    )
+    Change::audited(record).delete_endpoint(organization, endpoint, unchanged)
 }
 
 #[cfg(test)]

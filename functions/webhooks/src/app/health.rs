@@ -54,7 +54,8 @@ impl Health {
         now: Timestamp,
     ) -> Self {
         let settled = last.iter().filter(|delivery| !delivery.status.is_owed());
-        let settled: Vec<_> = settled.filter(|delivery| delivery.status != DeliveryStatus::Cancelled).collect();
+        let settled: Vec<_> =
+            settled.filter(|delivery| delivery.status != DeliveryStatus::Cancelled).collect();
         let taken = settled.iter().filter(|delivery| delivery.status == DeliveryStatus::Succeeded).count();
         #[expect(clippy::cast_precision_loss, reason = "they are a hundred at most")]
         let success_rate = (!settled.is_empty()).then(|| taken as f64 / settled.len() as f64);

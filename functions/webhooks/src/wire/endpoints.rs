@@ -1,6 +1,7 @@
 //! Endpoints on the wire: made, shown, changed, deleted.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use access::permission::{Permit, WebhooksDelete, WebhooksRead, WebhooksWrite};
 use axum::Extension;
@@ -340,6 +341,9 @@ pub(super) async fn find<P: Permit>(caller: &Authorized<P>, id: EndpointId) -> R
     endpoint.ok_or(Refused(Problem::NotFound { what: "endpoint" }))
 }
 
+/// How long ago what an endpoint's health is told from may have happened.
+const LATELY: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// Get an endpoint
 ///
 /// And how it does.
@@ -353,7 +357,8 @@ async fn get(caller: Authorized<WebhooksRead>, PathId(id): PathId<kind::Endpoint
     let (tenant, now) = (caller.context.tenant(), caller.context.request.now);
     let endpoint = find(&caller, id).await?;
     let page = PageRequest { limit: SAMPLE, after: None };
-    let filter = DeliveryFilter::default();
+    let lately = Some(now - LATELY);
+    let filter = DeliveryFilter { since_month_of: lately, ..DeliveryFilter::default() };
     let (state, last, backlog) = tokio::try_join!(
         tenant.endpoint_state(id),
         tenant.deliveries_to(id, &filter, &page, now),

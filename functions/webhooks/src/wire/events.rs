@@ -3,9 +3,7 @@
 use access::permission::WebhooksRead;
 use access::{CallerKind, Known};
 use clock::Timestamp;
-use edge::{
-    Authorized, Edge, Narrow, Narrowed, PageParameters, PathId, Problems, Refused, Reply, Values,
-};
+use edge::{Authorized, Edge, Narrow, Narrowed, PageParameters, PathId, Problems, Refused, Reply, Values};
 use events::EventType;
 use ids::{DeliveryId, EndpointId, EventId, OrganizationId, WorkspaceId, kind};
 use problem::{FieldError, Problem};

@@ -1,5 +1,7 @@
 //! Enabling and disabling an endpoint, replacing its secret, and trying it out.
 
+use std::time::Duration;
+
 use access::permission::WebhooksWrite;
 use axum::Extension;
 use axum::http::StatusCode;
@@ -11,7 +13,7 @@ use events::EventType;
 use ids::{DeliveryId, EventId, kind};
 use problem::Problem;
 use serde::{Deserialize, Serialize};
-use store::{Change, EndpointNotice, FieldChange, NoticeType};
+use store::{Change, FieldChange};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -114,27 +116,19 @@ async fn disable(
     let organization = context.caller.known.organization;
     let waiting = context.tenant().backlog(id).await?;
     let record = context.record("endpoint.disable", "endpoint", &id.to_string());
-    let (after, change) =
-        match alteration::disabled(&endpoint, body.value.reason.as_deref(), waiting.oldest, now) {
-            Ok(after) => {
-                let notice = EndpointNotice {
-                    id: context.edge().ids().next(),
-                    r#type: NoticeType::EndpointDisabled,
-                    endpoint_id: id,
-                    delivery_id: None,
-                    detail: after.disabled_reason.clone().unwrap_or_default(),
-                    created_at: now,
-                };
-                let change = alteration::change(&endpoint, &after, organization, record)?;
-                (after, change.noticed(organization, &notice)?)
-            }
-            Err(Problem::Conflict { .. }) => (
-                endpoint.clone(),
-                Change::audited(record).ruled_out(organization, "the endpoint is disabled"),
-            ),
-            Err(invalid) => return Err(Refused(invalid)),
-        };
+    let disabled = alteration::disabled(&endpoint, body.value.reason.as_deref(), waiting.oldest, now);
+    let (after, change) = match disabled {
+        Ok(after) => {
+            let change = alteration::change(&endpoint, &after, organization, record)?;
+            (after, change)
+        }
+        Err(Problem::Conflict { .. }) => {
+            (endpoint.clone(), Change::audited(record).ruled_out(organization, "the endpoint is disabled"))
+        }
+        Err(invalid) => return Err(Refused(invalid)),
+    };
     let shown = EndpointBody::of(&after, now);
+    // The sweep cancels what waits, and tells the admins.
     context.commit(change, None, &key, &body.bytes, Committed::ok(&shown)).await
 }
 
@@ -185,7 +179,7 @@ async fn rotate_secret(
     let endpoint = find(&caller, id).await?;
     let (context, now) = (&caller.context, caller.context.request.now);
     let organization = context.caller.known.organization;
-    let overlap = std::time::Duration::from_secs(seconds);
+    let overlap = Duration::from_secs(seconds);
     let (after, secret) = alteration::rotated(&endpoint, overlap, organization, &shared.sealing, now)?;
     let mut record = context.record("endpoint.rotate_secret", "endpoint", &id.to_string());
     record.sensitive = true;

@@ -148,8 +148,11 @@ async fn what_a_receiver_answered_can_be_read_however_it_looks() {
         Bytes::from("z".repeat(201)),
     ];
     let answers = bodies.clone();
-    let receiver =
-        Receiver::replying(move |number| (500, answers.get(number).cloned().unwrap_or_default())).await;
+    let receiver = Receiver::replying(move |number| {
+        let body = answers.get(number).cloned().unwrap_or_default();
+        async move { (http::StatusCode::INTERNAL_SERVER_ERROR, body) }
+    })
+    .await;
     let admin = app.sign_up("Acme").await;
     let admin = app.key(&admin, json!({})).await;
     let (endpoint, _) = app.endpoint(&admin, &receiver, json!({"max_retries": 5})).await;

@@ -734,7 +734,10 @@ async fn how_an_endpoint_does_is_told_in_figures() {
     app.drain().await;
     let last_success = app.now().to_string();
     let well = health().await;
-    assert_eq!((&well["success_rate"], &well["sample"], &well["waiting"]), (&json!(1.0), &json!(3), &json!(0)));
+    assert_eq!(
+        (&well["success_rate"], &well["sample"], &well["waiting"]),
+        (&json!(1.0), &json!(3), &json!(0))
+    );
     assert_eq!(well["last_success_at"], json!(last_success));
     assert!(well["p95_latency_ms"].is_u64());
 

@@ -85,7 +85,11 @@ async fn a_receiver_that_fails_twice_gets_three_attempts_sixty_and_a_hundred_and
     let mut at = Vec::new();
     for second in 0..400 {
         // Schedules come once a minute.
-        if second % 60 == 0 { app.sweep().await } else { app.drain().await }
+        if second % 60 == 0 {
+            app.sweep().await
+        } else {
+            app.drain().await
+        }
         while at.len() < receiver.received().len() {
             at.push(second);
         }

@@ -32,9 +32,7 @@ fn read_by(function: &str) -> BTreeSet<String> {
         names.remove("MAIL_QUEUE_URL");
     }
     // Likewise of the two lanes of webhook jobs.
-    for (lane, name) in
-        [("FirstLane", "WEBHOOK_JOBS_QUEUE_URL"), ("SlowLane", "WEBHOOK_RETRIES_QUEUE_URL")]
-    {
+    for (lane, name) in [("FirstLane", "WEBHOOK_JOBS_QUEUE_URL"), ("SlowLane", "WEBHOOK_RETRIES_QUEUE_URL")] {
         let names_it = |text: String| text.contains(&format!("{lane}::from_services"));
         if !sources(&folders[0]).any(names_it) && function != "docs" {
             names.remove(name);
@@ -96,13 +94,11 @@ fn queues_and_streams_are_wired_as_the_code_relies_on() {
     assert_eq!(text.matches("ReportBatchItemFailures").count(), 4);
     assert!(!text.contains("WEBHOOK_ALLOW_LOOPBACK"));
     let template = template();
-    for (jobs, faults, binary) in
-        [
-            ("WebhookJobsQueue", "WebhookFaultsQueue", "deliver"),
-            ("WebhookRetriesQueue", "WebhookFaultsQueue", "deliver"),
-            ("MailQueue", "MailFaultsQueue", "mail"),
-        ]
-    {
+    for (jobs, faults, binary) in [
+        ("WebhookJobsQueue", "WebhookFaultsQueue", "deliver"),
+        ("WebhookRetriesQueue", "WebhookFaultsQueue", "deliver"),
+        ("MailQueue", "MailFaultsQueue", "mail"),
+    ] {
         let (jobs, faults) = (template.queue(jobs).unwrap(), template.queue(faults).unwrap());
         assert_eq!(
             jobs.redrive.as_ref().unwrap().target,

@@ -24,9 +24,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::{Method, header};
+use sealing::{MasterSecret, Purpose};
 use search::{Search, Secrets};
 use serde_json::{Value, json};
+use store::Endpoint;
 use support::{free_ports, until};
 use testkit::{Authenticator, DnsServer, IdentityProvider, Person, Receiver};
 
@@ -174,11 +178,28 @@ struct World {
     secrets: RefCell<Secrets>,
     mailed: RefCell<BTreeSet<String>>,
     dns: DnsServer,
+    /// Opens what is sealed for endpoints, once it is known.
+    sealing: RefCell<Option<sealing::Key>>,
+    port: u16,
 }
 
 impl World {
     fn secret(&self, what: &str, secret: &str) -> String {
         self.secrets.borrow_mut().add(what, secret)
+    }
+
+    /// The seed of an endpoint's signing key, which no answer shows: it is taken out of the table and opened.
+    async fn seed(&self, what: &str, organization: &str, endpoint: &str) {
+        let key = json!({"pk": {"S": format!("ORG#{organization}")}, "sk": {"S": format!("EP#{endpoint}")}});
+        let get = json!({"TableName": "artisan-local-CoreTable", "Key": key, "ConsistentRead": true});
+        let found = dynamodb(self.port, "GetItem", get).await;
+        let sealed = found.pointer("/Item/signing_key/M/sealed_seed/S").and_then(Value::as_str).unwrap();
+        let context = Endpoint::signing_key_context(organization.parse().unwrap(), endpoint.parse().unwrap());
+        let sealing = self.sealing.borrow();
+        let envelope = STANDARD.decode(sealed).unwrap();
+        let seed = sealing.as_ref().unwrap().open_envelope(&context, &envelope).unwrap();
+        assert_eq!(seed.len(), 32);
+        self.secrets.borrow_mut().add_bytes(what, seed);
     }
 
     /// The tokens of an answer that begins a session, and its caller.
@@ -339,6 +360,8 @@ async fn secrets_are_neither_kept_nor_logged() {
         secrets: RefCell::default(),
         mailed: RefCell::default(),
         dns: DnsServer::start().await,
+        sealing: RefCell::default(),
+        port,
     };
     let resolver = world.dns.address();
     let platform = Running::start(port, data.path(), &resolver, &first_log);
@@ -355,7 +378,11 @@ async fn secrets_are_neither_kept_nor_logged() {
     let masters: Value =
         serde_json::from_slice(&fs::read(data.path().join("secrets.json")).unwrap()).unwrap();
     for (name, master) in masters.as_object().unwrap() {
-        world.secret(&format!("master secret {name}"), master.as_str().unwrap());
+        let master = world.secret(&format!("master secret {name}"), master.as_str().unwrap());
+        if name.ends_with("WebhookSecret") {
+            let key = MasterSecret::new(master).sealing_key(Purpose::WebhookSecrets).unwrap();
+            world.sealing.replace(Some(key));
+        }
     }
     world.signed_in(&world.sign_in("admin@example.com", &first_password).await.expect(200));
 
@@ -588,19 +615,22 @@ async fn keys(world: &World, ada: &Caller) -> Caller {
     used
 }
 
-/// Deletes a table behind the program's back.
+/// A call of DynamoDB, behind the program's back.
+async fn dynamodb(port: u16, operation: &str, body: Value) -> Value {
+    let request = reqwest::Client::new().post(format!("http://127.0.0.1:{}/", port + 1));
+    let request = request.header("x-amz-target", format!("DynamoDB_20120810.{operation}"));
+    let request = request.header(header::CONTENT_TYPE, "application/x-amz-json-1.0");
+    let answer = request.body(body.to_string()).send().await.unwrap();
+    let (status, text) = (answer.status(), answer.text().await.unwrap());
+    assert!(status.is_success(), "{operation}: {text}");
+    serde_json::from_str(&text).unwrap()
+}
+
 async fn delete_table(port: u16, table: &str) {
     let name = format!("artisan-local-{table}");
-    for (operation, body) in [
-        ("UpdateTable", json!({"TableName": name, "DeletionProtectionEnabled": false})),
-        ("DeleteTable", json!({"TableName": name})),
-    ] {
-        let request = reqwest::Client::new().post(format!("http://127.0.0.1:{}/", port + 1));
-        let request = request.header("x-amz-target", format!("DynamoDB_20120810.{operation}"));
-        let request = request.header(header::CONTENT_TYPE, "application/x-amz-json-1.0");
-        let answer = request.body(body.to_string()).send().await.unwrap();
-        assert!(answer.status().is_success(), "{operation}: {}", answer.text().await.unwrap());
-    }
+    let unprotected = json!({"TableName": name, "DeletionProtectionEnabled": false});
+    let _ = dynamodb(port, "UpdateTable", unprotected).await;
+    let _ = dynamodb(port, "DeleteTable", json!({"TableName": name})).await;
 }
 
 /// Each kind of secret is brought once more while there is nothing to keep it in.
@@ -632,24 +662,41 @@ async fn everything_fails(world: &World, ada: &Caller, key: &Caller) {
     world.misplace(key, key.token.as_deref().unwrap()).await;
 }
 
-/// Signing secrets, and headers that customers add. A delivery that arrives, and some that don't.
+/// Signing secrets and keys, and headers that customers add. A delivery that arrives, and some that don't.
 async fn webhooks(world: &World, ada: &Caller) {
     let (path, receiver) =
         ("/api/admin/webhooks", Receiver::answering(|number| if number == 0 { 500 } else { 204 }).await);
     let value = world.secret("value of an added header", "Basic cmVjZWl2ZXI6dGhpcnRlZW4gYmx1ZSBkb29ycw==");
     let other = world.secret("value of another added header", "receiver-credential-4711");
-    let asked = json!({"url": receiver.url(), "events": ["*"], "headers": {"Authorization": value, "x-receiver-key": other}});
+    let replaced = world.secret("value of a header that is replaced", "receiver-credential-4712");
+    let asked = json!({
+        "url": receiver.url(),
+        "events": ["*"],
+        "headers": {"Authorization": value, "x-receiver-key": replaced},
+        "signatures": ["v1", "v1a"],
+    });
     let made = ada.post_twice(path, asked, &["/secret"]).await;
     world.secret("signing secret", made.get("/secret"));
-    let _ = ada.get(&format!("{path}/{}", made.get("/id"))).await.expect(200);
+    let endpoint = format!("{path}/{}", made.get("/id"));
+    let organization = ada.get("/api/admin/organization").await.expect(200).get("/id").to_owned();
+    world.seed("seed of a signing key", &organization, made.get("/id")).await;
+    let _ = ada.get(&endpoint).await.expect(200);
     let refused = json!({"url": receiver.url(), "events": ["*"], "headers": {"host": value, "a b": other, "x-a": format!("{value}\n")}});
     let refused = ada.post(path, refused).await.expect(422);
     assert!(!refused.text.contains(&value) && !refused.text.contains(&other), "{}", refused.text);
-    if world.offers("/api/admin/webhooks/{id}/rotate-secret").await {
-        let rotate = format!("{path}/{}/rotate-secret", made.get("/id"));
-        let rotated = ada.post_twice(&rotate, json!({}), &["/secret"]).await;
-        world.secret("signing secret from a rotation", rotated.get("/secret"));
-    }
+    let change = |body: Value| ada.send(Method::PATCH, &endpoint, body.to_string());
+    let _ = change(json!({"headers": {"host": other}})).await.expect(422);
+    let _ = change(json!({"headers": {"x-receiver-key": other}})).await.expect(200);
+
+    // Twice: the one before is still signed with, and the first is forgotten.
+    let rotate = format!("{endpoint}/rotate-secret");
+    let rotated = ada.post(&rotate, json!({})).await.expect(200);
+    world.secret("signing secret that is replaced in turn", rotated.get("/secret"));
+    world.seed("seed of a signing key that is replaced in turn", &organization, made.get("/id")).await;
+    let rotated = ada.post_twice(&rotate, json!({"overlap_seconds": 3600}), &["/secret"]).await;
+    world.secret("signing secret from a rotation", rotated.get("/secret"));
+    world.seed("seed of a signing key from a rotation", &organization, made.get("/id")).await;
+    let _ = ada.post(&rotate, json!({"secret": rotated.get("/secret")})).await.expect(422);
     // Nobody listens there.
     let made = ada.post(path, json!({"url": format!("http://127.0.0.1:{}/", free_ports()), "events": ["*"], "max_retries": 0, "headers": {"x-receiver-key": other}}));
     world.secret("signing secret of an endpoint that is down", made.await.expect(201).get("/secret"));
@@ -662,6 +709,7 @@ async fn webhooks(world: &World, ada: &Caller) {
         (sent.header("authorization"), sent.header("x-receiver-key")),
         (value.as_str(), other.as_str())
     );
+    assert_eq!(sent.header("webhook-signature").matches("v1a,").count(), 2, "both keys have signed");
     until("a dead letter", async || {
         let dead = ada.get(&format!("{path}/dead-letters")).await.expect(200);
         (dead.json["data"].as_array().unwrap().len() == 1).then_some(())

@@ -155,13 +155,11 @@ impl Tenant {
         let mut settle = of_owed(primary(&keys::delivery(self.organization, claimed.id)), now);
         settle.update.push_str(", #status = :status, attempts = :attempts, attempt_count = :count");
         settle.condition.push_str(" AND fence = :fence");
+        // Of one whose lease ran out others may have seen to it that it waits, so it leaves the index wherever it stood.
         let mut remove = vec!["lease_until"];
         let status = match settlement {
             Settlement::Succeeded => {
-                remove.push("next_attempt_at");
-                if claimed.is_indexed() {
-                    remove.extend(["state_pk", "state_sk"]);
-                }
+                remove.extend(["next_attempt_at", "state_pk", "state_sk"]);
                 DeliveryStatus::Succeeded
             }
             Settlement::Retry { due, look_at } => {
@@ -273,10 +271,9 @@ impl Tenant {
             ", #status = :cancelled, reason = :reason REMOVE next_attempt_at, lease_until, state_pk, state_sk",
         );
         cancel.condition.push_str(" AND (attribute_not_exists(lease_until) OR lease_until <= :now)");
-        cancel.values.extend([
-            (":cancelled", text(DeliveryStatus::Cancelled.as_str())),
-            (":reason", text(reason)),
-        ]);
+        cancel
+            .values
+            .extend([(":cancelled", text(DeliveryStatus::Cancelled.as_str())), (":reason", text(reason))]);
         Ok(matches!(self.store.update("cancel", Table::Activity, cancel).await?, Written::Yes(_)))
     }
 
@@ -298,12 +295,5 @@ impl Tenant {
                 Err(StoreError::malformed(OPERATION, "the item that is in the way was not shown"))
             }
         }
-    }
-}
-
-impl Delivery {
-    /// Whether it may stand in the index of what waits: it was put off, or an attempt at it failed.
-    fn is_indexed(&self) -> bool {
-        self.next_attempt_at.is_some()
     }
 }

@@ -50,8 +50,7 @@ pub enum DeliveryStatus {
 
 impl DeliveryStatus {
     /// Every status, as they are documented.
-    pub const ALL: [Self; 5] =
-        [Self::Pending, Self::Retrying, Self::Succeeded, Self::Dead, Self::Cancelled];
+    pub const ALL: [Self; 5] = [Self::Pending, Self::Retrying, Self::Succeeded, Self::Dead, Self::Cancelled];
 
     /// Whether there is still something to be done.
     #[must_use]
@@ -247,6 +246,8 @@ pub struct DeliveryFilter {
     pub status: Option<DeliveryStatus>,
     /// Of events of this type.
     pub event: Option<EventType>,
+    /// Of events of that month and later ones.
+    pub since_month_of: Option<Timestamp>,
 }
 
 impl DeliveryFilter {
@@ -254,7 +255,8 @@ impl DeliveryFilter {
         let is = |name: &str, wanted: Option<&str>| {
             wanted.is_none_or(|wanted| item::get_text(item, name) == Some(wanted))
         };
-        is("status", self.status.map(DeliveryStatus::as_str)) && is("event", self.event.map(EventType::as_str))
+        is("status", self.status.map(DeliveryStatus::as_str))
+            && is("event", self.event.map(EventType::as_str))
     }
 }
 
@@ -362,7 +364,8 @@ impl Tenant {
         const OPERATION: &str = "deliveries_to";
         let tag = EndpointTag::of(endpoint);
         let after = page.after.as_deref().and_then(keys::parse_delivery);
-        let mut months = months(self.organization.time(), after.map_or(now, |id| id.time()));
+        let first = filter.since_month_of.unwrap_or(self.organization.time());
+        let mut months = months(first, after.map_or(now, |id| id.time()));
         months.reverse();
         let high = after.map_or_else(keys::delivery_sk_end, keys::delivery_sk);
         let list = Spread {

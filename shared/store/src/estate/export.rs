@@ -292,7 +292,8 @@ mod tests {
         let endpoint =
             Item::from([("headers".to_owned(), headers), ("timeout_seconds".to_owned(), number(30))]);
         let record = shown("endpoint", endpoint).unwrap();
-        let expected = serde_json::json!({"headers": ["authorization"], "timeout_seconds": 30, "public_key": null});
+        let expected =
+            serde_json::json!({"headers": ["authorization"], "timeout_seconds": 30, "public_key": null});
         assert_eq!(record, expected);
     }
 }

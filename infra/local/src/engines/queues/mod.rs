@@ -335,7 +335,6 @@ impl Queues {
                 return Err(QueueError::BeyondLimit);
             }
             queue.show_at(handle.number, until.millis());
-            queue.settle(handle.number);
             Ok(())
         })
     }
@@ -413,9 +412,9 @@ impl Queues {
         Mark(self.lock().sent)
     }
 
-    /// The moment before which everything that was sent to these queues has been settled: it has left its queue, or
-    /// whoever received it has said when to show it again and so knows of it. What is settled is recorded somewhere
-    /// that outlives this process, or need not be.
+    /// The moment before which everything that was sent to these queues has been settled: it has left its queue. What is
+    /// settled is recorded somewhere that outlives this process, or need not be. What was hidden by its receiver is not: it
+    /// may wait for somebody else to be done with it.
     #[must_use]
     pub fn settled_up_to<'q>(&self, queues: impl IntoIterator<Item = &'q str>) -> Mark {
         let state = self.lock();

@@ -1,0 +1,114 @@
+//! What a delivery costs the store: calls and capacity units, by the local engine's own account.
+
+use artisan_local::engines::Measured;
+use http::StatusCode;
+use serde_json::json;
+use testkit::{Receiver, TestApp};
+
+use crate::delivering::{acme, deliveries, leads, pass};
+
+const WRITES: [&str; 5] = ["PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "BatchWriteItem"];
+
+/// What was asked of the tables.
+struct Bill(Vec<Measured>);
+
+impl Bill {
+    fn of(app: &TestApp) -> Self {
+        let measured = app.engines().meter().snapshot().measured().to_vec();
+        let tables = ["CoreTable", "ActivityTable", "DirectoryTable", "AuditTable"];
+        let tables: Vec<_> = tables.iter().filter_map(|table| app.platform().table_name(table)).collect();
+        Self(measured.into_iter().filter(|it| tables.contains(&it.resource.as_str())).collect())
+    }
+
+    fn writes(&self) -> (u64, f64) {
+        self.sum(|operation| WRITES.contains(&operation))
+    }
+
+    fn reads(&self, operation: &str) -> (u64, f64) {
+        self.sum(|it| it == operation)
+    }
+
+    fn sum(&self, of: impl Fn(&str) -> bool) -> (u64, f64) {
+        let of_it = self.0.iter().filter(|it| of(&it.operation));
+        of_it.fold((0, 0.0), |(calls, units), it| (calls + it.calls, units + it.capacity_units))
+    }
+
+    fn print(&self, of: &str) {
+        println!("{of}");
+        for Measured { operation, resource, calls, capacity_units } in &self.0 {
+            println!("  {operation:20} {resource:24} {calls:4} calls {capacity_units:7.1} units");
+        }
+    }
+}
+
+/// The bill of one event to one endpoint, from the stream to the receiver's answer.
+async fn delivered(status: u16, answer: String, retries: u32) -> Bill {
+    let app = TestApp::start().await;
+    let receiver = Receiver::replying(move |_| {
+        let answer = answer.clone();
+        async move { (StatusCode::from_u16(status).unwrap(), answer) }
+    })
+    .await;
+    let admin = acme(&app).await;
+    let request = json!({"events": ["lead.created"], "max_retries": retries});
+    let (endpoint, _) = app.endpoint(&admin, &receiver, request).await;
+    leads(&admin, 1).await;
+    app.engines().meter().reset();
+    app.drain().await;
+    let bill = Bill::of(&app);
+    assert_eq!(receiver.received().len(), 1);
+    assert_eq!(deliveries(&admin, &endpoint).await[0]["attempt_count"], 1);
+    pass(&app, 20).await;
+    bill
+}
+
+#[tokio::test]
+async fn a_delivery_that_succeeds_at_once_is_two_writes_and_one_read_of_its_endpoint() {
+    for answer in [0, 100, 200] {
+        let bill = delivered(200, "x".repeat(answer), 4).await;
+        bill.print(&format!("a delivery that is answered 200 with {answer} bytes"));
+        let (calls, units) = bill.writes();
+        assert_eq!(calls, 2, "the claim and the settlement");
+        assert!(units <= 3.0, "{units}");
+        // Of both tables it counts once for each.
+        assert_eq!(bill.reads("BatchGetItem").0, 2);
+        assert_eq!((bill.reads("GetItem").0, bill.reads("Scan").0), (0, 0));
+        assert_eq!(bill.reads("Query").0, 1, "fan-out: the tenant's endpoints");
+    }
+    let bill = delivered(200, "x".repeat(4096), 4).await;
+    bill.print("one that is answered 200 with 4096 bytes");
+    assert_eq!(bill.writes().0, 3, "a long answer has an item of its own");
+}
+
+#[tokio::test]
+async fn a_batch_reads_its_endpoints_once_and_fan_out_writes_nothing() {
+    const EVENTS: usize = 10;
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    let admin = acme(&app).await;
+    app.endpoint(&admin, &receiver, json!({"events": ["lead.created"]})).await;
+    leads(&admin, EVENTS).await;
+    app.engines().meter().reset();
+    app.drain().await;
+    assert_eq!(receiver.received().len(), EVENTS);
+    let bill = Bill::of(&app);
+    bill.print("ten events to one endpoint");
+    let (calls, units) = bill.writes();
+    assert_eq!(calls, 2 * 10);
+    assert!(units <= 3.0 * 10.0, "{units}");
+    assert_eq!((bill.reads("BatchGetItem").0, bill.reads("Query").0), (2, 1));
+    let queues = app.engines().meter().snapshot();
+    assert_eq!(queues.calls_of("SendMessageBatch"), 1, "ten jobs to a call");
+}
+
+#[tokio::test]
+async fn a_failure_costs_what_is_noted_of_its_endpoint_besides() {
+    for (retries, of) in [(4, "an attempt that fails, and is tried again"), (0, "one that fails for good")] {
+        let bill = delivered(500, String::new(), retries).await;
+        bill.print(of);
+        let (calls, units) = bill.writes();
+        // The claim, the state of the endpoint, the settlement; and the notice of a dead letter.
+        assert_eq!(calls, if retries == 0 { 4 } else { 3 });
+        assert!(units <= 10.0, "{units}");
+    }
+}

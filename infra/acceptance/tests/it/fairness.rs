@@ -1,0 +1,354 @@
+//! One endpoint's trouble is nobody else's: breaker, slow lane, rate, and the end of an endpoint that only ever fails.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+use store::{EndpointState, Slot};
+use testkit::{Actor, Receiver, TestApp};
+
+use crate::delivering::{MINUTE, acme, batch, deliveries, held_back, leads, pass, tenant};
+
+/// A receiver that is down until it is told otherwise.
+async fn down() -> (Receiver, Arc<AtomicBool>) {
+    let up = Arc::new(AtomicBool::new(false));
+    let is_up = Arc::clone(&up);
+    (Receiver::answering(move |_| if is_up.load(Ordering::SeqCst) { 204 } else { 500 }).await, up)
+}
+
+async fn state(app: &TestApp, actor: &Actor, endpoint: &str) -> EndpointState {
+    tenant(app, actor).await.endpoint_state(endpoint.parse().unwrap()).await.unwrap().unwrap()
+}
+
+fn attempts(deliveries: &[Value]) -> usize {
+    let counts = deliveries.iter().map(|delivery| delivery["attempt_count"].as_u64().unwrap());
+    usize::try_from(counts.sum::<u64>()).unwrap()
+}
+
+fn are_all(deliveries: &[Value], status: &str) -> bool {
+    deliveries.iter().all(|delivery| delivery["status"] == status)
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_down_for_three_hours_gets_everything_afterwards_and_little_before() {
+    let app = TestApp::start().await;
+    let ((receiver, up), healthy) = (down().await, Receiver::start().await);
+    let admin = acme(&app).await;
+    let request = json!({"events": ["lead.created"], "max_retries": 12});
+    let (failing, _) = app.endpoint(&admin, &receiver, request.clone()).await;
+    let (well, _) = app.endpoint(&admin, &healthy, request).await;
+    leads(&admin, 50).await;
+    app.drain().await;
+    assert_eq!(receiver.received().len(), 10, "the tenth failure in a row opens the breaker");
+    assert_eq!(healthy.received().len(), 50, "which is no other endpoint's concern");
+    assert!(are_all(&deliveries(&admin, &well).await, "succeeded"));
+    let all = deliveries(&admin, &failing).await;
+    assert_eq!((all.len(), attempts(&all)), (50, 10), "what is put off burns no attempt");
+
+    pass(&app, 180).await;
+    let probes = receiver.received().len() - 10;
+    assert!((30..=50).contains(&probes), "a probe every five minutes: {probes}");
+    let all = deliveries(&admin, &failing).await;
+    assert_eq!((all.len(), attempts(&all)), (50, 10 + probes));
+    assert!(all.iter().all(|it| it["status"] == "pending" || it["status"] == "retrying"), "{all:?}");
+    // By the schedule alone each would have made eight.
+    assert!(attempts(&all) < 50 * 2);
+
+    up.store(true, Ordering::SeqCst);
+    // Those that were probes are due by their own schedule.
+    pass(&app, 8 * 60).await;
+    let all = deliveries(&admin, &failing).await;
+    assert!(are_all(&all, "succeeded"), "{all:?}");
+    assert_eq!((attempts(&all), receiver.received().len()), (60 + probes, 60 + probes), "each came once");
+    let state = state(&app, &admin, &failing).await;
+    assert_eq!((state.failures, state.opened, state.failing_since), (0, 0, None));
+    assert_eq!(healthy.received().len(), 50);
+}
+
+#[tokio::test]
+async fn a_half_open_breaker_lets_one_through_and_closes_when_that_one_is_taken() {
+    let app = TestApp::start().await;
+    let (receiver, up) = down().await;
+    let admin = acme(&app).await;
+    let request = json!({"events": ["lead.created"], "max_retries": 12});
+    let (endpoint, _) = app.endpoint(&admin, &receiver, request).await;
+    leads(&admin, 10).await;
+    app.drain().await;
+    let opened = state(&app, &admin, &endpoint).await;
+    assert_eq!((opened.failures, opened.opened), (10, 1));
+    let until = opened.not_before.unwrap().since(app.now());
+    assert!((27..=33).contains(&until.as_secs()), "{until:?}");
+
+    app.advance(until);
+    leads(&admin, 5).await;
+    assert_eq!(held_back(&app, "WebhookJobsQueue", 1).await.len(), 5);
+    app.advance(6 * MINUTE);
+    // First tries, and all that waits with them.
+    app.sweep().await;
+    assert_eq!(receiver.received().len(), 11, "one of all those may try");
+    let opened = state(&app, &admin, &endpoint).await;
+    assert_eq!((opened.failures, opened.opened, opened.probe_until), (11, 2, None));
+    let until = opened.not_before.unwrap().since(app.now());
+    assert!((54..=66).contains(&until.as_secs()), "{until:?}");
+    app.advance(Duration::from_secs(50));
+    app.sweep().await;
+    assert_eq!(receiver.received().len(), 11);
+
+    up.store(true, Ordering::SeqCst);
+    pass(&app, 2).await;
+    let closed = state(&app, &admin, &endpoint).await;
+    assert_eq!((closed.failures, closed.opened), (0, 0));
+    pass(&app, 10).await;
+    let all = deliveries(&admin, &endpoint).await;
+    assert!(are_all(&all, "succeeded"), "{all:?}");
+    assert_eq!(receiver.received().len(), 11 + 15);
+}
+
+/// A pause that was asked for while the breaker opened is not cut short by it.
+#[tokio::test]
+async fn the_longer_of_two_pauses_holds() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::replying(|number| async move {
+        let pause = if number == 3 { "1800" } else { "" };
+        (StatusCode::TOO_MANY_REQUESTS, [("retry-after", pause)])
+    })
+    .await;
+    let admin = acme(&app).await;
+    let (endpoint, _) = app.endpoint(&admin, &receiver, json!({"events": ["lead.created"]})).await;
+    leads(&admin, 10).await;
+    app.drain().await;
+    let state = state(&app, &admin, &endpoint).await;
+    assert_eq!((state.failures, state.opened), (10, 1));
+    assert_eq!(state.not_before.unwrap().since(app.now()).as_secs(), 1800);
+    app.leaves_jobs();
+}
+
+// ---- the slow lane
+
+#[tokio::test]
+async fn an_endpoint_that_takes_its_time_is_sent_to_by_the_slow_lane() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::replying(|_| async {
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        StatusCode::NO_CONTENT
+    })
+    .await;
+    let healthy = Receiver::start().await;
+    let admin = acme(&app).await;
+    let (slow, _) = app.endpoint(&admin, &receiver, json!({"events": ["lead.created"]})).await;
+    app.endpoint(&admin, &healthy, json!({"events": ["lead.created"]})).await;
+    let retries = app.platform().template().queue("WebhookRetriesQueue").unwrap().name.clone();
+    let passed_on = || app.engines().meter().snapshot().calls_on(&retries);
+    leads(&admin, 1).await;
+    app.drain().await;
+    assert!(state(&app, &admin, &slow).await.is_slow(app.now()));
+    let before = passed_on();
+    leads(&admin, 1).await;
+    app.drain().await;
+    assert_eq!(passed_on() - before, 1, "its next first try, and nobody else's");
+    assert_eq!((receiver.received().len(), healthy.received().len()), (2, 2));
+    // A minute later it may show that it is quick again.
+    app.advance(Duration::from_secs(61));
+    assert!(!state(&app, &admin, &slow).await.is_slow(app.now()));
+    assert!(are_all(&deliveries(&admin, &slow).await, "succeeded"));
+}
+
+#[tokio::test]
+async fn ten_at_most_are_sent_to_a_slow_endpoint_at_once() {
+    let app = TestApp::start().await;
+    let (inside, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counters = (Arc::clone(&inside), Arc::clone(&most));
+    let receiver = Receiver::replying(move |_| {
+        let (inside, most) = counters.clone();
+        async move {
+            most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(1100)).await;
+            inside.fetch_sub(1, Ordering::SeqCst);
+            StatusCode::NO_CONTENT
+        }
+    })
+    .await;
+    let admin = acme(&app).await;
+    let (endpoint, _) = app.endpoint(&admin, &receiver, json!({"events": ["lead.created"]})).await;
+    leads(&admin, 1).await;
+    app.drain().await;
+    leads(&admin, 15).await;
+    let bodies = held_back(&app, "WebhookJobsQueue", 2).await;
+    assert_eq!(bodies.len(), 15);
+    let services = app.platform().services_for("deliver").unwrap();
+    let deliver = fn_deliver::handler(&services).await.unwrap();
+    let queue = app.platform().template().queue("WebhookRetriesQueue").unwrap().name.clone();
+    let (one, other) = bodies.split_at(8);
+    tokio::join!(deliver.handle(batch(one, &queue)), deliver.handle(batch(other, &queue)));
+    assert!((8..=10).contains(&most.load(Ordering::SeqCst)), "{most:?}");
+    app.advance(7 * MINUTE);
+    app.sweep().await;
+    pass(&app, 2).await;
+    assert!(are_all(&deliveries(&admin, &endpoint).await, "succeeded"));
+    assert_eq!(receiver.received().len(), 16);
+}
+
+#[tokio::test]
+async fn slots_are_ten_and_come_back_with_their_lease() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    let admin = acme(&app).await;
+    let (endpoint, _) = app.endpoint(&admin, &receiver, json!({})).await;
+    let (tenant, lease, now) = (tenant(&app, &admin).await, Duration::from_secs(45), app.now());
+    let mut taken = BTreeMap::new();
+    for _ in 0..30 {
+        let state = state(&app, &admin, &endpoint).await;
+        if let Slot::Taken(slot, until) = tenant.take_slot(&state, lease, now).await.unwrap() {
+            assert_eq!(taken.insert(slot, until), None, "slot {slot} was given twice");
+        }
+    }
+    assert_eq!(taken.len(), store::SLOTS);
+    let id = endpoint.parse().unwrap();
+    // A lease that is over is not given back in another's place.
+    tenant.give_slot_back(id, 3, now).await.unwrap();
+    let known = state(&app, &admin, &endpoint).await;
+    assert_eq!(tenant.take_slot(&known, lease, now).await.unwrap(), Slot::None);
+    tenant.give_slot_back(id, 3, taken[&3]).await.unwrap();
+    let known = state(&app, &admin, &endpoint).await;
+    assert_eq!(tenant.take_slot(&known, lease, now).await.unwrap(), Slot::Taken(3, now + lease));
+    let known = state(&app, &admin, &endpoint).await;
+    assert!(matches!(tenant.take_slot(&known, lease, now + lease).await.unwrap(), Slot::Taken(..)));
+}
+
+#[tokio::test]
+async fn first_tries_do_not_stand_behind_retries() {
+    let app = TestApp::start().await;
+    let (failing, healthy) = (Receiver::answering(|_| 500).await, Receiver::start().await);
+    let admin = acme(&app).await;
+    let (bad, _) = app.endpoint(&admin, &failing, json!({"events": ["lead.created"]})).await;
+    leads(&admin, 5).await;
+    app.drain().await;
+    let retries = app.platform().messages("WebhookRetriesQueue");
+    assert_eq!(retries.len(), 5);
+    assert!(retries.iter().all(|message| message.body.contains(&bad)));
+    assert!(app.platform().messages("WebhookJobsQueue").is_empty(), "nothing but first tries ever lies here");
+    app.endpoint(&admin, &healthy, json!({"events": ["lead.created"]})).await;
+    leads(&admin, 5).await;
+    app.drain().await;
+    assert_eq!(healthy.received().len(), 5);
+    assert!(app.platform().messages("WebhookJobsQueue").is_empty());
+    app.leaves_jobs();
+}
+
+// ---- rates
+
+#[tokio::test]
+async fn an_endpoint_with_a_rate_is_sent_no_more_than_that() {
+    const RATE: usize = 2;
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    let admin = acme(&app).await;
+    let request = json!({"events": ["lead.created"], "rate_limit_per_second": RATE});
+    let (endpoint, _) = app.endpoint(&admin, &receiver, request).await;
+    leads(&admin, 20).await;
+    let mut at: Vec<i64> = Vec::new();
+    for step in 0..4 * 240 {
+        if step % 240 == 0 {
+            app.sweep().await
+        } else {
+            app.drain().await
+        }
+        at.resize(receiver.received().len(), app.now().millis());
+        if at.len() == 20 {
+            break;
+        }
+        app.advance(Duration::from_millis(250));
+    }
+    assert_eq!(at.len(), 20, "all of them in the end");
+    for from in &at {
+        let within = at.iter().filter(|time| (*from..from + 1000).contains(*time)).count();
+        // A second's worth may come at once, and the next are evenly apart.
+        assert!(within < 2 * RATE, "{within} within a second: {at:?}");
+        let within = at.iter().filter(|time| (*from..from + 5000).contains(*time)).count();
+        assert!(within <= 6 * RATE, "{within} within five seconds: {at:?}");
+    }
+    let all = deliveries(&admin, &endpoint).await;
+    assert!(are_all(&all, "succeeded"));
+    assert_eq!(attempts(&all), 20, "what is put off burns no attempt");
+}
+
+// ---- endpoints that only ever fail
+
+/// A lead every six hours for `days`; when the endpoint was disabled, in hours.
+async fn disabled_after(app: &TestApp, admin: &Actor, endpoint: &str, days: usize) -> Option<usize> {
+    for hours in (0..days * 24).step_by(6) {
+        leads(admin, 1).await;
+        app.sweep().await;
+        pass(app, 2).await;
+        let shown = admin.get(&format!("/api/admin/webhooks/{endpoint}")).await.expect(200);
+        if shown.text("/status") == "disabled" {
+            assert!(shown.text("/disabled_reason").contains("five days"));
+            return Some(hours);
+        }
+        app.advance(Duration::from_secs(6 * 3600) - 2 * MINUTE);
+    }
+    None
+}
+
+#[tokio::test]
+async fn five_days_of_nothing_but_failures_disable_an_endpoint_and_it_begins_anew() {
+    let app = TestApp::start().await;
+    let (receiver, up) = down().await;
+    let admin = acme(&app).await;
+    let (endpoint, _) = app.endpoint(&admin, &receiver, json!({"events": ["lead.created"]})).await;
+    let hours = disabled_after(&app, &admin, &endpoint, 7).await;
+    assert!(hours.is_some_and(|hours| (114..=126).contains(&hours)), "{hours:?}");
+    let sent = receiver.received().len();
+    leads(&admin, 1).await;
+    pass(&app, 20).await;
+    assert_eq!(receiver.received().len(), sent);
+
+    let path = format!("/api/admin/webhooks/{endpoint}");
+    let _ = admin.post(&format!("{path}/enable"), json!({})).await.expect(200);
+    let anew = state(&app, &admin, &endpoint).await;
+    assert_eq!((anew.failures, anew.opened, anew.failing_since, anew.not_before), (0, 0, None, None));
+    pass(&app, 2).await;
+    assert_eq!(admin.get(&path).await.expect(200).text("/status"), "enabled");
+    up.store(true, Ordering::SeqCst);
+    leads(&admin, 1).await;
+    app.drain().await;
+    assert_eq!(receiver.received().len(), sent + 1);
+    pass(&app, 10).await;
+}
+
+#[tokio::test]
+async fn one_success_among_five_days_of_failures_keeps_an_endpoint_enabled() {
+    let app = TestApp::start().await;
+    let (receiver, up) = down().await;
+    let admin = acme(&app).await;
+    let request = json!({"events": ["lead.created"], "max_retries": 0});
+    let (endpoint, _) = app.endpoint(&admin, &receiver, request).await;
+    assert_eq!(disabled_after(&app, &admin, &endpoint, 3).await, None);
+    up.store(true, Ordering::SeqCst);
+    leads(&admin, 1).await;
+    app.sweep().await;
+    pass(&app, 6).await;
+    up.store(false, Ordering::SeqCst);
+    assert_eq!(disabled_after(&app, &admin, &endpoint, 4).await, None, "seven days in all, and four since");
+    pass(&app, 10).await;
+}
+
+/// A quarter of an hour of failures and then silence is not five days of failures.
+#[tokio::test]
+async fn an_endpoint_that_is_sent_nothing_does_not_fail() {
+    let app = TestApp::start().await;
+    let (receiver, _up) = down().await;
+    let admin = acme(&app).await;
+    let (endpoint, _) = app.endpoint(&admin, &receiver, json!({"events": ["lead.created"]})).await;
+    leads(&admin, 1).await;
+    app.sweep().await;
+    pass(&app, 30).await;
+    app.advance(Duration::from_secs(6 * 24 * 3600));
+    pass(&app, 2).await;
+    let shown = admin.get(&format!("/api/admin/webhooks/{endpoint}")).await.expect(200);
+    assert_eq!(shown.text("/status"), "enabled");
+    assert_eq!(receiver.received().len(), 5);
+}
