@@ -47,6 +47,7 @@ mod tests {
             status: EndpointStatus::Enabled,
             disabled_reason: None,
             disabled_at: None,
+            missed_since: None,
             enabled_at: None,
             sealed_secret: String::new(),
             signing_key: None,

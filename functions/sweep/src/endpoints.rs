@@ -97,7 +97,7 @@ impl Sweep {
             self.tell_of_disabling(&tenant, &endpoint, state, now).await?;
             let through = self.cancel_waiting(&tenant, state, "the endpoint is disabled", started).await?;
             self.tell_of_dead_letters(&tenant, &endpoint, state, now).await?;
-            return self.leave_alone(&tenant, state, through, now).await;
+            return self.leave_alone(&tenant, state, through && state.exhausted == 0, now).await;
         }
         if let Some(reason) = to_be_disabled(&endpoint, state) {
             return self.disable(&tenant, &endpoint, state, reason, now).await;
@@ -259,13 +259,8 @@ impl Sweep {
             before: "enabled".into(),
             after: "disabled".into(),
         }];
-        let disabled = Endpoint {
-            status: EndpointStatus::Disabled,
-            disabled_reason: Some(reason.to_owned()),
-            disabled_at: Some(now),
-            updated_at: store::touched(endpoint.updated_at, now),
-            ..endpoint.clone()
-        };
+        let waiting = tenant.backlog(endpoint.id).await?;
+        let disabled = endpoint.disabled(reason.to_owned(), waiting.oldest, now);
         let change = Change::audited(record)
             .change_endpoint(organization, endpoint, &disabled)?
             .look_at_endpoint(organization, endpoint.id, now);

@@ -68,7 +68,7 @@ impl Sweep {
         let now = self.clock.now();
         let Some(endpoint) = tenant.endpoint(replay.endpoint_id).await? else {
             // Nothing is left to send to.
-            tenant.carry_replay_on(&replay, &replay, true, now).await?;
+            tenant.carry_replay_on(&replay, &replay, Some(ReplayStatus::Cancelled), now).await?;
             return Ok(Pace::Enough);
         };
         if endpoint.status == EndpointStatus::Disabled {
@@ -91,14 +91,16 @@ impl Sweep {
             .into_iter()
             .filter(|event| event.id.time() < replay.until && is_for(&endpoint, event))
             .collect();
-        let jobs = self.begin_anew(tenant, &endpoint, &replay, &events, sent).await?;
+        let begun = self.begin_anew(tenant, &endpoint, &replay, &events, sent).await?;
+        let ends = through.then_some(ReplayStatus::Completed);
         next.looked_at += u64::try_from(events.len()).unwrap_or(0);
-        next.sent += u64::try_from(jobs).unwrap_or(0);
-        let goes_on = tenant.carry_replay_on(&replay, &next, through, self.clock.now()).await?;
-        Ok(if through || !goes_on { Pace::Enough } else { Pace::On { sent: jobs } })
+        next.sent += u64::try_from(begun).unwrap_or(0);
+        let goes_on = tenant.carry_replay_on(&replay, &next, ends, self.clock.now()).await?;
+        Ok(if through || !goes_on { Pace::Enough } else { Pace::On { sent: begun } })
     }
 
-    /// Begins those deliveries of these events anew that the replay is about, and queues them; how many.
+    /// Begins those deliveries of these events anew that the replay is about, and queues them. How many it is that it has
+    /// begun: those of a time before that broke off are among them, and come back by themselves.
     async fn begin_anew(
         &self,
         tenant: &Tenant,
@@ -111,13 +113,14 @@ impl Sweep {
         let ids: Vec<_> = events.iter().map(|event| event.id).collect();
         let found =
             if ids.is_empty() { Vec::new() } else { tenant.deliveries_of_events(endpoint.id, &ids).await? };
+        let before = found.iter().filter(|delivery| delivery.replay_id == Some(replay.id)).count();
         let wanted: Vec<_> = events
             .iter()
             .map(|event| (event, found.iter().find(|delivery| delivery.event_id == event.id)))
             .filter(|(_, delivery)| is_about(replay, *delivery))
             .collect();
         if wanted.is_empty() {
-            return Ok(0);
+            return Ok(before);
         }
         // First of all: should the rest break off, the sweep finds what waits.
         tenant.flag_endpoint(endpoint.id, now).await?;
@@ -151,7 +154,7 @@ impl Sweep {
             })
             .collect();
         self.lane.send(&jobs).await?;
-        Ok(jobs.len())
+        Ok(before + jobs.len())
     }
 }
 

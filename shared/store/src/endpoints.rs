@@ -1,6 +1,7 @@
 //! Webhook endpoints.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use clock::Timestamp;
 use events::{EventType, Subscription};
@@ -11,7 +12,10 @@ use crate::change::{Expression, Table, Write};
 use crate::item::{self, primary, text};
 use crate::keys::{self, OfOrganization};
 use crate::tally::Tally;
-use crate::{Change, EndpointState, Mode, Page, PageRequest, Refusal, Store, StoreError, Tenant};
+use crate::{Change, EndpointState, Mode, Page, PageRequest, Refusal, Store, StoreError, Tenant, touched};
+
+/// No event is longer on its way from the change that caused it to the first look at its delivery, all being well.
+const ON_ITS_WAY: Duration = Duration::from_secs(5 * 60);
 
 /// Whether an endpoint is sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +88,9 @@ pub struct Endpoint {
     /// Since when it is disabled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled_at: Option<Timestamp>,
+    /// Since when there may be events that it was not sent because it is disabled, what waited for it then included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed_since: Option<Timestamp>,
     /// When it was last enabled, if it had been disabled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled_at: Option<Timestamp>,
@@ -112,6 +119,22 @@ impl Endpoint {
     #[must_use]
     pub fn enabled_at(&self) -> Timestamp {
         self.enabled_at.unwrap_or(self.created_at)
+    }
+
+    /// The endpoint, not sent to any more. `oldest` is the time of the oldest event that waits for it.
+    #[must_use]
+    pub fn disabled(&self, reason: String, oldest: Option<Timestamp>, now: Timestamp) -> Self {
+        // What has not reached anybody's hands yet, and so waits nowhere, is cancelled, too.
+        let on_its_way = (now - ON_ITS_WAY).max(self.enabled_at());
+        let missed_since = oldest.unwrap_or(now).min(on_its_way).max(self.created_at);
+        Self {
+            status: EndpointStatus::Disabled,
+            disabled_reason: Some(reason),
+            disabled_at: Some(now),
+            missed_since: Some(missed_since),
+            updated_at: touched(self.updated_at, now),
+            ..self.clone()
+        }
     }
 
     /// What the sealed seed of a signing key is bound to.

@@ -216,7 +216,7 @@ impl Tenant {
         listed.map(|items| item::read_all(OPERATION, items))
     }
 
-    /// Notes how far a running replay has come; with `through`, that it is. Whether it is still running, and nobody else
+    /// Notes how far a running replay has come, and where it `ends` if it does. Whether it is still running, and nobody else
     /// carried it on.
     ///
     /// # Errors
@@ -225,7 +225,7 @@ impl Tenant {
         &self,
         read: &Replay,
         replay: &Replay,
-        through: bool,
+        ends: Option<ReplayStatus>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         const OPERATION: &str = "carry_replay_on";
@@ -245,9 +245,9 @@ impl Tenant {
         if replay.position.is_some() {
             names.push(("#position", "position"));
         }
-        if through {
-            update.push_str(", #status = :completed, finished_at = :now REMOVE attention_pk, attention_sk");
-            values.push((":completed", text(ReplayStatus::Completed.as_str())));
+        if let Some(end) = ends {
+            update.push_str(", #status = :end, finished_at = :now REMOVE attention_pk, attention_sk");
+            values.push((":end", text(end.as_str())));
         }
         let carry_on = Expression {
             key: primary(&keys::replay(self.organization, read.id)),

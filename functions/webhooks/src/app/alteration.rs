@@ -3,16 +3,20 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use clock::Timestamp;
 use egress::Policy;
 use events::Subscription;
-use ids::OrganizationId;
+use ids::{EndpointId, OrganizationId};
 use input::{Fault, Faults, Patch, Text};
 use problem::Problem;
 use sealing::SealError;
 use serde_json::Value;
 use signing::SigningSecret;
-use store::{AuditRecord, Change, Endpoint, EndpointStatus, FieldChange, Replaced, StoreError, touched};
+use store::{
+    AuditRecord, Change, Endpoint, EndpointStatus, FieldChange, Replaced, SealedHeader, StoreError, touched,
+};
 
 use super::endpoint::{
     DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT_SECONDS, LONGEST_DESCRIPTION, MAX_RETRIES, MOST_HEADERS,
@@ -113,7 +117,12 @@ impl Alteration {
         organization: OrganizationId,
         key: &sealing::Key,
     ) -> Result<Endpoint, SealError> {
-        let sealed = sealed_headers(self.set, organization, self.after.id, key)?;
+        let id = self.after.id;
+        self.set.retain(|name, value| {
+            let present = self.after.headers.get(name);
+            !present.is_some_and(|sealed| is_sealed_in(sealed, name, value, organization, id, key))
+        });
+        let sealed = sealed_headers(self.set, organization, id, key)?;
         self.after.headers.extend(sealed);
         match (self.asymmetric, self.after.signing_key.is_some()) {
             (Some(true), false) => {
@@ -124,6 +133,26 @@ impl Alteration {
         }
         Ok(self.after)
     }
+}
+
+/// Whether `value` is what `sealed` holds.
+fn is_sealed_in(
+    sealed: &SealedHeader,
+    name: &str,
+    value: &str,
+    organization: OrganizationId,
+    id: EndpointId,
+    key: &sealing::Key,
+) -> bool {
+    let opened = STANDARD.decode(&sealed.0).ok().and_then(|envelope| {
+        key.open_envelope(&Endpoint::header_context(organization, id, name), &envelope).ok()
+    });
+    opened.is_some_and(|opened| opened == value.as_bytes())
+}
+
+/// Whether nothing about an endpoint is changed.
+pub(crate) fn is_the_same(before: &Endpoint, after: &Endpoint) -> bool {
+    *before == Endpoint { updated_at: before.updated_at, ..after.clone() }
 }
 
 /// The change of an endpoint, with what it changes on record: of headers their names.
@@ -187,19 +216,21 @@ pub(crate) fn enabled(endpoint: &Endpoint, now: Timestamp) -> Result<Endpoint, P
         status: EndpointStatus::Enabled,
         disabled_reason: None,
         disabled_at: None,
+        missed_since: None,
         enabled_at: Some(now),
         updated_at: touched(endpoint.updated_at, now),
         ..endpoint.clone()
     })
 }
 
-/// The endpoint, not sent to any more.
+/// The endpoint, not sent to any more. `oldest` is the time of the oldest event that waits for it.
 ///
 /// # Errors
 /// 409 when it isn't, 422 for a reason that is none.
 pub(crate) fn disabled(
     endpoint: &Endpoint,
     reason: Option<&str>,
+    oldest: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<Endpoint, Problem> {
     let mut faults = Faults::default();
@@ -208,13 +239,7 @@ pub(crate) fn disabled(
     if endpoint.status == EndpointStatus::Disabled {
         return Err(Problem::Conflict { detail: "The endpoint is disabled.".to_owned() });
     }
-    Ok(Endpoint {
-        status: EndpointStatus::Disabled,
-        disabled_reason: Some(reason.unwrap_or_else(|| "disabled by hand".to_owned())),
-        disabled_at: Some(now),
-        updated_at: touched(endpoint.updated_at, now),
-        ..endpoint.clone()
-    })
+    Ok(endpoint.disabled(reason.unwrap_or_else(|| "disabled by hand".to_owned()), oldest, now))
 }
 
 /// The endpoint with a new secret, and a new key if it has one. What was there before is signed with, too, for as long as

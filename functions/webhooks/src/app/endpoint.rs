@@ -222,6 +222,7 @@ impl NewEndpoint {
             status: EndpointStatus::Enabled,
             disabled_reason: None,
             disabled_at: None,
+            missed_since: None,
             enabled_at: None,
             sealed_secret,
             signing_key,

@@ -174,9 +174,9 @@ pub(crate) fn begin_anew(
 ) -> Change {
     record.compliance_relevant = true;
     let now = record.timestamp;
-    if let [delivery] = deliveries {
-        record.workspace_id = Some(delivery.workspace_id);
-    }
+    let one = if let [delivery] = deliveries { Some(delivery) } else { None };
+    record.workspace_id = one.map(|delivery| delivery.workspace_id);
+    record.resource_id = one.map(|delivery| delivery.id.to_string());
     record.changes = deliveries
         .iter()
         .map(|delivery| FieldChange {

@@ -216,9 +216,10 @@ struct EndpointList {
     next_cursor: Option<String>,
 }
 
-impl From<&Endpoint> for EndpointBody {
-    fn from(endpoint: &Endpoint) -> Self {
+impl EndpointBody {
+    pub(super) fn of(endpoint: &Endpoint, now: Timestamp) -> Self {
         let endpoint = endpoint.clone();
+        let replaced = endpoint.replaced.filter(|replaced| replaced.until > now);
         Self {
             id: endpoint.id,
             url: endpoint.url,
@@ -235,8 +236,8 @@ impl From<&Endpoint> for EndpointBody {
             disabled_at: endpoint.disabled_at,
             signatures: if endpoint.signing_key.is_some() { vec!["v1", "v1a"] } else { vec!["v1"] },
             public_key: endpoint.signing_key.map(|key| key.public_key),
-            previous_secret_until: endpoint.replaced.as_ref().map(|replaced| replaced.until),
-            previous_public_key: endpoint.replaced.and_then(|it| it.signing_key).map(|key| key.public_key),
+            previous_secret_until: replaced.as_ref().map(|replaced| replaced.until),
+            previous_public_key: replaced.and_then(|it| it.signing_key).map(|key| key.public_key),
             created_at: endpoint.created_at,
             updated_at: endpoint.updated_at,
         }
@@ -305,7 +306,7 @@ async fn create(
     let (endpoint, secret) = new.open(organization, &shared.sealing, ids, now)?;
     let record = caller.context.record("endpoint.create", "endpoint", &endpoint.id.to_string());
     let change = app::create(&endpoint, organization, record)?;
-    let shown = EndpointBody::from(&endpoint);
+    let shown = EndpointBody::of(&endpoint, now);
     let body_shown = CreatedEndpoint { secret: secret.reveal(), endpoint: &shown };
     let committed = Committed { status: StatusCode::CREATED, body: &body_shown, replayed: &shown };
     caller.context.commit(change, None, &key, &body.bytes, committed).await
@@ -321,13 +322,15 @@ async fn create(
     extensions(("x-permission" = json!("webhooks:read")))
 )]
 async fn list(caller: Authorized<WebhooksRead>, paging: Paging) -> Reply {
-    let confines = caller.confines();
+    let (confines, now) = (caller.confines(), caller.context.request.now);
     let page = caller.context.tenant().endpoints(&paging.page(&confines)?).await?;
     paging.show(
         &confines,
         &page,
         |last| last.id.to_string(),
-        |endpoint| caller.reaches(endpoint.workspace_id, endpoint.mode).then(|| EndpointBody::from(endpoint)),
+        |endpoint| {
+            caller.reaches(endpoint.workspace_id, endpoint.mode).then(|| EndpointBody::of(endpoint, now))
+        },
     )
 }
 
@@ -364,7 +367,7 @@ async fn get(caller: Authorized<WebhooksRead>, PathId(id): PathId<kind::Endpoint
     let state = state.unwrap_or_else(|| store::EndpointState::new(id, now));
     let health = Health::of(&endpoint, state, &last.items, backlog, now);
     let shown =
-        WatchedEndpoint { endpoint: EndpointBody::from(&endpoint), health: HealthBody::of(health, now) };
+        WatchedEndpoint { endpoint: EndpointBody::of(&endpoint, now), health: HealthBody::of(health, now) };
     edge::ok(&shown, Some(endpoint.updated_at))
 }
 
@@ -401,10 +404,13 @@ async fn change(
     let (context, now) = (&caller.context, caller.context.request.now);
     let organization = context.caller.known.organization;
     let after = draft.check(&endpoint, shared.policy, now)?.seal(organization, &shared.sealing)?;
+    if alteration::is_the_same(&endpoint, &after) {
+        return edge::ok(&EndpointBody::of(&endpoint, now), Some(endpoint.updated_at));
+    }
     let record = context.record("endpoint.update", "endpoint", &endpoint.id.to_string());
     let change = alteration::change(&endpoint, &after, organization, record)?;
     context.commit_silently(change.only_as_read(if_match.is_given())).await?;
-    edge::ok(&EndpointBody::from(&after), Some(after.updated_at))
+    edge::ok(&EndpointBody::of(&after, now), Some(after.updated_at))
 }
 
 /// Delete an endpoint

@@ -1,5 +1,6 @@
 //! Operational events on the wire: what is to be known of endpoints.
 
+use access::CallerKind;
 use access::permission::WebhooksRead;
 use clock::Timestamp;
 use edge::{Authorized, Edge, PageParameters, Paging, Problems, Reply};
@@ -70,7 +71,9 @@ async fn list(caller: Authorized<WebhooksRead>, paging: Paging) -> Reply {
     let page: PageRequest<NoticeId> = paging.page(&confines)?;
     let listed = tenant.notices(&page, now).await?;
     let mut notices = listed.items;
-    if !caller.reaches_everywhere() {
+    // A key reaches its own mode's endpoints only.
+    let is_person = matches!(caller.context.caller.known.kind, CallerKind::Person { .. });
+    if !(is_person && caller.reaches_everywhere()) {
         // Of an endpoint that is gone nobody can tell whose it was.
         let endpoints = tenant.all_endpoints().await?;
         notices.retain(|notice| {

@@ -39,8 +39,7 @@ struct EnabledEndpoint {
     replay_offer: ReplayOffer,
 }
 
-/// What an endpoint has missed while it was disabled. It begins five days before that, as what waited for the endpoint then
-/// was cancelled.
+/// What an endpoint has missed while it was disabled, what waited for it at that time included.
 #[derive(Debug, Serialize, ToSchema)]
 struct ReplayOffer {
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -48,9 +47,6 @@ struct ReplayOffer {
     #[schema(value_type = String, format = DateTime)]
     until: Timestamp,
 }
-
-/// No delivery waits for longer: an endpoint that fails for so long is disabled.
-const LONGEST_WAIT: Duration = Duration::from_secs(5 * 24 * 60 * 60);
 
 /// Enable an endpoint
 ///
@@ -82,8 +78,8 @@ async fn enable(
         }
     };
     let shown = EnabledEndpoint {
-        endpoint: EndpointBody::from(&after),
-        replay_offer: ReplayOffer { since: endpoint.disabled_at.map(|at| at - LONGEST_WAIT), until: now },
+        endpoint: EndpointBody::of(&after, now),
+        replay_offer: ReplayOffer { since: endpoint.missed_since.or(endpoint.disabled_at), until: now },
     };
     context.commit(change, None, &key, &[], Committed::ok(&shown)).await
 }
@@ -118,8 +114,10 @@ async fn disable(
     let endpoint = find(&caller, id).await?;
     let (context, now) = (&caller.context, caller.context.request.now);
     let organization = context.caller.known.organization;
+    let waiting = context.tenant().backlog(id).await?;
     let record = context.record("endpoint.disable", "endpoint", &id.to_string());
-    let (after, change) = match alteration::disabled(&endpoint, body.value.reason.as_deref(), now) {
+    let disabled = alteration::disabled(&endpoint, body.value.reason.as_deref(), waiting.oldest, now);
+    let (after, change) = match disabled {
         Ok(after) => {
             let change = alteration::change(&endpoint, &after, organization, record)?;
             (after, change)
@@ -129,7 +127,7 @@ async fn disable(
         }
         Err(invalid) => return Err(Refused(invalid)),
     };
-    let shown = EndpointBody::from(&after);
+    let shown = EndpointBody::of(&after, now);
     // The sweep cancels what waits, and tells the admins.
     context.commit(change, None, &key, &body.bytes, Committed::ok(&shown)).await
 }
@@ -191,7 +189,7 @@ async fn rotate_secret(
         after: "not shown, another one".into(),
     });
     let change = alteration::change(&endpoint, &after, organization, record)?;
-    let shown = EndpointBody::from(&after);
+    let shown = EndpointBody::of(&after, now);
     let revealed = RotatedEndpoint { secret: secret.reveal(), endpoint: &shown };
     let committed = Committed { status: StatusCode::OK, body: &revealed, replayed: &shown };
     context.commit(change, None, &key, &body.bytes, committed).await

@@ -55,6 +55,29 @@ async fn every_change_and_refusal_leaves_one_record_and_reads_leave_none() {
     assert_eq!(record["changes"][0], json!({"field": "status", "before": "new", "after": "replied"}));
     let (endpoint, _) = app.endpoint(&admin, &receiver, json!({})).await;
     expect("an endpoint", 1).await;
+    let path = format!("/api/admin/webhooks/{endpoint}");
+    let _ = admin.patch(&path, json!({"max_retries": 1})).await.expect(200);
+    let record = expect("its change", 1).await;
+    assert_eq!(record["action"], "endpoint.update");
+    assert_eq!(record["changes"], json!([{"field": "max_retries", "before": 4, "after": 1}]));
+    let _ = admin.patch(&path, json!({"max_retries": 1})).await.expect(200);
+    expect("a change that changes nothing", 0).await;
+    for (action, body, recorded) in [
+        ("rotate-secret", json!({}), "endpoint.rotate_secret"),
+        ("test", json!({}), "endpoint.test"),
+        ("replay", json!({}), "endpoint.replay"),
+        ("disable", json!({}), "endpoint.disable"),
+        ("enable", json!({}), "endpoint.enable"),
+    ] {
+        let answer = admin.post(&format!("{path}/{action}"), body).await;
+        assert!(answer.status.is_success(), "{action}: {}", answer.body);
+        assert_eq!(expect(action, 1).await["action"], recorded);
+    }
+    let _ = admin.post(&format!("{path}/replay"), json!({"dry_run": true})).await.expect(200);
+    expect("a dry run", 0).await;
+    let redrive = "/api/admin/webhooks/dead-letters/redrive";
+    let _ = admin.post(redrive, json!({"endpoint_id": endpoint})).await.expect(202);
+    assert_eq!(expect("a redrive", 1).await["action"], "dead_letters.redrive");
     let _ = admin.delete(&format!("/api/admin/webhooks/{endpoint}")).await.expect(204);
     expect("its deletion", 1).await;
 

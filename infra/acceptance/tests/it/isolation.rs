@@ -19,6 +19,10 @@ async fn everything_in_another_organization_is_not_found() {
     app.drain().await;
     let deliveries = acme.get(&format!("/api/admin/webhooks/{endpoint}/deliveries")).await.expect(200);
     let delivery = deliveries.text("/data/0/id");
+    let event = deliveries.text("/data/0/event_id");
+    app.advance(std::time::Duration::from_millis(1));
+    let replay = format!("/api/admin/webhooks/{endpoint}/replay");
+    let replay = acme.post(&replay, json!({"statuses": ["dead"]})).await.expect(202).text("/id");
     let key_id = key.text("/id");
     let workspace = acme.text("/workspaces/0/id");
     let user = acme.text("/user/id");
@@ -39,6 +43,9 @@ async fn everything_in_another_organization_is_not_found() {
             format!("/api/admin/webhooks/{endpoint}"),
             format!("/api/admin/webhooks/{endpoint}/deliveries"),
             format!("/api/admin/webhooks/deliveries/{delivery}"),
+            format!("/api/admin/webhooks/{endpoint}/replays"),
+            format!("/api/admin/webhooks/replays/{replay}"),
+            format!("/api/admin/events/{event}"),
             format!("/api/admin/workspaces/{workspace}"),
             format!("/api/admin/workspaces/{workspace}/members"),
             format!("/api/admin/users/{user}"),
@@ -63,6 +70,7 @@ async fn everything_in_another_organization_is_not_found() {
         for (path, body) in [
             (format!("/api/admin/workspaces/{workspace}"), json!({"name": "x"})),
             (format!("/api/admin/users/{user}"), json!({"role": "read_only"})),
+            (format!("/api/admin/webhooks/{endpoint}"), json!({"max_retries": 0})),
             (format!("/v1/campaigns/{campaign}"), json!({"name": "x"})),
             (format!("/v1/leads/{lead}"), json!({"title": "x"})),
         ] {
@@ -84,6 +92,15 @@ async fn everything_in_another_organization_is_not_found() {
             format!("/v1/campaigns/{campaign}/complete"),
             format!("/v1/leads/{lead}/qualify"),
             format!("/v1/meetings/{meeting}/cancel"),
+            format!("/api/admin/webhooks/{endpoint}/enable"),
+            format!("/api/admin/webhooks/{endpoint}/disable"),
+            format!("/api/admin/webhooks/{endpoint}/rotate-secret"),
+            format!("/api/admin/webhooks/{endpoint}/test"),
+            format!("/api/admin/webhooks/{endpoint}/replay"),
+            format!("/api/admin/webhooks/replays/{replay}/pause"),
+            format!("/api/admin/webhooks/replays/{replay}/resume"),
+            format!("/api/admin/webhooks/replays/{replay}/cancel"),
+            format!("/api/admin/webhooks/deliveries/{delivery}/retry"),
         ] {
             let _ = foreign.post(&path, json!({})).await.expect_problem(404, "not_found");
         }
@@ -115,6 +132,11 @@ async fn everything_in_another_organization_is_not_found() {
         let _ = foreign.post("/api/admin/api-keys", into).await.expect_problem(404, "not_found");
         let into = json!({"url": receiver.url(), "events": ["*"], "workspace_id": workspace});
         let _ = foreign.post("/api/admin/webhooks", into).await.expect_problem(404, "not_found");
+        let redrive = "/api/admin/webhooks/dead-letters/redrive";
+        let _ =
+            foreign.post(redrive, json!({"endpoint_id": endpoint})).await.expect_problem(404, "not_found");
+        let redriven = foreign.post(redrive, json!({"delivery_ids": [delivery]})).await.expect(202);
+        assert_eq!(redriven.json["delivery_ids"], json!([]));
         // Lists hold nothing of another organization's.
         for path in [
             "/v1/campaigns",
@@ -123,14 +145,25 @@ async fn everything_in_another_organization_is_not_found() {
             "/api/admin/api-keys",
             "/api/admin/webhooks",
             "/api/admin/webhooks/dead-letters",
+            "/api/admin/webhooks/operational-events",
+            "/api/admin/events",
             "/api/admin/workspaces",
             "/api/admin/users",
             "/api/admin/invitations",
         ] {
             let list = foreign.get(path).await.expect(200);
-            for id in
-                [&campaign, &lead, &meeting, &key_id, &endpoint, &delivery, &workspace, &user, &invitation]
-            {
+            for id in [
+                &campaign,
+                &lead,
+                &meeting,
+                &key_id,
+                &endpoint,
+                &delivery,
+                &event,
+                &workspace,
+                &user,
+                &invitation,
+            ] {
                 assert!(!list.body.contains(id.as_str()), "{path} shows {id}");
             }
         }

@@ -13,6 +13,7 @@ const POSTS: &[&str] = &[
     "/api/admin/domains",
     "/api/admin/organization/export",
     "/api/admin/webhooks",
+    "/api/admin/webhooks/dead-letters/redrive",
     "/api/admin/workspaces",
     "/api/admin/invitations",
     "/v1/campaigns",

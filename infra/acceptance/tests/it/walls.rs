@@ -151,6 +151,8 @@ impl World {
                 let (method, body) = if what % 22 == 9 {
                     let body = if path.contains("/leads/") {
                         r#"{"title":"Changed"}"#
+                    } else if path.contains("/webhooks/") {
+                        r#"{"description":"Changed"}"#
                     } else {
                         r#"{"name":"Changed"}"#
                     };

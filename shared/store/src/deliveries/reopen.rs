@@ -73,7 +73,7 @@ impl Change {
 
 impl Tenant {
     /// The same without a change of its own, for a replay, whose start is on record. `None` when the delivery doesn't stand
-    /// where it should.
+    /// where it should, unless that is because this replay has begun it already: the answer to that was lost on the way.
     ///
     /// # Errors
     /// [`StoreError`] when the store did not answer.
@@ -87,11 +87,16 @@ impl Tenant {
         let reopen = reopening.expression(self.organization, delivery, now);
         match self.store.update(OPERATION, Table::Activity, reopen).await? {
             Written::Yes(item) => item::read(OPERATION, item).map(Some),
-            Written::No(_) => Ok(None),
+            Written::No(Some(item)) => {
+                let found: Delivery = item::read(OPERATION, item)?;
+                Ok(Some(found).filter(|found| found.was_begun_by(reopening.replay)))
+            }
+            Written::No(None) => Ok(None),
         }
     }
 
-    /// Begins a delivery that there was not: the endpoint was not sent the event when it happened. `false` when there is one.
+    /// Begins a delivery that there was not: the endpoint was not sent the event when it happened. `false` when there is one
+    /// that this replay did not begin.
     ///
     /// # Errors
     /// [`StoreError`] when the store did not answer.
@@ -102,11 +107,23 @@ impl Tenant {
         look_at: Timestamp,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
+        const OPERATION: &str = "open";
         let mut delivery = new.begin(DeliveryStatus::Pending, now);
         delivery.next_attempt_at = Some(now);
         delivery.replay_id = replay;
         let mut item = write(self.organization, &delivery)?;
         insert_waiting(&mut item, self.organization, &delivery, look_at);
-        Ok(matches!(self.store.create("open", Table::Activity, item).await?, Written::Yes(_)))
+        match self.store.create(OPERATION, Table::Activity, item).await? {
+            Written::Yes(_) => Ok(true),
+            Written::No(Some(item)) => Ok(item::read::<Delivery>(OPERATION, item)?.was_begun_by(replay)),
+            Written::No(None) => Ok(false),
+        }
+    }
+}
+
+impl Delivery {
+    /// Whether it is owed because this replay has begun it.
+    fn was_begun_by(&self, replay: Option<ReplayId>) -> bool {
+        replay.is_some() && self.replay_id == replay && self.status.is_owed()
     }
 }
