@@ -3,7 +3,7 @@
 //! Each way a body can be wrong has its own problem: not JSON (415, 400), too large (413), an unknown, missing or
 //! ill-typed field (422 with a pointer). The answer never repeats what was sent.
 
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, OptionalFromRequest, Request};
 use bytes::Bytes;
 use http::header;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -36,6 +36,27 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         let bytes = read(request).await?;
         let value = parse(&bytes)?;
         Ok(Self { value, bytes })
+    }
+}
+
+/// For requests all of whose fields may be left out: no body at all is as good as `{}`.
+impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for Json<T> {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Refused> {
+        if request.headers().contains_key(header::CONTENT_TYPE) {
+            return <Self as FromRequest<S>>::from_request(request, state).await.map(Some);
+        }
+        let bytes = read(request).await?;
+        if bytes.is_empty() { Ok(None) } else { Err(Refused(Problem::UnsupportedMediaType)) }
+    }
+}
+
+impl<T: Default> Json<T> {
+    /// What a request without a body says.
+    #[must_use]
+    pub fn or_default(sent: Option<Self>) -> Self {
+        sent.unwrap_or_else(|| Self { value: T::default(), bytes: Bytes::new() })
     }
 }
 

@@ -103,6 +103,11 @@ impl Actor {
         self.send(Method::POST, path, Body::from(body.to_string()), true).await
     }
 
+    /// POST without a body.
+    pub async fn post_nothing(&self, path: &str) -> Response {
+        self.send(Method::POST, path, Body::empty(), false).await
+    }
+
     /// PATCH with a JSON document.
     pub async fn patch(&self, path: &str, body: Value) -> Response {
         self.send(Method::PATCH, path, Body::from(body.to_string()), true).await

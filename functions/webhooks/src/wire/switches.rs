@@ -109,8 +109,9 @@ async fn disable(
     caller: Authorized<WebhooksWrite>,
     PathId(id): PathId<kind::Endpoint>,
     key: IdempotencyKey,
-    body: Json<DisableEndpoint>,
+    body: Option<Json<DisableEndpoint>>,
 ) -> Reply {
+    let body = Json::or_default(body);
     let endpoint = find(&caller, id).await?;
     let (context, now) = (&caller.context, caller.context.request.now);
     let organization = context.caller.known.organization;
@@ -169,8 +170,9 @@ async fn rotate_secret(
     Extension(shared): Extension<Shared>,
     PathId(id): PathId<kind::Endpoint>,
     key: IdempotencyKey,
-    body: Json<RotateSecret>,
+    body: Option<Json<RotateSecret>>,
 ) -> Reply {
+    let body = Json::or_default(body);
     let seconds = body.value.overlap_seconds.unwrap_or(alteration::OVERLAP.as_secs());
     if seconds > alteration::LONGEST_OVERLAP.as_secs() {
         let message = format!("must be 0 to {}", alteration::LONGEST_OVERLAP.as_secs());
@@ -232,8 +234,9 @@ async fn test(
     caller: Authorized<WebhooksWrite>,
     PathId(id): PathId<kind::Endpoint>,
     key: IdempotencyKey,
-    body: Json<TestEndpoint>,
+    body: Option<Json<TestEndpoint>>,
 ) -> Reply {
+    let body = Json::or_default(body);
     let endpoint = find(&caller, id).await?;
     replay::sendable(&endpoint)?;
     let (context, now) = (&caller.context, caller.context.request.now);

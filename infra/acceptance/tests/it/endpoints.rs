@@ -762,3 +762,21 @@ async fn how_an_endpoint_does_is_told_in_figures() {
     assert!(error["delivery_id"].as_str().unwrap().starts_with("dlv_"));
     app.leaves_jobs();
 }
+
+/// Where every field may be left out, so may the body.
+#[tokio::test]
+async fn switches_need_no_body() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    let admin = app.sign_up("Acme").await;
+    let (endpoint, secret) = app.endpoint(&admin, &receiver, json!({})).await;
+    let path = path(&endpoint);
+    let rotated = admin.post_nothing(&format!("{path}/rotate-secret")).await.expect(200);
+    assert_ne!(rotated.text("/secret"), secret);
+    let _ = admin.post_nothing(&format!("{path}/test")).await.expect(202);
+    app.drain().await;
+    assert_eq!(receiver.received().len(), 1);
+    assert_eq!(admin.post_nothing(&format!("{path}/disable")).await.expect(200).text("/status"), "disabled");
+    assert_eq!(admin.post_nothing(&format!("{path}/enable")).await.expect(200).text("/status"), "enabled");
+    let _ = admin.post_nothing("/v1/leads").await.expect_problem(415, "unsupported_media_type");
+}
