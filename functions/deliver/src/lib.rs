@@ -4,7 +4,7 @@
 //! endpoints of a batch, and how they do, are read at once at its front: what was deleted or disabled before is not sent to.
 //! A job is then
 //!
-//! * **admitted** or put off ([`admit`]): what its endpoint can't take now waits in the table and burns no attempt;
+//! * **admitted** or put off (`admit`): what its endpoint can't take now waits in the table and burns no attempt;
 //! * **claimed**: a lease and a fencing token on the delivery's item, so that of all who have this job one sends;
 //! * **attempted**: signed, sent, judged;
 //! * **settled** under the token: success, the next attempt, or a dead letter.
@@ -220,6 +220,10 @@ impl Deliver {
         let now = self.0.clock.now();
         match admit(work.watched, work.lane, now) {
             Admission::Never(reason) => self.cancel(work, reason, now).await,
+            // A short pause is left to the queue; an open breaker may last, and holds all that comes meanwhile.
+            Admission::NotBefore(until) if until.since(now) <= SHORT && work.watched.state.opened == 0 => {
+                self.put_off(work, until.since(now), now).await
+            }
             Admission::NotBefore(until) => self.wait(work, until, now).await,
             Admission::BySlowLane => self.pass_on(work.job.clone(), Duration::ZERO).await,
             Admission::Now { endpoint, needs_probe, needs_slot, rate } => {
