@@ -10,8 +10,11 @@ use clock::Timestamp;
 use ids::DeliveryId;
 use store::{Endpoint, EndpointStatus, Watched};
 
-/// After so many failures in a row the breaker opens.
+/// After so many failures in a row the breaker opens,
 pub(crate) const OPENS_AFTER: u32 = 10;
+/// but not before they have gone on for so long: in a burst, whoever read the state before the first of them does not know
+/// that there is a row to end, so its success ends none.
+pub(crate) const OPENS_NOT_WITHIN: Duration = Duration::from_secs(3);
 /// How long it stays open the first time; twice as long each further time.
 const FIRST_OPEN: Duration = Duration::from_secs(30);
 /// And no longer than this: the time in which an endpoint that is well again is found out.
@@ -72,15 +75,16 @@ pub(crate) fn admit(watched: &Watched, lane: Lane, now: Timestamp) -> Admission<
     Admission::Now { endpoint, needs_probe, needs_slot, rate: endpoint.rate_limit_per_second }
 }
 
-/// Until when the breaker is open after so many failures in a row, and for the how many-th time in a row when it was opened so
-/// often before; `None` when it stays closed.
+/// Until when the breaker is open after so many failures in a row, the first of them at `since`, and for the how many-th time
+/// in a row when it was opened so often before; `None` when it stays closed.
 pub(crate) fn opens(
     failures: u32,
+    since: Timestamp,
     opened: u32,
     delivery: DeliveryId,
     now: Timestamp,
 ) -> Option<(Timestamp, u32)> {
-    if failures < OPENS_AFTER && opened == 0 {
+    if opened == 0 && (failures < OPENS_AFTER || now.since(since) < OPENS_NOT_WITHIN) {
         return None;
     }
     let open = FIRST_OPEN.saturating_mul(1 << opened.min(10)).min(LONGEST_OPEN);
@@ -184,10 +188,17 @@ mod tests {
     #[test]
     fn the_breaker_opens_after_ten_failures_for_ever_longer_but_not_long() {
         let id = DeliveryId::derived(at(0), [7; 16]);
-        assert_eq!(opens(OPENS_AFTER - 1, 0, id, at(0)), None);
+        let (long, short) = (OPENS_NOT_WITHIN, OPENS_NOT_WITHIN / 2);
+        assert_eq!(opens(OPENS_AFTER - 1, at(0), 0, id, at(0) + long), None);
+        assert_eq!(
+            opens(1000, at(0), 0, id, at(0) + short),
+            None,
+            "a burst whose successes do not count yet"
+        );
+        assert!(opens(OPENS_AFTER, at(0), 0, id, at(0) + long).is_some());
         let mut before = Duration::ZERO;
         for opened in 0..12 {
-            let Some((until, times)) = opens(OPENS_AFTER, opened, id, at(0)) else {
+            let Some((until, times)) = opens(OPENS_AFTER, at(0) - long, opened, id, at(0)) else {
                 panic!("it stays closed")
             };
             let open = until.since(at(0));
@@ -196,6 +207,6 @@ mod tests {
             assert!((27.0..=330.0).contains(&open.as_secs_f64()), "{open:?}");
             before = open;
         }
-        assert!(opens(1, 1, id, at(0)).is_some(), "a probe that fails opens it again");
+        assert!(opens(1, at(0), 1, id, at(0)).is_some(), "a probe that fails opens it again");
     }
 }

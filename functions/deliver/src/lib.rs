@@ -442,7 +442,8 @@ impl Deliver {
             Verdict::Failed { retry_after: Some(wait) } => Some(now + wait.min(schedule::LONGEST)),
             _ => None,
         };
-        let opens = admit::opens(state.failures + 1, state.opened, delivery.id, now);
+        let since = state.failing_since.unwrap_or(now);
+        let opens = admit::opens(state.failures + 1, since, state.opened, delivery.id, now);
         let failure = NotedFailure {
             error: LastError {
                 at: now,
@@ -459,7 +460,8 @@ impl Deliver {
         // Others may have failed since it was looked at: the tenth opens the breaker, whoever counted the nine before.
         if failure.opens.is_none()
             && noted.opened == 0
-            && let Some((until, _)) = admit::opens(noted.failures, 0, delivery.id, now)
+            && let since = noted.failing_since.unwrap_or(now)
+            && let Some((until, _)) = admit::opens(noted.failures, since, 0, delivery.id, now)
         {
             let until = noted.not_before.map_or(until, |asked_for| asked_for.max(until));
             work.tenant.open_breaker(state.endpoint_id, until, now).await?;

@@ -33,7 +33,7 @@ pub(crate) enum Command {
 /// Options of `pipeline`.
 #[derive(Debug, Args)]
 pub(crate) struct Pipeline {
-    /// Events to publish, for each number of endpoints and in each phase
+    /// Events to publish, for each number of endpoints and in each phase; to more than ten endpoints proportionally fewer
     #[arg(long, default_value_t = 3000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) events: u64,
     /// Numbers of endpoints, each measured on a fresh platform; every event goes to all of them

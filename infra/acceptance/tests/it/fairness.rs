@@ -15,6 +15,9 @@ use testkit::{Actor, Receiver, TestApp};
 
 use crate::delivering::{MINUTE, acme, batch, deliveries, held_back, leads, pass, tenant};
 
+/// So long a row of failures lasts before it opens the breaker.
+const ROW: Duration = Duration::from_secs(3);
+
 /// A receiver that is down until it is told otherwise.
 async fn down() -> (Receiver, Arc<AtomicBool>) {
     let up = Arc::new(AtomicBool::new(false));
@@ -43,19 +46,28 @@ async fn an_endpoint_that_is_down_for_three_hours_gets_everything_afterwards_and
     let request = json!({"events": ["lead.created"], "max_retries": 12});
     let (failing, _) = app.endpoint(&admin, &receiver, request.clone()).await;
     let (well, _) = app.endpoint(&admin, &healthy, request).await;
-    leads(&admin, 50).await;
+    leads(&admin, 10).await;
     app.drain().await;
-    assert_eq!(receiver.received().len(), 10, "the tenth failure in a row opens the breaker");
+    app.advance(ROW);
+    leads(&admin, 1).await;
+    app.drain().await;
+    leads(&admin, 39).await;
+    app.drain().await;
+    assert_eq!(
+        receiver.received().len(),
+        11,
+        "ten failures in a row, and one some seconds on, open the breaker"
+    );
     assert_eq!(healthy.received().len(), 50, "which is no other endpoint's concern");
     assert!(are_all(&deliveries(&admin, &well).await, "succeeded"));
     let all = deliveries(&admin, &failing).await;
-    assert_eq!((all.len(), attempts(&all)), (50, 10), "what is put off burns no attempt");
+    assert_eq!((all.len(), attempts(&all)), (50, 11), "what is put off burns no attempt");
 
     pass(&app, 180).await;
-    let probes = receiver.received().len() - 10;
+    let probes = receiver.received().len() - 11;
     assert!((30..=50).contains(&probes), "a probe every five minutes: {probes}");
     let all = deliveries(&admin, &failing).await;
-    assert_eq!((all.len(), attempts(&all)), (50, 10 + probes));
+    assert_eq!((all.len(), attempts(&all)), (50, 11 + probes));
     assert!(all.iter().all(|it| it["status"] == "pending" || it["status"] == "retrying"), "{all:?}");
     // By the schedule alone each would have made eight.
     assert!(attempts(&all) < 50 * 2);
@@ -65,7 +77,7 @@ async fn an_endpoint_that_is_down_for_three_hours_gets_everything_afterwards_and
     pass(&app, 8 * 60).await;
     let all = deliveries(&admin, &failing).await;
     assert!(are_all(&all, "succeeded"), "{all:?}");
-    assert_eq!((attempts(&all), receiver.received().len()), (60 + probes, 60 + probes), "each came once");
+    assert_eq!((attempts(&all), receiver.received().len()), (61 + probes, 61 + probes), "each came once");
     let state = state(&app, &admin, &failing).await;
     assert_eq!((state.failures, state.opened, state.failing_since), (0, 0, None));
     assert_eq!(healthy.received().len(), 50);
@@ -78,10 +90,19 @@ async fn a_half_open_breaker_lets_one_through_and_closes_when_that_one_is_taken(
     let admin = acme(&app).await;
     let request = json!({"events": ["lead.created"], "max_retries": 12});
     let (endpoint, _) = app.endpoint(&admin, &receiver, request).await;
-    leads(&admin, 10).await;
+    leads(&admin, 100).await;
+    app.drain().await;
+    let burst = state(&app, &admin, &endpoint).await;
+    assert_eq!(
+        (burst.failures, burst.opened),
+        (100, 0),
+        "in a burst nobody knows yet of what succeeds beside it"
+    );
+    app.advance(ROW);
+    leads(&admin, 1).await;
     app.drain().await;
     let opened = state(&app, &admin, &endpoint).await;
-    assert_eq!((opened.failures, opened.opened), (10, 1));
+    assert_eq!((opened.failures, opened.opened), (101, 1));
     let until = opened.not_before.unwrap().since(app.now());
     assert!((27..=33).contains(&until.as_secs()), "{until:?}");
 
@@ -91,14 +112,14 @@ async fn a_half_open_breaker_lets_one_through_and_closes_when_that_one_is_taken(
     app.advance(6 * MINUTE);
     // First tries, and all that waits with them.
     app.sweep().await;
-    assert_eq!(receiver.received().len(), 11, "one of all those may try");
+    assert_eq!(receiver.received().len(), 102, "one of all those may try");
     let opened = state(&app, &admin, &endpoint).await;
-    assert_eq!((opened.failures, opened.opened, opened.probe_until), (11, 2, None));
+    assert_eq!((opened.failures, opened.opened, opened.probe_until), (102, 2, None));
     let until = opened.not_before.unwrap().since(app.now());
     assert!((54..=66).contains(&until.as_secs()), "{until:?}");
     app.advance(Duration::from_secs(50));
     app.sweep().await;
-    assert_eq!(receiver.received().len(), 11);
+    assert_eq!(receiver.received().len(), 102);
 
     up.store(true, Ordering::SeqCst);
     pass(&app, 2).await;
@@ -107,7 +128,7 @@ async fn a_half_open_breaker_lets_one_through_and_closes_when_that_one_is_taken(
     pass(&app, 10).await;
     let all = deliveries(&admin, &endpoint).await;
     assert!(are_all(&all, "succeeded"), "{all:?}");
-    assert_eq!(receiver.received().len(), 11 + 15);
+    assert_eq!(receiver.received().len(), 102 + 106);
 }
 
 /// A pause that was asked for while the breaker opened is not cut short by it.
@@ -115,16 +136,19 @@ async fn a_half_open_breaker_lets_one_through_and_closes_when_that_one_is_taken(
 async fn the_longer_of_two_pauses_holds() {
     let app = TestApp::start().await;
     let receiver = Receiver::replying(|number| async move {
-        let pause = if number == 3 { "1800" } else { "" };
+        let pause = if number == 13 { "1800" } else { "" };
         (StatusCode::TOO_MANY_REQUESTS, [("retry-after", pause)])
     })
     .await;
     let admin = acme(&app).await;
     let (endpoint, _) = app.endpoint(&admin, &receiver, json!({"events": ["lead.created"]})).await;
-    leads(&admin, 10).await;
+    leads(&admin, 9).await;
+    app.drain().await;
+    app.advance(ROW);
+    leads(&admin, 5).await;
     app.drain().await;
     let state = state(&app, &admin, &endpoint).await;
-    assert_eq!((state.failures, state.opened), (10, 1));
+    assert_eq!((state.failures, state.opened), (14, 1));
     assert_eq!(state.not_before.unwrap().since(app.now()).as_secs(), 1800);
     app.leaves_jobs();
 }

@@ -34,6 +34,8 @@ const SHORT_WARM_UP: u64 = 20;
 const METERED: u64 = 500;
 /// Events of its first part.
 const METERED_ALONE: u64 = 50;
+/// So many endpoints are sent all events; where there are more, there are fewer events, so that as many deliveries are made.
+const ALL_EVENTS_UP_TO: u64 = 10;
 /// Callers while events are offered at a rate: enough that none has to wait for one.
 const CALLERS_AT_RATE: usize = 64;
 
@@ -48,7 +50,7 @@ pub(crate) async fn run(workshop: &Workshop, options: &Pipeline) -> Result<Repor
     let circumstances = Circumstances::of("pipeline");
     let mut results = Vec::new();
     for &endpoints in &options.endpoints {
-        let bench = Bench { workshop, options, endpoints };
+        let bench = Bench { workshop, options, endpoints, events: events_for(options.events, endpoints) };
         let (full_load, at_rate) = bench.timed().await?;
         let with_hanging = match options.hanging {
             0 => None,
@@ -67,6 +69,12 @@ struct Bench<'a> {
     workshop: &'a Workshop,
     options: &'a Pipeline,
     endpoints: u32,
+    events: u64,
+}
+
+/// How many of the events are published when there are so many endpoints.
+fn events_for(events: u64, endpoints: u32) -> u64 {
+    (events * ALL_EVENTS_UP_TO / u64::from(endpoints).max(ALL_EVENTS_UP_TO)).max(1)
 }
 
 impl Bench<'_> {
@@ -77,7 +85,7 @@ impl Bench<'_> {
 
     async fn timed(&self) -> Result<(FullLoad, AtRate), BenchError> {
         let stage = self.stage(false, 0).await?;
-        stage.warm_up(self.at_full_speed(WARM_UP)).await;
+        stage.warm_up(self.at_full_speed(events_for(WARM_UP, self.endpoints))).await;
         let full_load = self.full_load(&stage).await;
         let sustained = full_load.delivered_webhooks_per_s / f64::from(self.endpoints);
         let rate = self.options.rate.unwrap_or(rounded((sustained / 2.0).max(0.1)));
@@ -88,8 +96,8 @@ impl Bench<'_> {
 
     async fn full_load(&self, stage: &Stage) -> FullLoad {
         let cpu = CpuTime::now();
-        let publishing = progress::show(stage.label("publishing"), &stage.load.answered, self.options.events);
-        let outcome = stage.load.at_full_speed(self.at_full_speed(self.options.events)).await;
+        let publishing = progress::show(stage.label("publishing"), &stage.load.answered, self.events);
+        let outcome = stage.load.at_full_speed(self.at_full_speed(self.events)).await;
         drop(publishing);
         let arrivals = stage.arrivals(&outcome, self.options.common.limit()).await;
         let cpu = CpuTime::now().zip(cpu).map(|(now, before)| now.since(before));
@@ -115,8 +123,8 @@ impl Bench<'_> {
 
     async fn at_rate(&self, stage: &Stage, rate: f64) -> AtRate {
         let label = stage.label(&format!("publishing at {} events a second", number(rate)));
-        let publishing = progress::show(label, &stage.load.answered, self.options.events);
-        let amount = Amount { concurrency: CALLERS_AT_RATE, ..self.at_full_speed(self.options.events) };
+        let publishing = progress::show(label, &stage.load.answered, self.events);
+        let amount = Amount { concurrency: CALLERS_AT_RATE, ..self.at_full_speed(self.events) };
         let outcome = stage.load.at_rate(amount, rate).await;
         drop(publishing);
         let arrivals = stage.arrivals(&outcome, self.options.common.limit()).await;
@@ -152,12 +160,13 @@ impl Bench<'_> {
     async fn metered(&self) -> Result<StoreFigures, BenchError> {
         let mut stage = self.stage(true, 0).await?;
         stage.rig.reset_meter();
-        let alone = stage.load.at_full_speed(self.at_full_speed(METERED_ALONE)).await;
+        let alone =
+            stage.load.at_full_speed(self.at_full_speed(events_for(METERED_ALONE, self.endpoints))).await;
         let request = stage.rig.store_use().per(alone.count());
         stage.rig.poll();
         stage.arrivals(&alone, self.options.common.limit()).await;
         stage.rig.reset_meter();
-        let count = self.options.events.min(METERED);
+        let count = self.events.min(events_for(METERED, self.endpoints));
         let counting =
             progress::show(stage.label("counting calls of the store"), &stage.load.answered, count);
         let outcome = stage.load.at_full_speed(self.at_full_speed(count)).await;
@@ -196,6 +205,12 @@ mod tests {
 
     use super::*;
     use crate::cli::{Cli, Command};
+
+    #[test]
+    fn many_endpoints_get_fewer_events_and_as_many_deliveries() {
+        assert_eq!([1, 10, 20, 100].map(|endpoints| events_for(3000, endpoints)), [3000, 3000, 1500, 300]);
+        assert_eq!(events_for(5, 100), 1);
+    }
 
     #[test]
     fn the_pipeline_delivers_a_few_events_to_two_endpoints_and_tells_all() {
