@@ -391,11 +391,11 @@ impl Deliver {
         let Shared { sender, secrets, clock, ids, .. } = &*self.0;
         let read;
         let body = match &work.job.first {
-            Some(first) => &first.body,
+            Some(first) => &*first.body,
             None => {
                 let event = work.tenant.event(delivery.event_id).await?;
                 read = event.ok_or(Fault::Event)?.body;
-                &read
+                &*read
             }
         };
         let signed = attempt::Signed::new(secrets, work.job.organization_id, endpoint, clock.now())?;
