@@ -10,9 +10,9 @@
 //! * **settled** under the token: success, the next attempt, or a dead letter.
 //!
 //! What is to happen within a minute or so is left to the slow lane's queue (message visibility, a delay); what lies further
-//! ahead only stands in the table, and the sweep brings it back. A fault of ours leaves the job as it is: it comes back when
-//! its visibility runs out and ends, after many receives, in a faults queue, which is alarmed and has nothing to do with the
-//! dead letters customers see.
+//! ahead only stands in the table, and the sweep brings it back. A fault of ours leaves the job as it is: it comes back after
+//! some seconds if the store may be well again by then, else when its visibility runs out, and ends, after many receives, in a
+//! faults queue, which is alarmed and has nothing to do with the dead letters customers see.
 //!
 //! This function may read endpoints and write what is its own: deliveries, how endpoints do, notices. It changes nothing of a
 //! tenant's, and disables nothing.
@@ -24,6 +24,7 @@ mod schedule;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
@@ -36,8 +37,8 @@ use jobs::{DeliveryJob, FirstLane, FirstTry, QueueError, SlowLane};
 use runtime::{Services, StartError};
 use sealing::{MasterSecret, Purpose};
 use store::{
-    BoxError, Claim, Delivery, Endpoint, EndpointNotice, LastError, NotedFailure, NoticeType, Settlement,
-    Slot, Store, StoreError, Tenant, Watched,
+    BoxError, Claim, Delivery, DeliveryStatus, Endpoint, EndpointNotice, LastError, NotedFailure, NoticeType,
+    Settlement, Slot, Store, StoreError, Tenant, Watched,
 };
 
 use crate::admit::{Admission, Lane, SLOW_AFTER, SLOW_FOR, admit};
@@ -56,6 +57,13 @@ const LEASE_MARGIN: Duration = Duration::from_secs(10);
 const LATE: Duration = Duration::from_millis(50);
 /// A job that was received so often without being admitted gives its place on the queue up, and waits in the table.
 const PATIENCE: u32 = 12;
+/// A job that met a fault of the store that passes comes back after so long, twice as long each further time, up to the
+/// queue's visibility: an outage of hours does not use its receives up.
+const AFTER_FAULT: Duration = Duration::from_secs(5);
+const VISIBILITY: Duration = Duration::from_secs(360);
+
+/// Why a delivery is cancelled that outlived its event.
+const PAST_RETENTION: &str = "its event is past its retention";
 
 /// Works on jobs. Cheap to clone.
 #[derive(Clone)]
@@ -123,8 +131,6 @@ enum Fault {
     Store(#[from] StoreError),
     #[error("the endpoints of a batch could not be read")]
     Endpoints(#[source] Arc<StoreError>),
-    #[error("the event of a delivery is gone")]
-    Event,
     #[error("the endpoint's secret cannot be opened")]
     Secret(#[source] BoxError),
     #[error("the job could not be hidden")]
@@ -135,6 +141,17 @@ enum Fault {
     Panic,
 }
 
+impl Fault {
+    /// Whether it may be over in a moment.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Store(error) => matches!(error, StoreError::Unavailable { .. }),
+            Self::Endpoints(error) => matches!(**error, StoreError::Unavailable { .. }),
+            _ => false,
+        }
+    }
+}
+
 /// A job, where it came from, and what is known of its endpoint.
 struct Work<'a> {
     job: &'a DeliveryJob,
@@ -143,9 +160,20 @@ struct Work<'a> {
     receives: u32,
     tenant: Tenant,
     watched: &'a Watched,
+    /// When that was read.
+    read_at: Timestamp,
+    /// Whether a job of the batch has noted that the endpoint is well again.
+    recovered: &'a AtomicBool,
 }
 
-type Endpoints = BTreeMap<(OrganizationId, EndpointId), Result<Watched, Arc<StoreError>>>;
+/// An endpoint, as a batch found it.
+struct Known {
+    watched: Result<Watched, Arc<StoreError>>,
+    read_at: Timestamp,
+    recovered: AtomicBool,
+}
+
+type Endpoints = BTreeMap<(OrganizationId, EndpointId), Known>;
 
 impl Deliver {
     /// Works on a batch. The answer names the jobs that stay on the queue.
@@ -155,7 +183,11 @@ impl Deliver {
         let fates = join_all(jobs.iter().map(|(message, job)| async {
             let Ok(job) = job else { return (*message, None) };
             let work = AssertUnwindSafe(self.work(message, job, &endpoints)).catch_unwind().await;
-            (*message, Some(work.unwrap_or(Err(Fault::Panic))))
+            let fate = work.unwrap_or(Err(Fault::Panic));
+            if fate.as_ref().is_err_and(Fault::is_passing) {
+                self.show_again(message).await;
+            }
+            (*message, Some(fate))
         }))
         .await;
         let unreadable = jobs.into_iter().filter_map(|(_, job)| job.err());
@@ -173,17 +205,40 @@ impl Deliver {
         answer
     }
 
-    /// The endpoints of these jobs, and how they do: one batch read. One that is malformed is the fault of its own jobs only.
+    /// Has a job come back soon that met a fault that passes.
+    async fn show_again(&self, message: &SqsMessage) {
+        let doublings = receives(message).saturating_sub(1).min(10);
+        let seed = message.message_id.as_deref().unwrap_or_default();
+        let wait = schedule::scattered(AFTER_FAULT.saturating_mul(1 << doublings), seed);
+        if wait < VISIBILITY
+            && let Err(fault) = self.hide(message, self.lane(message), self.0.clock.now() + wait).await
+        {
+            tracing::warn!(error = telemetry::chain(&fault), "a job comes back when its visibility runs out");
+        }
+    }
+
+    /// The lane a job came by.
+    fn lane(&self, message: &SqsMessage) -> Lane {
+        let slow = message.event_source_arn.as_deref().is_some_and(|arn| self.0.slow_lane.is_source(arn));
+        if slow { Lane::Slow } else { Lane::First }
+    }
+
+    /// The endpoints of these jobs, and how they do: one batch read. One that is malformed, or throttled, is the fault of its
+    /// own jobs only.
     async fn endpoints(&self, jobs: impl Iterator<Item = &DeliveryJob>) -> Endpoints {
         let Shared { store, clock, .. } = &*self.0;
         let mut wanted: Vec<_> = jobs.map(|job| (job.organization_id, job.endpoint_id)).collect();
         wanted.sort_unstable();
         wanted.dedup();
-        match store.watched(&wanted, clock.now()).await {
-            Ok(found) => wanted.into_iter().zip(found.into_iter().map(|one| one.map_err(Arc::new))).collect(),
+        let read_at = clock.now();
+        let known = |watched| Known { watched, read_at, recovered: AtomicBool::new(false) };
+        match store.watched(&wanted, read_at).await {
+            Ok(found) => {
+                wanted.into_iter().zip(found.into_iter().map(|one| known(one.map_err(Arc::new)))).collect()
+            }
             Err(error) => {
                 let error = Arc::new(error);
-                wanted.into_iter().map(|key| (key, Err(Arc::clone(&error)))).collect()
+                wanted.into_iter().map(|key| (key, known(Err(Arc::clone(&error))))).collect()
             }
         }
     }
@@ -194,20 +249,15 @@ impl Deliver {
         job: &DeliveryJob,
         endpoints: &Endpoints,
     ) -> Result<Fate, Fault> {
-        let Shared { store, slow_lane, .. } = &*self.0;
-        let slow = message.event_source_arn.as_deref().is_some_and(|arn| slow_lane.is_source(arn));
-        let receives = message.attributes.get("ApproximateReceiveCount");
-        let watched = match endpoints.get(&(job.organization_id, job.endpoint_id)) {
-            Some(Ok(watched)) => watched,
-            Some(Err(error)) => return Err(Fault::Endpoints(Arc::clone(error))),
-            None => return Err(Fault::Panic),
-        };
+        let known = endpoints.get(&(job.organization_id, job.endpoint_id)).ok_or(Fault::Panic)?;
         let work = Work {
             job,
-            lane: if slow { Lane::Slow } else { Lane::First },
-            receives: receives.and_then(|count| count.parse().ok()).unwrap_or(1),
-            tenant: store.tenant_of_job(job.organization_id),
-            watched,
+            lane: self.lane(message),
+            receives: receives(message),
+            tenant: self.0.store.tenant_of_job(job.organization_id),
+            watched: known.watched.as_ref().map_err(|error| Fault::Endpoints(Arc::clone(error)))?,
+            read_at: known.read_at,
+            recovered: &known.recovered,
         };
         let fate = self.deliver(&work).await?;
         if let Fate::Until(due) = fate {
@@ -229,10 +279,14 @@ impl Deliver {
             Admission::Now { endpoint, needs_probe, needs_slot, rate } => {
                 let lease = Duration::from_secs(u64::from(endpoint.timeout_seconds)) + LEASE_MARGIN;
                 let state = &work.watched.state;
-                if let Some(rate) = rate
-                    && let Some(until) = work.tenant.take_rate(state, rate, now).await?
-                {
-                    return self.put_off(work, until.since(now), now).await;
+                if let Some(rate) = rate {
+                    // What there is nothing to send of takes no turn of others.
+                    if let Some(fate) = self.settled(work, now).await? {
+                        return Ok(fate);
+                    }
+                    if let Some(until) = work.tenant.take_rate(state, rate, now).await? {
+                        return self.put_off(work, until.since(now), now).await;
+                    }
                 }
                 if !needs_slot {
                     return self.claim_and_attempt(work, endpoint, lease, needs_probe).await;
@@ -282,7 +336,7 @@ impl Deliver {
         if waits || tenant.wait(job.delivery_id, job.endpoint_id, until, now).await? {
             return Ok(Fate::Done);
         }
-        self.look(tenant, job, now).await
+        self.look(work, now).await
     }
 
     async fn cancel(&self, work: &Work<'_>, reason: &str, now: Timestamp) -> Result<Fate, Fault> {
@@ -294,16 +348,36 @@ impl Deliver {
         if cancelled || tenant.cancel(job.delivery_id, reason, now).await? {
             return Ok(Fate::Done);
         }
-        self.look(tenant, job, now).await
+        self.look(work, now).await
     }
 
     /// What becomes of a job whose delivery can't be changed: it is settled, or somebody has it.
-    async fn look(&self, tenant: &Tenant, job: &DeliveryJob, now: Timestamp) -> Result<Fate, Fault> {
-        let Some(delivery) = tenant.delivery(job.delivery_id).await? else { return Ok(Fate::Done) };
-        Ok(match Claim::obstacle(&delivery, now) {
-            Some(obstacle) => fate_of(&obstacle, now),
-            None => Fate::Until(now + Duration::from_secs(1)),
-        })
+    async fn look(&self, work: &Work<'_>, now: Timestamp) -> Result<Fate, Fault> {
+        let Some(delivery) = work.tenant.delivery(work.job.delivery_id).await? else { return Ok(Fate::Done) };
+        let fate = self.settled_as(work, &delivery, now).await?;
+        Ok(fate.unwrap_or(Fate::Until(now + Duration::from_secs(1))))
+    }
+
+    /// What becomes of a job of which there is nothing to be sent now, if that is so.
+    async fn settled(&self, work: &Work<'_>, now: Timestamp) -> Result<Option<Fate>, Fault> {
+        match work.tenant.delivery(work.job.delivery_id).await? {
+            Some(delivery) => self.settled_as(work, &delivery, now).await,
+            None => Ok(work.job.first.is_none().then_some(Fate::Done)),
+        }
+    }
+
+    async fn settled_as(
+        &self,
+        work: &Work<'_>,
+        delivery: &Delivery,
+        now: Timestamp,
+    ) -> Result<Option<Fate>, Fault> {
+        let Some(obstacle) = Claim::obstacle(delivery, now) else { return Ok(None) };
+        if delivery.status == DeliveryStatus::Dead {
+            // Whoever settled it may not have come to this.
+            self.give_up(&work.tenant, delivery).await?;
+        }
+        Ok(Some(fate_of(&obstacle, now)))
     }
 
     async fn claim_and_attempt(
@@ -314,22 +388,38 @@ impl Deliver {
         needs_probe: bool,
     ) -> Result<Fate, Fault> {
         let now = self.0.clock.now();
-        if needs_probe && !work.tenant.take_probe(endpoint.id, lease, now).await? {
-            return self.wait(work, now + lease, now).await;
+        let mut probe = None;
+        if needs_probe {
+            probe = work.tenant.take_probe(endpoint.id, lease, now).await?;
+            if probe.is_none() {
+                return self.wait(work, now + lease, now).await;
+            }
         }
         let claim = match &work.job.first {
             Some(first) => work.tenant.claim_new(&first.delivery, lease, now).await?,
             None => work.tenant.claim(work.job.delivery_id, lease, now).await?,
         };
-        match claim {
-            Claim::Held(delivery) => self.attempt(work, endpoint, &delivery).await,
-            obstacle => {
-                if needs_probe {
-                    work.tenant.give_probe_back(endpoint.id, now).await?;
-                }
-                Ok(fate_of(&obstacle, now))
-            }
+        let fate = match claim {
+            Claim::Held(delivery) => match self.body(work, &delivery).await? {
+                Some(body) => return self.attempt(work, endpoint, &delivery, &body).await,
+                None if work.tenant.cancel_claimed(&delivery, PAST_RETENTION, now).await? => Fate::Done,
+                None => self.look(work, now).await?,
+            },
+            Claim::Settled(DeliveryStatus::Dead) => self.look(work, now).await?,
+            obstacle => fate_of(&obstacle, now),
+        };
+        if let Some(until) = probe {
+            work.tenant.give_probe_back(endpoint.id, until, now).await?;
         }
+        Ok(fate)
+    }
+
+    /// What is to be sent; `None` when it is gone.
+    async fn body(&self, work: &Work<'_>, delivery: &Delivery) -> Result<Option<Arc<str>>, Fault> {
+        if let Some(first) = &work.job.first {
+            return Ok(Some(Arc::clone(&first.body)));
+        }
+        Ok(work.tenant.event(delivery.event_id).await?.map(|event| event.body.into()))
     }
 
     async fn attempt(
@@ -337,9 +427,10 @@ impl Deliver {
         work: &Work<'_>,
         endpoint: &Endpoint,
         delivery: &Delivery,
+        body: &str,
     ) -> Result<Fate, Fault> {
         let Shared { retry_base, clock, .. } = &*self.0;
-        let made = self.send(work, endpoint, delivery).await?;
+        let made = self.send(work, endpoint, delivery, body).await?;
         let (now, number) = (clock.now(), made.attempt.number);
         let retries = number.saturating_sub(delivery.begun_at_attempt + 1);
         let settlement = match made.verdict {
@@ -368,12 +459,13 @@ impl Deliver {
         );
         if !recorded {
             // The lease was not long enough, and somebody else has the delivery now.
-            return self.look(&work.tenant, work.job, now).await;
+            return self.look(work, now).await;
         }
         match settlement {
             Settlement::Succeeded => Ok(Fate::Done),
             Settlement::Dead => {
-                self.give_up(&work.tenant, delivery, number, now).await?;
+                let settled = Delivery { attempt_count: number, updated_at: now, ..delivery.clone() };
+                self.give_up(&work.tenant, &settled).await?;
                 Ok(Fate::Done)
             }
             Settlement::Retry { due, .. } if due.since(now) > SHORT => Ok(Fate::Done),
@@ -387,17 +479,14 @@ impl Deliver {
 
     /// Makes the attempt. An endpoint that takes its time is noted as slow while it does, so that others find out before this
     /// attempt is over.
-    async fn send(&self, work: &Work<'_>, endpoint: &Endpoint, delivery: &Delivery) -> Result<Made, Fault> {
+    async fn send(
+        &self,
+        work: &Work<'_>,
+        endpoint: &Endpoint,
+        delivery: &Delivery,
+        body: &str,
+    ) -> Result<Made, Fault> {
         let Shared { sender, secrets, clock, ids, .. } = &*self.0;
-        let read;
-        let body = match &work.job.first {
-            Some(first) => &first.body,
-            None => {
-                let event = work.tenant.event(delivery.event_id).await?;
-                read = event.ok_or(Fault::Event)?.body;
-                &read
-            }
-        };
         let signed = attempt::Signed::new(secrets, work.job.organization_id, endpoint, clock.now())?;
         let number = delivery.attempt_count + 1;
         let making = attempt::make(sender, &signed, endpoint, delivery, body, number, clock, ids);
@@ -433,8 +522,11 @@ impl Deliver {
     ) -> Result<(), Fault> {
         let state = &work.watched.state;
         if made.verdict == Verdict::Delivered {
-            if state.failures > 0 || state.opened > 0 {
-                work.tenant.note_recovery(state.endpoint_id, now).await?;
+            let news = state.failures > 0 || state.opened > 0;
+            // Once for each batch, unless that fails.
+            if news && !work.recovered.swap(true, Ordering::Relaxed) {
+                let noted = work.tenant.note_recovery(state.endpoint_id, work.read_at, now).await;
+                noted.inspect_err(|_| work.recovered.store(false, Ordering::Relaxed))?;
             }
             return Ok(());
         }
@@ -445,6 +537,7 @@ impl Deliver {
         let since = state.failing_since.unwrap_or(now);
         let opens = admit::opens(state.failures + 1, since, state.opened, delivery.id, now);
         let failure = NotedFailure {
+            read_at: work.read_at,
             error: LastError {
                 at: now,
                 error: made.attempt.error.unwrap_or(store::ErrorClass::Protocol),
@@ -456,7 +549,9 @@ impl Deliver {
             gone: made.verdict == Verdict::Gone,
             exhausted: settlement == Settlement::Dead,
         };
-        let noted = work.tenant.note_failure(state.endpoint_id, &failure, now).await?;
+        let Some(noted) = work.tenant.note_failure(state.endpoint_id, &failure, now).await? else {
+            return Ok(());
+        };
         // Others may have failed since it was looked at: the tenth opens the breaker, whoever counted the nine before.
         if failure.opens.is_none()
             && noted.opened == 0
@@ -469,21 +564,15 @@ impl Deliver {
         Ok(())
     }
 
-    /// Tells the customer of a dead letter.
-    async fn give_up(
-        &self,
-        tenant: &Tenant,
-        delivery: &Delivery,
-        attempts: u32,
-        now: Timestamp,
-    ) -> Result<(), Fault> {
+    /// Tells the customer of a dead letter: once for each time that a delivery becomes one, however often it is told.
+    async fn give_up(&self, tenant: &Tenant, dead: &Delivery) -> Result<(), Fault> {
         let notice = EndpointNotice {
-            id: store::notice_id(now, *delivery.id.as_bytes()),
+            id: store::notice_id(dead.updated_at, *dead.id.as_bytes()),
             r#type: NoticeType::DeliveryExhausted,
-            endpoint_id: delivery.endpoint_id,
-            delivery_id: Some(delivery.id),
-            detail: format!("{} was not taken; attempts made: {attempts}", delivery.event),
-            created_at: now,
+            endpoint_id: dead.endpoint_id,
+            delivery_id: Some(dead.id),
+            detail: format!("{} was not taken; attempts made: {}", dead.event, dead.attempt_count),
+            created_at: dead.updated_at,
         };
         Ok(tenant.give_notice(&notice).await?)
     }
@@ -502,6 +591,12 @@ impl Deliver {
 
 fn read(message: &SqsMessage) -> Result<DeliveryJob, serde_json::Error> {
     serde_json::from_str(message.body.as_deref().unwrap_or_default())
+}
+
+/// How often a job was received, this time included.
+fn receives(message: &SqsMessage) -> u32 {
+    let count = message.attributes.get("ApproximateReceiveCount");
+    count.and_then(|count| count.parse().ok()).unwrap_or(1)
 }
 
 /// What becomes of a job whose delivery can't be claimed. What is due later waits in the table.

@@ -25,13 +25,17 @@ pub(crate) fn delay(
 
 /// `wait`, 10 % more or less. It follows from delivery and number.
 pub(crate) fn jittered(wait: Duration, delivery: DeliveryId, number: u32) -> Duration {
-    let permille = 900 + u32::from(noise(delivery, number)) % 201;
-    wait.saturating_mul(permille) / 1000
+    let seed = delivery.as_bytes().iter().copied().chain(number.to_be_bytes());
+    wait.saturating_mul(900 + u32::from(noise(seed)) % 201) / 1000
 }
 
-/// FNV-1a over the id and the number: evenly spread is all it has to be.
-fn noise(delivery: DeliveryId, number: u32) -> u16 {
-    let bytes = delivery.as_bytes().iter().copied().chain(number.to_be_bytes());
+/// `wait`, half of it more or less: those that met the same fault do not come back together. It follows from `seed`.
+pub(crate) fn scattered(wait: Duration, seed: &str) -> Duration {
+    wait.saturating_mul(500 + u32::from(noise(seed.bytes())) % 1001) / 1000
+}
+
+/// FNV-1a: evenly spread is all it has to be.
+fn noise(bytes: impl Iterator<Item = u8>) -> u16 {
     let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
@@ -66,6 +70,14 @@ mod tests {
             prop_assert!(wait <= LONGEST && wait >= asked.min(LONGEST));
             prop_assert_eq!(wait, delay(MINUTE, id(seed), 1, Some(asked)));
         }
+    }
+
+    #[test]
+    fn what_met_one_fault_is_scattered() {
+        let waits: Vec<_> =
+            (0..=255).map(|seed| scattered(MINUTE, &id([seed; 16]).to_string()).as_secs()).collect();
+        assert!(waits.iter().all(|wait| (30..=90).contains(wait)), "{waits:?}");
+        assert!(waits.iter().min().unwrap() < &40 && waits.iter().max().unwrap() > &80);
     }
 
     #[test]

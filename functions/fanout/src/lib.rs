@@ -7,27 +7,30 @@
 //! The same stream brings mails, whose text is sealed: they are put on the queue of mails as they are. They go last, as
 //! nothing makes a mail that is queued twice one mail.
 //!
-//! What is broken for good (an event, a mail, or a tenant's endpoint that cannot be read) is parked in the faults queue, which
-//! is alarmed, and does not hold up what comes after it. Any other failure is an outage: it fails the batch from its
-//! first record, and the stream holds it until the store or the queue is back.
+//! What is broken for good (an event, a mail, or a tenant's endpoint that cannot be read; what a queue will never take) is
+//! parked in the faults queue, which is alarmed, and does not hold up what comes after it. Any other failure passes: the
+//! stream is read again from the first record that it concerns, once the others' events have been queued.
 
 mod parking;
 mod plan;
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lambda_events::event::dynamodb::{Event, EventRecord};
 use aws_lambda_events::event::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
+use futures::stream::{self, StreamExt as _};
 use ids::OrganizationId;
 use jobs::{DeliveryJob, FirstLane, QueueError, SlowLane};
 use mailing::MailQueue;
 use runtime::{Services, StartError};
-use store::{BoxError, Endpoint, NewDelivery, Outboxed, Store, StoreError};
+use store::{BoxError, Endpoint, NewDelivery, Outboxed, OutgoingMail, Store, StoreError, StoredEvent};
 
 use crate::parking::Parking;
 
+/// Tenants whose endpoints are read at the same time.
+const TENANTS_AT_ONCE: usize = 8;
 /// As long as a mail is kept.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -37,6 +40,9 @@ pub enum FanOutError {
     /// The store failed.
     #[error("the store failed")]
     Store(#[from] StoreError),
+    /// A tenant's endpoints can't be read just now.
+    #[error("a tenant's endpoints cannot be read just now")]
+    Endpoints(#[source] Arc<StoreError>),
     /// The queue failed.
     #[error("the queue failed")]
     Queue(#[from] QueueError),
@@ -72,64 +78,158 @@ pub async fn handler(services: &Services) -> Result<FanOut, StartError> {
     Ok(FanOut { store, queue, mails, faults, clock: services.clock.clone() })
 }
 
+/// An event of a batch, and which record it came by.
+struct Fresh {
+    record: usize,
+    event: StoredEvent,
+    body: Arc<str>,
+}
+
+type Endpoints = BTreeMap<OrganizationId, Result<Vec<Endpoint>, Arc<StoreError>>>;
+
+/// What became of a batch.
+#[derive(Debug, Default)]
+struct Outcome {
+    /// The first record that has to come again, and why. What comes after it comes again, too.
+    again: Option<(usize, FanOutError)>,
+    /// Records that are broken for good, and how.
+    broken: BTreeMap<usize, String>,
+}
+
+impl Outcome {
+    fn again(&mut self, record: usize, error: FanOutError) {
+        if self.is_through_with(record) {
+            self.again = Some((record, error));
+        }
+    }
+
+    /// Whether a record does not come again.
+    fn is_through_with(&self, record: usize) -> bool {
+        self.again.as_ref().is_none_or(|(first, _)| record < *first)
+    }
+}
+
 impl FanOut {
     /// Fans a batch out. The answer names the record from which the stream is to be read again, if any.
     pub async fn handle(&self, batch: Event) -> DynamoDbEventResponse {
-        let first = batch.records.first().and_then(|record| record.change.sequence_number.clone());
+        let numbers: Vec<_> =
+            batch.records.iter().map(|record| record.change.sequence_number.clone()).collect();
         let mut answer = DynamoDbEventResponse::default();
-        if let Err(error) = self.fan_out(batch.records).await {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            tracing::warn!(error = %error, cause, "a batch will be tried again");
+        if let Some((first, error)) = self.fan_out(batch.records).await.again {
+            let error = telemetry::chain(&error);
+            tracing::warn!(error, record = first, of = numbers.len(), "a batch will be tried again");
             let mut failure = DynamoDbBatchItemFailure::default();
-            failure.item_identifier = first;
+            failure.item_identifier = numbers.into_iter().nth(first).flatten();
             answer.batch_item_failures.push(failure);
         }
         answer
     }
 
-    async fn fan_out(&self, records: Vec<EventRecord>) -> Result<(), FanOutError> {
-        let mut endpoints: HashMap<OrganizationId, Option<Vec<Endpoint>>> = HashMap::new();
-        let (mut jobs, mut mails) = (Vec::new(), Vec::new());
-        let now = self.clock.now();
-        for record in records {
-            let keys = format!("{:?}", record.change.keys);
-            let event = match Outboxed::from_image(record.change.new_image) {
-                Ok(Outboxed::Event(event)) => event,
-                Ok(Outboxed::Mail(mail)) => {
-                    mails.push(mail);
-                    continue;
+    async fn fan_out(&self, records: Vec<EventRecord>) -> Outcome {
+        let mut outcome = Outcome::default();
+        let keys: Vec<_> = records.iter().map(|record| format!("{:?}", record.change.keys)).collect();
+        let (mut events, mut mails) = (Vec::new(), Vec::new());
+        for (record, image) in records.into_iter().map(|record| record.change.new_image).enumerate() {
+            match Outboxed::from_image(image) {
+                Ok(Outboxed::Event(mut event)) => {
+                    let body = std::mem::take(&mut event.body).into();
+                    events.push(Fresh { record, event, body });
                 }
-                Err(error) => {
-                    self.faults.park(&keys, &error).await.map_err(FanOutError::Park)?;
-                    continue;
-                }
-            };
-            let organization = event.organization_id;
-            if let Entry::Vacant(unknown) = endpoints.entry(organization) {
-                unknown.insert(match self.store.tenant_of_job(organization).all_endpoints().await {
-                    Ok(known) => Some(known),
-                    Err(error @ StoreError::Unavailable { .. }) => return Err(error.into()),
-                    Err(error) => {
-                        tracing::error!(error = %error, "a tenant's endpoints cannot be read");
-                        None
-                    }
-                });
+                Ok(Outboxed::Mail(mail)) => mails.push((record, mail)),
+                Err(error) => drop(outcome.broken.insert(record, error.to_string())),
             }
-            match endpoints.get(&organization) {
-                Some(Some(known)) => {
-                    let wanting = known.iter().filter(|endpoint| plan::wants(endpoint, &event));
-                    let delivery = |endpoint: &Endpoint| NewDelivery::of(&event, endpoint.id, now);
-                    jobs.extend(wanting.map(|endpoint| DeliveryJob::first(&event, delivery(endpoint))));
+        }
+        self.queue_jobs(&events, &mut outcome).await;
+        self.park(&keys, &mut outcome).await;
+        self.forward(mails, &keys, &mut outcome).await;
+        outcome
+    }
+
+    /// Queues a job for each endpoint that wants an event, of all tenants whose endpoints can be read.
+    async fn queue_jobs(&self, events: &[Fresh], outcome: &mut Outcome) {
+        let endpoints = self.endpoints(events).await;
+        let now = self.clock.now();
+        let mut wanted = Vec::new();
+        for fresh in events {
+            match endpoints.get(&fresh.event.organization_id) {
+                Some(Ok(known)) => {
+                    let wanting = known.iter().filter(|endpoint| plan::wants(endpoint, &fresh.event));
+                    wanted.extend(wanting.map(|endpoint| (fresh, endpoint.id)));
+                }
+                Some(Err(error)) if matches!(**error, StoreError::Unavailable { .. }) => {
+                    outcome.again(fresh.record, FanOutError::Endpoints(Arc::clone(error)));
                 }
                 _ => {
                     let error = "the endpoints of its tenant cannot be read";
-                    self.faults.park(&keys, &error).await.map_err(FanOutError::Park)?;
+                    outcome.broken.insert(fresh.record, error.to_owned());
                 }
             }
         }
-        self.queue.send(&jobs).await?;
-        self.mails.forward(mails).await?;
-        Ok(())
+        let record = |index: usize| wanted.get(index).map_or(0, |(fresh, _)| fresh.record);
+        // Made as they are sent: all of a batch's jobs at once could be more than there is memory.
+        let mut made = 0..wanted.len();
+        let jobs = std::iter::from_fn(|| {
+            let (Fresh { event, body, .. }, endpoint) = wanted.get(made.next()?)?;
+            let delivery = NewDelivery::of(event, *endpoint, now);
+            Some(DeliveryJob::first(event.organization_id, delivery, Arc::clone(body)))
+        });
+        match self.queue.send(jobs).await {
+            Ok(unsendable) => {
+                outcome.broken.extend(unsendable.into_iter().map(|it| (record(it.index), it.to_string())));
+            }
+            Err(error) => {
+                let first = if let QueueError::Refused(refused) = &error { refused.first } else { 0 };
+                outcome.again(record(first), error.into());
+            }
+        }
+    }
+
+    /// The endpoints of the tenants of these events: one query a tenant.
+    async fn endpoints(&self, events: &[Fresh]) -> Endpoints {
+        let tenants: BTreeSet<_> = events.iter().map(|fresh| fresh.event.organization_id).collect();
+        let read = |organization| async move {
+            let read = self.store.tenant_of_job(organization).all_endpoints().await;
+            (organization, read.map_err(Arc::new))
+        };
+        let reads: Vec<_> = tenants.into_iter().map(read).collect();
+        let endpoints: Endpoints = stream::iter(reads).buffer_unordered(TENANTS_AT_ONCE).collect().await;
+        // What passes is told of with the batch.
+        let for_good = |error: &&Arc<StoreError>| !matches!(***error, StoreError::Unavailable { .. });
+        for error in endpoints.values().filter_map(|read| read.as_ref().err()).filter(for_good) {
+            tracing::error!(error = telemetry::chain(&**error), "a tenant's endpoints cannot be read");
+        }
+        endpoints
+    }
+
+    /// Parks what is broken for good and does not come again.
+    async fn park(&self, keys: &[String], outcome: &mut Outcome) {
+        for (record, error) in std::mem::take(&mut outcome.broken) {
+            if !outcome.is_through_with(record) {
+                break;
+            }
+            let keys = keys.get(record).map(String::as_str).unwrap_or_default();
+            if let Err(error) = self.faults.park(keys, &error).await {
+                outcome.again(record, FanOutError::Park(error));
+            }
+        }
+    }
+
+    /// Queues the mails that do not come again.
+    async fn forward(&self, mails: Vec<(usize, OutgoingMail)>, keys: &[String], outcome: &mut Outcome) {
+        let (records, mails): (Vec<_>, Vec<_>) =
+            mails.into_iter().filter(|(record, _)| outcome.is_through_with(*record)).unzip();
+        let record = |index: usize| records.get(index).copied().unwrap_or(0);
+        match self.mails.forward(mails).await {
+            Ok(unsendable) => {
+                outcome.broken.extend(unsendable.into_iter().map(|it| (record(it.index), it.to_string())));
+                self.park(keys, outcome).await;
+            }
+            Err(error) => {
+                let first =
+                    if let mailing::QueueError::Refused(refused) = &error { refused.first } else { 0 };
+                outcome.again(record(first), error.into());
+            }
+        }
     }
 
     /// Queues a job for every delivery that waits, and tells how many. For a queue whose jobs were lost; those of first
@@ -156,7 +256,9 @@ impl FanOut {
         let since = self.clock.now() - DAY;
         let mails = self.store.mails_since(since).await?;
         let count = mails.len();
-        self.mails.forward(mails).await?;
-        Ok(count)
+        match self.mails.forward(mails).await?.into_iter().next() {
+            None => Ok(count),
+            Some(unsendable) => Err(FanOutError::Mails(unsendable.into())),
+        }
     }
 }

@@ -21,7 +21,8 @@ impl Parking {
     /// Leaves a note: where the event is, and what is wrong. The event itself stays in its table.
     pub(crate) async fn park(&self, keys: &str, error: &impl Display) -> Result<(), BoxError> {
         tracing::error!(error = %error, keys, "an event is parked");
-        let note = format!("{keys}: {error}");
+        // What is wrong may be a character that this queue does not take either.
+        let note = format!("{keys}: {error}").replace(|c| !queue::takes(c), "\u{FFFD}");
         self.client.send_message().queue_url(&self.url).message_body(note).send().await?;
         Ok(())
     }

@@ -7,15 +7,18 @@
 //! time or to fail goes by the **slow lane**: retries, redriven and replayed deliveries, probes, and all that is sent to an
 //! endpoint that takes its time. So a first try never waits behind any of those.
 //!
-//! Tenants share the first lane fairly and endpoints the slow one, by message groups.
+//! Tenants share each lane fairly, by message groups: however many endpoints one has that hang, it has one share of the slow
+//! lane.
 
+use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ids::{DeliveryId, EndpointId, OrganizationId};
-use queue::{Message, Queue};
+use queue::{Message, Queue, Unsendable};
 use runtime::{Services, StartError};
 use serde::{Deserialize, Serialize};
-use store::{BoxError, NewDelivery, StoredEvent};
+use store::{BoxError, NewDelivery};
 
 /// What is to be delivered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,22 +41,22 @@ pub struct DeliveryJob {
 pub struct FirstTry {
     /// The delivery.
     pub delivery: NewDelivery,
-    /// The exact bytes to send.
-    pub body: String,
+    /// The exact bytes to send. All jobs of an event share them.
+    pub body: Arc<str>,
 }
 
 const FORMAT: u32 = 2;
 
 impl DeliveryJob {
-    /// The job for the first try at a delivery of an event.
+    /// The job for the first try at a delivery of an event that has this body.
     #[must_use]
-    pub fn first(event: &StoredEvent, delivery: NewDelivery) -> Self {
+    pub fn first(organization: OrganizationId, delivery: NewDelivery, body: Arc<str>) -> Self {
         Self {
             v: FORMAT,
-            organization_id: event.organization_id,
+            organization_id: organization,
             delivery_id: delivery.id,
             endpoint_id: delivery.endpoint_id,
-            first: Some(FirstTry { delivery, body: event.body.clone() }),
+            first: Some(FirstTry { delivery, body }),
         }
     }
 
@@ -76,6 +79,9 @@ pub enum QueueError {
     /// The queue did not take them, or not all of them.
     #[error(transparent)]
     Refused(#[from] queue::Refused),
+    /// The queue will never take one of them.
+    #[error(transparent)]
+    Unsendable(#[from] Unsendable),
     /// A job cannot be written as JSON.
     #[error("a job cannot be written")]
     Malformed(#[from] serde_json::Error),
@@ -89,8 +95,28 @@ pub struct FirstLane(Queue);
 #[derive(Debug, Clone)]
 pub struct SlowLane(Queue);
 
-fn message(job: &DeliveryJob, group: String, delay: Duration) -> Result<Message, serde_json::Error> {
-    Ok(Message { group: Some(group), body: serde_json::to_string(job)?, delay })
+/// The message for a job. The group is the tenant.
+fn message(job: &DeliveryJob, delay: Duration) -> Result<Message, serde_json::Error> {
+    Ok(Message { group: Some(job.organization_id.to_string()), body: written(job)?, delay })
+}
+
+/// A job as JSON. JSON leaves two characters as they are that SQS does not take; they are escaped, so that who reads the job
+/// finds what was there.
+fn written(job: &DeliveryJob) -> Result<String, serde_json::Error> {
+    let json = serde_json::to_string(job)?;
+    if json.chars().all(queue::takes) {
+        return Ok(json);
+    }
+    let mut escaped = String::with_capacity(json.len() + 64);
+    for character in json.chars() {
+        if queue::takes(character) {
+            escaped.push(character);
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(escaped, "\\u{:04x}", u32::from(character));
+        }
+    }
+    Ok(escaped)
 }
 
 impl FirstLane {
@@ -102,14 +128,20 @@ impl FirstLane {
         Queue::from_services(services, "WEBHOOK_JOBS_QUEUE_URL").map(Self)
     }
 
-    /// Puts jobs on the queue.
+    /// Puts jobs on the queue. They are asked for as they are sent. Returns those that the queue will never take.
     ///
     /// # Errors
     /// [`QueueError`]; some jobs may then be on the queue. Sending them again is safe.
-    pub async fn send(&self, jobs: &[DeliveryJob]) -> Result<(), QueueError> {
-        let message = |job: &DeliveryJob| message(job, job.organization_id.to_string(), Duration::ZERO);
-        let messages = jobs.iter().map(message).collect::<Result<Vec<_>, _>>()?;
-        Ok(self.0.send(messages).await?)
+    pub async fn send(
+        &self,
+        jobs: impl IntoIterator<Item = DeliveryJob>,
+    ) -> Result<Vec<Unsendable>, QueueError> {
+        let mut malformed = None;
+        let messages = jobs
+            .into_iter()
+            .map_while(|job| message(&job, Duration::ZERO).map_err(|error| malformed = Some(error)).ok());
+        let unsendable = self.0.send(messages).await?;
+        malformed.map_or(Ok(unsendable), |error| Err(error.into()))
     }
 
     /// Hides a received job for `wait`: it comes back after that.
@@ -135,10 +167,9 @@ impl SlowLane {
     /// # Errors
     /// [`QueueError`]; some jobs may then be on the queue. Sending them again is safe.
     pub async fn send(&self, jobs: &[(DeliveryJob, Duration)]) -> Result<(), QueueError> {
-        let message =
-            |(job, delay): &(DeliveryJob, Duration)| message(job, job.endpoint_id.to_string(), *delay);
-        let messages = jobs.iter().map(message).collect::<Result<Vec<_>, _>>()?;
-        Ok(self.0.send(messages).await?)
+        let messages = jobs.iter().map(|(job, delay)| message(job, *delay)).collect::<Result<Vec<_>, _>>()?;
+        let unsendable = self.0.send(messages).await?;
+        unsendable.into_iter().next().map_or(Ok(()), |unsendable| Err(unsendable.into()))
     }
 
     /// Whether a message with this source came by this lane.
@@ -153,5 +184,44 @@ impl SlowLane {
     /// What the SDK reports. The job then comes back when its visibility runs out.
     pub async fn hide(&self, receipt_handle: Option<String>, wait: Duration) -> Result<(), BoxError> {
         self.0.hide(receipt_handle, wait).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use events::EventType;
+    use ids::Ids;
+
+    #[test]
+    fn every_character_reaches_the_queue_as_one_it_takes_and_comes_back_as_it_was() {
+        let ids = Ids::new(clock::Clock::system());
+        let all: String = ('\0'..=char::MAX).collect();
+        let body = serde_json::json!({ "custom": all }).to_string();
+        let delivery = NewDelivery {
+            id: store::delivery_id(ids.next(), ids.next()),
+            event_id: ids.next(),
+            event: EventType::LeadCreated,
+            endpoint_id: ids.next(),
+            workspace_id: ids.next(),
+            created_at: clock::utc(2026, 11, 22, 15, 0),
+            expires_at: 0,
+        };
+        let job = DeliveryJob::first(ids.next(), delivery, body.into());
+        let text = written(&job).unwrap();
+        assert!(text.chars().all(queue::takes));
+        assert_eq!(serde_json::from_str::<DeliveryJob>(&text).unwrap(), job);
+    }
+
+    #[test]
+    fn a_tenant_has_one_share_of_a_lane_whatever_it_sends_to() {
+        let ids = Ids::new(clock::Clock::system());
+        let organization: OrganizationId = ids.next();
+        for _ in 0..2 {
+            let job =
+                DeliveryJob::again(organization, ids.next(), store::delivery_id(ids.next(), ids.next()));
+            let message = message(&job, Duration::ZERO).unwrap();
+            assert_eq!(message.group, Some(organization.to_string()));
+        }
     }
 }

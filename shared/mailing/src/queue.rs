@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use queue::{Message, Queue};
+use queue::{Message, Queue, Unsendable};
 use runtime::{Services, StartError};
 use store::{BoxError, OutgoingMail, StoreError};
 
@@ -14,6 +14,9 @@ pub enum QueueError {
     /// The queue did not take them, or not all of them.
     #[error(transparent)]
     Refused(#[from] queue::Refused),
+    /// The queue will never take it.
+    #[error(transparent)]
+    Unsendable(#[from] Unsendable),
     /// The job can't be sealed.
     #[error(transparent)]
     Seal(#[from] StoreError),
@@ -38,14 +41,18 @@ impl MailQueue {
     /// [`QueueError`]; the job may then be on the queue all the same.
     pub async fn send(&self, seal: &MailSeal, job: &MailJob) -> Result<(), QueueError> {
         let body = seal.seal(job)?;
-        Ok(self.0.send([Message { body, ..Message::default() }]).await?)
+        let unsendable = self.0.send([Message { body, ..Message::default() }]).await?;
+        unsendable.into_iter().next().map_or(Ok(()), |unsendable| Err(unsendable.into()))
     }
 
-    /// Puts mails from the outbox on the queue.
+    /// Puts mails from the outbox on the queue. Returns those that the queue will never take.
     ///
     /// # Errors
     /// [`QueueError`]; some of them may then be on the queue. Forwarding them again sends those mails twice.
-    pub async fn forward(&self, mails: Vec<OutgoingMail>) -> Result<(), QueueError> {
+    pub async fn forward(
+        &self,
+        mails: impl IntoIterator<Item = OutgoingMail>,
+    ) -> Result<Vec<Unsendable>, QueueError> {
         let message = |mail: OutgoingMail| Message {
             group: Some(mail.organization_id.to_string()),
             body: mail.sealed,

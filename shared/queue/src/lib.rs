@@ -5,9 +5,12 @@
 //! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html>
 
 use std::error::Error;
+use std::iter::Peekable;
 use std::time::Duration;
 
-use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+use aws_sdk_sqs::types::{BatchResultErrorEntry, SendMessageBatchRequestEntry};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use runtime::{Services, StartError};
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -16,18 +19,40 @@ type BoxError = Box<dyn Error + Send + Sync>;
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
 const BATCH: usize = 10;
 const BATCH_BYTES: usize = 1024 * 1024;
+/// Batches on their way at the same time: what is in memory of messages at once, and what a long list of them waits for.
+const CALLS: usize = 8;
 
-/// The queue did not take a batch, or not all of it.
+/// The queue did not take some messages just now. Those after the first of them may not have been sent at all.
 #[derive(Debug, thiserror::Error)]
-#[error("the queue did not take {refused} of {of} messages")]
+#[error("the queue did not take {refused} messages of a batch of {of}")]
 pub struct Refused {
-    /// How many it did not take.
+    /// How many of a batch it did not take.
     pub refused: usize,
     /// Of how many.
     pub of: usize,
+    /// The first message that it did not take, 0 for the first of all; all before it are on the queue.
+    pub first: usize,
     /// What SQS said, where it said something about the batch as a whole.
     #[source]
     pub source: Option<BoxError>,
+}
+
+/// A message that SQS does not take as it is, and never will. Others are none the worse.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the queue will never take message {index}: {code}")]
+pub struct Unsendable {
+    /// Which one, 0 for the first of all.
+    pub index: usize,
+    /// What is wrong with it, as SQS calls it.
+    pub code: String,
+}
+
+/// Whether SQS takes this character in a message.
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
+#[must_use]
+pub fn takes(character: char) -> bool {
+    matches!(character,
+        '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..='\u{10FFFF}')
 }
 
 /// A message to be sent.
@@ -84,34 +109,53 @@ impl Queue {
         Ok(())
     }
 
-    /// Sends messages, in as few batches as they fit.
+    /// Sends messages, in as few batches as they fit and some of those at the same time. They are asked for as they are sent,
+    /// so few of many are in memory at once. Returns those that SQS will never take, in their order.
     ///
     /// # Errors
     /// [`Refused`]; some of them may then be on the queue.
-    pub async fn send(&self, messages: impl IntoIterator<Item = Message>) -> Result<(), Refused> {
-        let mut batch = Vec::with_capacity(BATCH);
-        let mut bytes = 0;
-        for message in messages {
-            if batch.len() == BATCH || bytes + message.body.len() > BATCH_BYTES {
-                self.send_batch(std::mem::take(&mut batch)).await?;
-                bytes = 0;
+    pub async fn send(
+        &self,
+        messages: impl IntoIterator<Item = Message>,
+    ) -> Result<Vec<Unsendable>, Refused> {
+        let mut messages = messages.into_iter().enumerate().peekable();
+        let mut calls = FuturesUnordered::new();
+        let mut unsendable = Vec::new();
+        let mut refused: Option<Refused> = None;
+        loop {
+            // After the first failure no others are sent: a queue that is down is not asked a thousand times.
+            while refused.is_none()
+                && calls.len() < CALLS
+                && let Some(batch) = next_batch(&mut messages)
+            {
+                calls.push(self.send_batch(batch));
             }
-            bytes += message.body.len();
-            batch.push(message);
+            match calls.next().await {
+                Some(Ok(some)) => unsendable.extend(some),
+                Some(Err(error)) => {
+                    let earlier = refused.filter(|earlier| earlier.first < error.first);
+                    refused = Some(earlier.unwrap_or(error));
+                }
+                None => break,
+            }
         }
-        self.send_batch(batch).await
+        unsendable.sort_unstable_by_key(|unsendable: &Unsendable| unsendable.index);
+        match refused {
+            None => Ok(unsendable),
+            // What will never be taken is told of when all is sent again.
+            Some(Refused { refused, of, first, source }) => {
+                let first = unsendable.first().map_or(first, |unsendable| unsendable.index.min(first));
+                Err(Refused { refused, of, first, source })
+            }
+        }
     }
 
-    async fn send_batch(&self, batch: Vec<Message>) -> Result<(), Refused> {
-        if batch.is_empty() {
-            return Ok(());
-        }
+    async fn send_batch(&self, batch: Vec<(usize, Message)>) -> Result<Vec<Unsendable>, Refused> {
         let of = batch.len();
-        let refused = |refused, source| Refused { refused, of, source };
-        let whole = |source: BoxError| refused(of, Some(source));
+        let first = batch.first().map_or(0, |(index, _)| *index);
+        let whole = |source: BoxError| Refused { refused: of, of, first, source: Some(source) };
         let entries = batch
             .into_iter()
-            .enumerate()
             .map(|(index, Message { group, body, delay })| {
                 let delay = delay.min(LONGEST_DELAY).as_millis().div_ceil(1000);
                 SendMessageBatchRequestEntry::builder()
@@ -125,9 +169,56 @@ impl Queue {
             .map_err(|e| whole(e.into()))?;
         let call = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries));
         let answer = call.send().await.map_err(|e| whole(e.into()))?;
-        match answer.failed.len() {
-            0 => Ok(()),
-            failed => Err(refused(failed, None)),
+        // An id that is none of ours stands for the first: rather one too many is sent again than one too few.
+        let index = |entry: &BatchResultErrorEntry| entry.id.parse().unwrap_or(first);
+        let (never, not_now): (Vec<_>, Vec<_>) =
+            answer.failed.into_iter().partition(|entry| entry.sender_fault);
+        match not_now.iter().map(index).min() {
+            None => {
+                Ok(never.iter().map(|it| Unsendable { index: index(it), code: it.code.clone() }).collect())
+            }
+            Some(earliest) => {
+                let first = never.iter().map(index).min().map_or(earliest, |never| never.min(earliest));
+                Err(Refused { refused: not_now.len() + never.len(), of, first, source: None })
+            }
         }
+    }
+}
+
+/// As many of the messages that are left as fit into a call.
+fn next_batch(
+    messages: &mut Peekable<impl Iterator<Item = (usize, Message)>>,
+) -> Option<Vec<(usize, Message)>> {
+    let mut batch = Vec::with_capacity(BATCH);
+    let mut bytes = 0;
+    while batch.len() < BATCH
+        && let Some(next) =
+            messages.next_if(|(_, next)| batch.is_empty() || bytes + next.body.len() <= BATCH_BYTES)
+    {
+        bytes += next.1.body.len();
+        batch.push(next);
+    }
+    (!batch.is_empty()).then_some(batch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batches(sizes: &[usize]) -> Vec<Vec<usize>> {
+        let message = |size: &usize| Message { body: "x".repeat(*size), ..Message::default() };
+        let mut messages = sizes.iter().map(message).enumerate().peekable();
+        std::iter::from_fn(|| next_batch(&mut messages))
+            .map(|batch| batch.into_iter().map(|(index, _)| index).collect())
+            .collect()
+    }
+
+    #[test]
+    fn a_batch_is_ten_messages_or_a_mebibyte() {
+        assert_eq!(batches(&[1; 21]).iter().map(Vec::len).collect::<Vec<_>>(), [10, 10, 1]);
+        const HALF: usize = BATCH_BYTES / 2;
+        assert_eq!(batches(&[HALF, HALF, 1, 2 * HALF, 1]), [vec![0, 1], vec![2], vec![3], vec![4]]);
+        assert_eq!(batches(&[3 * HALF, 1]), [[0], [1]], "one that is too large is SQS's to refuse");
+        assert!(batches(&[]).is_empty());
     }
 }

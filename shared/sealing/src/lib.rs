@@ -157,6 +157,8 @@ impl MasterSecret {
 /// The first byte of an envelope: its format.
 const ENVELOPE_FORMAT: u8 = 1;
 const DATA_KEY_LENGTH: usize = 32;
+/// How much longer an [envelope](Key::seal_envelope) is than what is in it.
+pub const ENVELOPE_OVERHEAD: usize = 1 + WRAPPED_KEY_LENGTH + NONCE_LEN + 16;
 const WRAPPED_KEY_LENGTH: usize = NONCE_LEN + DATA_KEY_LENGTH + 16;
 
 impl Key {
@@ -234,6 +236,7 @@ mod tests {
         let master = key(Purpose::WebhookSecrets);
         let envelope = master.seal_envelope(b"org/ep", b"secret").unwrap();
         assert_eq!(master.open_envelope(b"org/ep", &envelope).unwrap(), b"secret");
+        assert_eq!(envelope.len(), ENVELOPE_OVERHEAD + b"secret".len());
         assert_eq!(master.open_envelope(b"org/other", &envelope), Err(SealError::NotOurs));
         for cut in 0..envelope.len() {
             assert_eq!(master.open_envelope(b"org/ep", &envelope[..cut]), Err(SealError::NotOurs));

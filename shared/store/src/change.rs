@@ -434,7 +434,7 @@ impl Store {
 }
 
 /// Between half of `wait` and all of it, so that those who met do not meet again.
-fn spread(wait: Duration) -> Duration {
+pub(crate) fn spread(wait: Duration) -> Duration {
     let random = u32::from(uuid::Uuid::new_v4().as_bytes()[0]);
     wait / 2 + wait * random / 510
 }

@@ -12,14 +12,14 @@
 //!
 //! The state outlives its endpoint for as long as deliveries to it are kept, as it names their partitions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use clock::Timestamp;
 use ids::{DeliveryId, EndpointId, OrganizationId};
 use serde::{Deserialize, Serialize};
 
-use crate::change::{Expression, Table};
+use crate::change::{Expression, Table, spread};
 use crate::item::{self, Item, number, primary, text};
 use crate::keys::{self, BY_ATTENTION, PK, SK};
 use crate::outbox::RETENTION;
@@ -69,9 +69,13 @@ pub struct EndpointState {
     /// When the next attempt may begin, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_next: Option<i64>,
-    /// It answered 410.
+    /// It answered 410 to an attempt for which it was read then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone_at: Option<Timestamp>,
+    /// Since when what happens to it counts: it was enabled then, or given another URL. What an attempt finds out for which it
+    /// was read before is about another receiver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anew_at: Option<Timestamp>,
     /// The last failed attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<LastError>,
@@ -117,6 +121,8 @@ pub struct Watched {
 /// What failed, for [`Tenant::note_failure`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotedFailure {
+    /// When the endpoint was read, for the attempt.
+    pub read_at: Timestamp,
     /// The attempt.
     pub error: LastError,
     /// Nothing is to be sent before.
@@ -165,6 +171,7 @@ impl EndpointState {
             slow_until: None,
             rate_next: None,
             gone_at: None,
+            anew_at: None,
             last_error: None,
             recovered_at: None,
             told_failing_since: None,
@@ -240,7 +247,7 @@ impl EndpointState {
     pub(crate) fn anew(organization: OrganizationId, id: EndpointId, now: Timestamp) -> Expression {
         let mut change = Self::flag(organization, id, now);
         change.update.push_str(
-            ", failures = :zero, opened = :zero \
+            ", failures = :zero, opened = :zero, anew_at = :now \
              REMOVE failing_since, not_before, probe_until, slow_until, gone_at, told_failing_since",
         );
         change
@@ -254,6 +261,10 @@ fn flagged(mut change: Expression, organization: OrganizationId, id: EndpointId)
     change
 }
 
+/// Whether what has been found out about the endpoint as it was read at `:read` is about the receiver that there is now.
+const COUNTS: &str = "(attribute_not_exists(anew_at) OR anew_at <= :read)";
+/// One dead letter more of which no mail has told.
+const EXHAUSTED: &str = ", exhausted = if_not_exists(exhausted, :zero) + :one";
 /// What the names of the attributes begin with that say until when a slot is taken.
 const SLOT: &str = "slot_";
 
@@ -310,7 +321,8 @@ impl Tenant {
         self.change_state("flag_endpoint", EndpointState::flag(self.organization, id, now)).await.map(drop)
     }
 
-    /// Notes a failed attempt, and gives the state with it. A longer pause than this one stays.
+    /// Notes a failed attempt, and gives the state with it. A longer pause than this one stays. `None` for an attempt at
+    /// what the endpoint was before it was begun anew: that does not count, but the sweep looks at the endpoint.
     ///
     /// # Errors
     /// [`StoreError`] when the store did not answer.
@@ -319,16 +331,23 @@ impl Tenant {
         id: EndpointId,
         failure: &NotedFailure,
         now: Timestamp,
-    ) -> Result<EndpointState, StoreError> {
+    ) -> Result<Option<EndpointState>, StoreError> {
         const OPERATION: &str = "note_failure";
         if failure.not_before.is_some()
             && let Some(state) = self.change_state(OPERATION, self.failure(id, failure, now)?).await?
         {
-            return Ok(state);
+            return Ok(Some(state));
         }
         let without = NotedFailure { not_before: None, ..failure.clone() };
         let noted = self.change_state(OPERATION, self.failure(id, &without, now)?).await?;
-        noted.ok_or_else(|| StoreError::malformed(OPERATION, "a change without a condition was refused"))
+        if noted.is_none() {
+            let mut change = EndpointState::flag(self.organization, id, now);
+            if failure.exhausted {
+                change.update.push_str(EXHAUSTED);
+            }
+            self.change_state(OPERATION, change).await?;
+        }
+        Ok(noted)
     }
 
     /// Opens the breaker of an endpoint for the first time in a row, unless somebody has.
@@ -361,9 +380,11 @@ impl Tenant {
              last_error = :error",
         );
         change.values.push((":error", item::value(OPERATION, &failure.error)?));
+        COUNTS.clone_into(&mut change.condition);
+        change.values.push((":read", text(failure.read_at.to_string())));
         if let Some(until) = failure.not_before {
             change.update.push_str(", not_before = :until");
-            change.condition = "attribute_not_exists(not_before) OR not_before < :until".to_owned();
+            change.condition.push_str(" AND (attribute_not_exists(not_before) OR not_before < :until)");
             change.values.push((":until", text(until.to_string())));
         }
         if let Some(times) = failure.opens {
@@ -371,10 +392,10 @@ impl Tenant {
             change.values.push((":times", number(i64::from(times))));
         }
         if failure.gone {
-            change.update.push_str(", gone_at = if_not_exists(gone_at, :now)");
+            change.update.push_str(", gone_at = if_not_exists(gone_at, :read)");
         }
         if failure.exhausted {
-            change.update.push_str(", exhausted = if_not_exists(exhausted, :zero) + :one");
+            change.update.push_str(EXHAUSTED);
         }
         if failure.opens.is_some() {
             change.update.push_str(" REMOVE probe_until");
@@ -382,13 +403,20 @@ impl Tenant {
         Ok(change)
     }
 
-    /// Notes that an endpoint that had failed was sent to with success: the breaker closes. A pause that was asked for while
-    /// that attempt was made stays.
+    /// Notes that an endpoint that had failed was sent to with success, by an attempt for which it was read
+    /// at `read_at`: the breaker closes. A pause that was asked for while that attempt was made stays.
     ///
     /// # Errors
     /// [`StoreError`] when the store did not answer.
-    pub async fn note_recovery(&self, id: EndpointId, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn note_recovery(
+        &self,
+        id: EndpointId,
+        read_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut change = EndpointState::flag(self.organization, id, now);
+        COUNTS.clone_into(&mut change.condition);
+        change.values.push((":read", text(read_at.to_string())));
         change.update.push_str(
             ", failures = :zero, opened = :zero, recovered_at = :now REMOVE failing_since, probe_until",
         );
@@ -479,7 +507,8 @@ impl Tenant {
         }
     }
 
-    /// Takes the right to try whether an endpoint is well again whose breaker is open; whether nobody else has it.
+    /// Takes the right to try whether an endpoint is well again whose breaker is open, and tells until when it is the
+    /// caller's; `None` when somebody else has it.
     ///
     /// # Errors
     /// [`StoreError`] when the store did not answer; it may then be taken until the lease ends.
@@ -488,21 +517,29 @@ impl Tenant {
         id: EndpointId,
         lease: Duration,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let until = now + lease;
         let mut take = EndpointState::change(self.organization, id, now);
         take.update.push_str(", probe_until = :lease");
         take.condition = "attribute_not_exists(probe_until) OR probe_until <= :now".to_owned();
-        take.values.push((":lease", text((now + lease).to_string())));
-        Ok(self.change_state("take_probe", take).await?.is_some())
+        take.values.push((":lease", text(until.to_string())));
+        Ok(self.change_state("take_probe", take).await?.map(|_| until))
     }
 
-    /// Gives the right back that [`Tenant::take_probe`] gave, unused.
+    /// Gives the right back that [`Tenant::take_probe`] gave until `until`, unused; unless it is somebody else's by now.
     ///
     /// # Errors
     /// [`StoreError`] when the store did not answer; it ends with its lease.
-    pub async fn give_probe_back(&self, id: EndpointId, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn give_probe_back(
+        &self,
+        id: EndpointId,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut give = EndpointState::change(self.organization, id, now);
         give.update.push_str(" REMOVE probe_until");
+        give.condition = "probe_until = :own".to_owned();
+        give.values.push((":own", text(until.to_string())));
         self.change_state("give_probe_back", give).await.map(drop)
     }
 
@@ -608,9 +645,25 @@ impl Tenant {
     }
 }
 
+/// How often a batch is asked for what is left of it, and how long the first wait in between is, about; each further one is
+/// twice as long. What is left then is left to who wanted it.
+const ROUNDS: usize = 4;
+const FIRST_WAIT: Duration = Duration::from_millis(25);
+
+/// What a batch read has brought.
+struct Batch {
+    found: Vec<Item>,
+    /// The keys that the store did not get to.
+    left: Vec<Item>,
+}
+
+fn unprocessed(operation: &'static str) -> StoreError {
+    StoreError::Unavailable { operation, source: "DynamoDB left keys unprocessed".into() }
+}
+
 impl Store {
     /// Endpoints and how they do: one batch read, of two tables. The answer is in the order of `of`, and one that is
-    /// malformed is so by itself.
+    /// malformed, or lies in a partition that is throttled, is so by itself.
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
@@ -624,14 +677,18 @@ impl Store {
             of.iter().map(|(organization, id)| keys::endpoint(*organization, *id)).collect();
         let states: Vec<_> =
             of.iter().map(|(organization, id)| keys::endpoint_state(*organization, *id)).collect();
-        let found = self.batch(OPERATION, [(Table::Core, &endpoints), (Table::Activity, &states)]).await?;
-        let mut found: BTreeMap<(String, String), Item> = found
-            .into_iter()
-            .filter_map(|item| item::key(&item).map(|key| ((key.pk, key.sk), item)))
-            .collect();
-        let mut take = |key: &keys::Key| found.remove(&(key.pk.clone(), key.sk.clone()));
+        let wanted: [(Table, &[keys::Key]); 2] = [(Table::Core, &endpoints), (Table::Activity, &states)];
+        let Batch { found, left } = self.batch_in_part(OPERATION, wanted).await?;
+        let name = |key: keys::Key| (key.pk, key.sk);
+        let mut found: BTreeMap<(String, String), Item> =
+            found.into_iter().filter_map(|item| item::key(&item).map(|key| (name(key), item))).collect();
+        let left: BTreeSet<_> = left.iter().filter_map(item::key).map(name).collect();
+        let mut take = |key: &keys::Key| {
+            let key = name(key.clone());
+            if left.contains(&key) { Err(unprocessed(OPERATION)) } else { Ok(found.remove(&key)) }
+        };
         let watched = endpoints.iter().zip(&states).zip(of).map(|((endpoint, state), (_, id))| {
-            let (endpoint, state) = (take(endpoint), take(state));
+            let (endpoint, state) = (take(endpoint)?, take(state)?);
             let endpoint = endpoint.map(|item| item::read(OPERATION, item)).transpose()?;
             let state = state.map(|item| EndpointState::read(OPERATION, item)).transpose()?;
             Ok(Watched { endpoint, state: state.unwrap_or_else(|| EndpointState::new(*id, now)) })
@@ -646,6 +703,16 @@ impl Store {
         operation: &'static str,
         wanted: [(Table, &[keys::Key]); N],
     ) -> Result<Vec<Item>, StoreError> {
+        let Batch { found, left } = self.batch_in_part(operation, wanted).await?;
+        if left.is_empty() { Ok(found) } else { Err(unprocessed(operation)) }
+    }
+
+    /// The same, as far as the store serves it: a partition that is throttled may keep its keys back.
+    async fn batch_in_part<const N: usize>(
+        &self,
+        operation: &'static str,
+        wanted: [(Table, &[keys::Key]); N],
+    ) -> Result<Batch, StoreError> {
         use aws_sdk_dynamodb::types::KeysAndAttributes;
         let mut request = std::collections::HashMap::new();
         for (table, keys) in wanted {
@@ -660,22 +727,34 @@ impl Store {
             request.insert(self.table_name(table).to_owned(), keys);
         }
         let mut found = Vec::new();
-        // DynamoDB may answer a part of a batch and hand back the rest.
-        for _ in 0..5 {
+        let mut wait = FIRST_WAIT;
+        for round in 1.. {
             if request.is_empty() {
-                return Ok(found);
+                break;
             }
             let answer = self
                 .client
                 .batch_get_item()
-                .set_request_items(Some(request))
+                .set_request_items(Some(request.clone()))
                 .send()
                 .await
-                .map_err(|e| StoreError::from_sdk(operation, e))?;
+                .map_err(|e| StoreError::from_sdk(operation, e));
+            let answer = match answer {
+                Ok(answer) => answer,
+                // Others' keys have been read by then.
+                Err(StoreError::Unavailable { .. }) if round > 1 => break,
+                Err(error) => return Err(error),
+            };
             found.extend(answer.responses.unwrap_or_default().into_values().flatten());
+            // DynamoDB may answer a part of a batch and hand back the rest.
             request = answer.unprocessed_keys.unwrap_or_default();
+            if request.is_empty() || round == ROUNDS {
+                break;
+            }
+            tokio::time::sleep(spread(wait)).await;
+            wait *= 2;
         }
-        Err(StoreError::Unavailable { operation, source: "unprocessed keys remain".into() })
+        Ok(Batch { found, left: request.into_values().flat_map(|rest| rest.keys).collect() })
     }
 
     /// What the sweep has to look at, of every tenant: endpoints and replays. Reads an index as a whole that holds nothing

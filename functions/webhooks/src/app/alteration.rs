@@ -19,9 +19,9 @@ use store::{
 };
 
 use super::endpoint::{
-    DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT_SECONDS, LONGEST_DESCRIPTION, MAX_RETRIES, MOST_HEADERS,
-    RATE_PER_SECOND, TIMEOUT_SECONDS, asymmetric, events, headers, new_secret, new_signing_key,
-    sealed_headers, url, within,
+    DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT_SECONDS, LONGEST_DESCRIPTION, MAX_RETRIES, MOST_HEADER_BYTES,
+    MOST_HEADERS, RATE_PER_SECOND, TIMEOUT_SECONDS, asymmetric, bounded, events, headers, new_secret,
+    new_signing_key, sealed_headers, url, within,
 };
 
 /// How long deliveries are signed with a secret that was replaced, unless it is asked otherwise.
@@ -94,8 +94,15 @@ impl Draft {
                         Some(value) => drop(set.insert(name, value)),
                     }
                 }
+                let alone: usize = set.values().map(String::len).sum();
                 set = headers(set, &mut faults);
-                let kept = after.headers.keys().filter(|name| !set.contains_key(*name)).count();
+                let kept = after.headers.iter().filter(|(name, _)| !set.contains_key(*name));
+                let (kept, bytes) =
+                    kept.fold((0, 0), |(count, bytes), (_, value)| (count + 1, bytes + length(value)));
+                // Too much by itself has been noted.
+                if !set.is_empty() && alone <= MOST_HEADER_BYTES {
+                    bounded(alone + bytes, &mut faults);
+                }
                 if kept + set.len() > MOST_HEADERS {
                     let message =
                         format!("must have at most {MOST_HEADERS} headers, those that stay included");
@@ -133,6 +140,12 @@ impl Alteration {
         }
         Ok(self.after)
     }
+}
+
+/// How many bytes the value has that `sealed` holds.
+fn length(sealed: &SealedHeader) -> usize {
+    let envelope = STANDARD.decode(&sealed.0).unwrap_or_default();
+    envelope.len().saturating_sub(sealing::ENVELOPE_OVERHEAD)
 }
 
 /// Whether `value` is what `sealed` holds.

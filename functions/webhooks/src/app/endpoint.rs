@@ -22,6 +22,8 @@ use store::{
 
 pub(crate) const MOST_HEADERS: usize = 20;
 const LONGEST_HEADER: usize = 1024;
+/// The values of all headers: an endpoint is read with every batch that has something for it.
+pub(crate) const MOST_HEADER_BYTES: usize = 4096;
 
 /// Headers that are ours to set, or that say how the message itself is carried.
 const RESERVED: &[&str] = &[
@@ -166,6 +168,7 @@ pub(crate) fn headers(sent: BTreeMap<String, String>, faults: &mut Faults) -> BT
     if sent.len() > MOST_HEADERS {
         faults.note("/headers", Fault::new("length", format!("must have at most {MOST_HEADERS} headers")));
     }
+    bounded(sent.values().map(String::len).sum(), faults);
     let mut headers = BTreeMap::new();
     for (name, value) in sent {
         let name = name.to_ascii_lowercase();
@@ -186,6 +189,14 @@ pub(crate) fn headers(sent: BTreeMap<String, String>, faults: &mut Faults) -> BT
         }
     }
     headers
+}
+
+/// Notes a fault if the values of all headers have more bytes than there is room for.
+pub(crate) fn bounded(bytes: usize, faults: &mut Faults) {
+    if bytes > MOST_HEADER_BYTES {
+        let message = format!("the values must have at most {MOST_HEADER_BYTES} bytes in all");
+        faults.note("/headers", Fault::new("length", message));
+    }
 }
 
 impl NewEndpoint {
@@ -339,6 +350,10 @@ mod tests {
         }
         assert_eq!(faults_of_headers(&[("x-a", "line\r\nbreak")]), 1);
         assert_eq!(faults_of_headers(&[("x-a", &"v".repeat(1025))]), 1);
+        let long = "v".repeat(1024);
+        let four = ["x-a", "x-b", "x-c", "x-d"].map(|name| (name, long.as_str()));
+        assert_eq!(faults_of_headers(&four), 0);
+        assert_eq!(faults_of_headers(&[&four[..], &[("x-e", "v")]].concat()), 1, "4 KiB of values in all");
     }
 
     #[test]

@@ -42,6 +42,17 @@ pub(crate) fn sendable(endpoint: &Endpoint) -> Result<(), Problem> {
     }
 }
 
+/// The delivery's event is still there to be sent.
+///
+/// # Errors
+/// 409 when it is past its retention.
+pub(crate) fn kept(delivery: &Delivery, now: Timestamp) -> Result<(), Problem> {
+    if delivery.is_expired(now) {
+        return Err(Problem::Conflict { detail: "The event is past its retention.".to_owned() });
+    }
+    Ok(())
+}
+
 impl Draft {
     /// The replay, if all of it is in order. Without `since` it begins with the organization.
     ///

@@ -230,7 +230,7 @@ async fn get(caller: Authorized<WebhooksRead>, PathId(id): PathId<kind::Delivery
 /// Send a delivery again
 ///
 /// At once, whatever became of it, and with all its retries before it. The receiver gets the same `webhook-id`. One that is
-/// being sent at this moment is left alone.
+/// being sent at this moment is left alone, and one that is past its retention has nothing left to send.
 #[utoipa::path(
     post, path = "/api/admin/webhooks/deliveries/{id}/retry", operation_id = "retry_delivery", tag = "webhooks",
     security(("bearer" = [])), params(("id" = String, Path, description = "`dlv_…`"), IdempotencyParameter),
@@ -249,6 +249,7 @@ async fn retry(
     let delivery = seen(&caller, vec![found]).await?.pop().ok_or(missing)?;
     let endpoint = find(&caller, delivery.endpoint_id).await?;
     replay::sendable(&endpoint)?;
+    replay::kept(&delivery, now)?;
     let organization = context.caller.known.organization;
     let record = context.record("delivery.retry", "delivery", &id.to_string());
     let deliveries = std::slice::from_ref(&delivery);
@@ -326,7 +327,8 @@ struct Redriven {
     /// Deliveries on their way.
     #[schema(value_type = Vec<String>)]
     delivery_ids: Vec<DeliveryId>,
-    /// Ones that were named and are no dead letters any more, or whose endpoint is disabled or gone.
+    /// Ones that were named and are no dead letters any more, are past their retention, or whose endpoint is disabled or
+    /// gone.
     #[schema(value_type = Vec<String>)]
     skipped: Vec<DeliveryId>,
     /// The replay that sends the dead letters of an endpoint.
@@ -379,7 +381,9 @@ async fn redrive(
                 .map(|endpoint| endpoint.id)
                 .collect();
             let dead = |delivery: &Delivery| {
-                delivery.status == DeliveryStatus::Dead && sendable.contains(&delivery.endpoint_id)
+                delivery.status == DeliveryStatus::Dead
+                    && !delivery.is_expired(now)
+                    && sendable.contains(&delivery.endpoint_id)
             };
             let redriven: Vec<_> = found.into_iter().filter(dead).collect();
             let delivery_ids: Vec<_> = redriven.iter().map(|delivery| delivery.id).collect();

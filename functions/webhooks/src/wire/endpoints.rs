@@ -48,7 +48,7 @@ struct CreateEndpoint {
     /// Up to 500 characters.
     #[serde(default)]
     description: Option<String>,
-    /// Up to 20 headers to add to each delivery.
+    /// Up to 20 headers to add to each delivery, with values of 1 KiB each and 4 KiB in all.
     #[serde(default)]
     headers: BTreeMap<String, String>,
     /// How long an attempt may take: 1 to 30, 30 if not given.
@@ -83,7 +83,8 @@ struct ChangeEndpoint {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     description: Patch<String>,
-    /// Each name by itself: a value sets it, null takes it away, and what is not named stays. Null takes all away.
+    /// Each name by itself: a value sets it, null takes it away, and what is not named stays. Null takes all away. The values
+    /// have 4 KiB in all, those that stay included.
     #[serde(default)]
     #[schema(value_type = Option<BTreeMap<String, Option<String>>>)]
     headers: Patch<BTreeMap<String, Option<String>>>,

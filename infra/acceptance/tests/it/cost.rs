@@ -141,6 +141,22 @@ async fn what_is_put_off_costs_its_place_in_the_index() {
     let bill = Bill::of(&app);
     bill.print("two that come back, and succeed");
     assert_eq!(receiver.received().len(), 3);
-    // Each is claimed and settled; and each of a batch notes that the endpoint is well again.
-    assert_eq!(bill.writes().0, 6);
+    // Each is claimed and settled, and the first notes that the endpoint is well again.
+    assert_eq!(bill.writes().0, 5);
+}
+
+#[tokio::test]
+async fn a_batch_notes_once_that_an_endpoint_is_well_again() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::answering(|number| if number == 0 { 500 } else { 204 }).await;
+    let admin = acme(&app).await;
+    let request = json!({"events": ["lead.created"], "max_retries": 0});
+    app.endpoint(&admin, &receiver, request).await;
+    leads(&admin, 1).await;
+    app.drain().await;
+    leads(&admin, 5).await;
+    app.engines().meter().reset();
+    app.drain().await;
+    assert_eq!(receiver.received().len(), 6);
+    assert_eq!(Bill::of(&app).writes().0, 5 * 2 + 1);
 }

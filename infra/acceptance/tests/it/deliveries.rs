@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use testkit::{Actor, Receiver, Response, TestApp};
@@ -299,6 +300,43 @@ async fn one_whose_endpoint_is_disabled_or_gone_is_not_sent_again() {
     app.advance(Duration::from_secs(60));
     app.sweep().await;
     assert_eq!(receiver.received().len(), 2);
+}
+
+/// Has a delivery be past its retention, though its item is still there.
+async fn expire(app: &TestApp, delivery: &str) {
+    let client = app.platform().services_for("deliver").unwrap().aws.dynamodb;
+    let table = app.platform().table_name("ActivityTable").unwrap();
+    let items = client.scan().table_name(table).send().await.unwrap().items.unwrap_or_default();
+    let sk = format!("DLV#{delivery}");
+    let item = items.iter().find(|item| *item["sk"].as_s().unwrap() == sk).unwrap();
+    let past = AttributeValue::N(app.now().seconds().to_string());
+    let update = client.update_item().table_name(table).update_expression("SET expires_at = :past");
+    let update = update.expression_attribute_values(":past", past);
+    update.key("pk", item["pk"].clone()).key("sk", item["sk"].clone()).send().await.unwrap();
+}
+
+#[tokio::test]
+async fn one_that_is_past_its_retention_is_not_sent_again() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::answering(|_| 500).await;
+    let admin = app.sign_up("Acme").await;
+    let (endpoint, _) = app.endpoint(&admin, &receiver, json!({"max_retries": 0})).await;
+    lead(&admin, 0).await;
+    app.drain().await;
+    let id = deliveries(&admin, &endpoint, "").await.text("/data/0/id");
+    expire(&app, &id).await;
+    let refused = retry(&admin, &id).await.expect_problem(409, "conflict");
+    assert!(refused.text("/detail").contains("retention"), "{}", refused.body);
+    let body = json!({"delivery_ids": [&id]});
+    let redriven = admin.post("/api/admin/webhooks/dead-letters/redrive", body).await.expect(202);
+    assert_eq!((&redriven.json["delivery_ids"], &redriven.json["skipped"]), (&json!([]), &json!([&id])));
+    app.advance(Duration::from_secs(1));
+    let _ = admin.post(&format!("/api/admin/webhooks/{endpoint}/replay"), json!({})).await.expect(202);
+    for _ in 0..3 {
+        app.advance(Duration::from_secs(60));
+        app.sweep().await;
+    }
+    assert_eq!(receiver.received().len(), 1);
 }
 
 /// An endpoint with so many dead letters, and their ids.

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use testkit::{Actor, Receiver, TestApp};
 
-use crate::delivering::{MINUTE, acme, deliveries, held_back, leads, pass};
+use crate::delivering::{MINUTE, acme, deliveries, held_back, leads, pass, tenant};
 
 const THROTTLED: &str = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
     "message":"The level of configured provisioned throughput for the table was exceeded"}"#;
@@ -50,6 +50,77 @@ async fn endpoints_that_cannot_be_read_leave_the_batch_on_its_queue() {
     pass(&app, 7).await;
     assert_eq!(copies(&receiver).into_values().collect::<Vec<_>>(), [1; 3]);
     all_settled_once(&admin, &endpoint, 3).await;
+}
+
+/// Nobody waits for the queue's visibility because the store was throttled for a moment.
+#[tokio::test]
+async fn a_job_that_met_a_throttled_store_comes_back_within_seconds() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    let admin = acme(&app).await;
+    let (endpoint, _) = app.endpoint(&admin, &receiver, json!({"events": ["lead.created"]})).await;
+    leads(&admin, 3).await;
+    assert_eq!(held_back(&app, "WebhookJobsQueue", 1).await.len(), 3);
+    let from = app.now();
+    let waits: Vec<_> =
+        app.platform().messages("WebhookJobsQueue").iter().map(|it| it.visible_at.since(from)).collect();
+    assert!(waits.iter().all(|wait| (2..=8).contains(&wait.as_secs())), "{waits:?}");
+    app.advance(Duration::from_secs(8));
+    app.drain().await;
+    assert_eq!(receiver.received().len(), 3);
+    all_settled_once(&admin, &endpoint, 3).await;
+}
+
+#[tokio::test]
+async fn a_throttled_partition_is_nobody_else_s_trouble() {
+    let app = TestApp::start().await;
+    let (throttled, healthy) = (Receiver::start().await, Receiver::start().await);
+    let (one, other) = (acme(&app).await, acme(&app).await);
+    let (hot, _) = app.endpoint(&one, &throttled, json!({"events": ["lead.created"]})).await;
+    let (well, _) = app.endpoint(&other, &healthy, json!({"events": ["lead.created"]})).await;
+    let organization = tenant(&app, &one).await.organization_id();
+    leads(&one, 2).await;
+    leads(&other, 2).await;
+    assert_eq!(held_back(&app, "WebhookJobsQueue", 1).await.len(), 4);
+    app.advance(Duration::from_secs(8));
+    app.engines().faults().throttle(&format!("ORG#{organization}"));
+    app.drain().await;
+    assert_eq!((throttled.received().len(), healthy.received().len()), (0, 2));
+    all_settled_once(&other, &well, 2).await;
+    assert_eq!(app.platform().messages("WebhookJobsQueue").len(), 2, "they stay");
+    app.engines().faults().clear();
+    app.advance(Duration::from_secs(16));
+    app.drain().await;
+    all_settled_once(&one, &hot, 2).await;
+}
+
+/// The event's item, out of its table: it is past its retention, and its delivery's is not yet.
+async fn forget(app: &TestApp, key: &str) {
+    let client = app.platform().services_for("deliver").unwrap().aws.dynamodb;
+    let table = app.platform().table_name("ActivityTable").unwrap();
+    let items = client.scan().table_name(table).send().await.unwrap().items.unwrap_or_default();
+    let item = items.iter().find(|item| item["sk"].as_s().unwrap() == key).unwrap();
+    let delete = client.delete_item().table_name(table);
+    delete.key("pk", item["pk"].clone()).key("sk", item["sk"].clone()).send().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_delivery_whose_event_is_gone_is_cancelled_and_says_so() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::answering(|_| 500).await;
+    let admin = acme(&app).await;
+    let (endpoint, _) = app.endpoint(&admin, &receiver, json!({"events": ["lead.created"]})).await;
+    leads(&admin, 1).await;
+    app.drain().await;
+    let event = receiver.received()[0].header("webhook-id").to_owned();
+    forget(&app, &format!("EVT#{event}")).await;
+    pass(&app, 3).await;
+    let gone = &deliveries(&admin, &endpoint).await[0];
+    assert_eq!(
+        (&gone["status"], &gone["reason"]),
+        (&json!("cancelled"), &json!("its event is past its retention"))
+    );
+    assert_eq!((&gone["attempt_count"], receiver.received().len()), (&json!(1), 1));
 }
 
 #[tokio::test]

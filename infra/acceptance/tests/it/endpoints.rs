@@ -1,10 +1,13 @@
 //! Endpoints: changed, given another secret, disabled and enabled, tried out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use serde_json::{Value, json};
 use signing::{SigningSecret, VerifyingKey};
 use testkit::{Actor, Receiver, Response, TestApp, Webhook};
+use tokio::sync::Semaphore;
 
 use crate::audit::records;
 
@@ -16,7 +19,7 @@ async fn lead(caller: &Actor, number: usize) -> Response {
     caller.post("/v1/leads", json!({"email": format!("l{number}@example.com")})).await.expect(201)
 }
 
-fn signed_by(webhook: &Webhook, secret: &str, now: i64) -> bool {
+pub(crate) fn signed_by(webhook: &Webhook, secret: &str, now: i64) -> bool {
     let secret = SigningSecret::parse(secret).unwrap();
     let timestamp = webhook.header("webhook-timestamp").parse().unwrap();
     let (id, signature) = (webhook.header("webhook-id"), webhook.header("webhook-signature"));
@@ -115,6 +118,15 @@ async fn headers_are_merged_by_name_and_their_values_are_nowhere_to_be_read() {
     assert_eq!(refused.text("/errors/0/pointer"), "/headers");
     let swapped = admin.patch(&path, json!({"headers": {"x-0": null, "x-one-more": "v"}})).await.expect(200);
     assert_eq!(swapped.json["headers"].as_array().unwrap().len(), 20);
+    // Of the nineteen that stay each has a byte.
+    let long = |bytes: usize| {
+        json!({"headers": {
+            "x-1": "v".repeat(1024), "x-2": "v".repeat(1024), "x-3": "v".repeat(1024), "x-4": "v".repeat(bytes),
+        }})
+    };
+    let refused = admin.patch(&path, long(1024 - 15)).await.expect_problem(422, "invalid");
+    assert_eq!(refused.text("/errors/0/pointer"), "/headers");
+    let _ = admin.patch(&path, long(1024 - 16)).await.expect(200);
 
     let listed = admin.get("/api/admin/webhooks").await.expect(200);
     for text in [changed.body, listed.body, json!(records(&app, &admin).await).to_string()] {
@@ -340,6 +352,48 @@ async fn another_url_forgets_the_failures_of_the_one_before() {
         app.sweep().await;
     }
     assert_eq!(well.received().len(), 13);
+}
+
+/// What the receiver before says while the endpoint is given another URL is not said of the one it has now.
+#[tokio::test]
+async fn a_late_answer_of_the_receiver_before_does_not_count() {
+    for status in [410, 429, 500] {
+        let app = TestApp::start().await;
+        let (asked, go) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+        let (tell, wait) = (Arc::clone(&asked), Arc::clone(&go));
+        let before = Receiver::replying(move |_| {
+            tell.add_permits(1);
+            let wait = Arc::clone(&wait);
+            async move {
+                let _go = wait.acquire().await.unwrap();
+                (StatusCode::from_u16(status).unwrap(), [("retry-after", "3600")])
+            }
+        })
+        .await;
+        let well = Receiver::start().await;
+        let admin = app.sign_up("Acme").await;
+        let (endpoint, _) =
+            app.endpoint(&admin, &before, json!({"events": ["lead.created"], "max_retries": 0})).await;
+        lead(&admin, 0).await;
+        tokio::join!(app.drain(), async {
+            let _ = asked.acquire().await.unwrap();
+            app.advance(Duration::from_secs(1));
+            let _ = admin.patch(&path(&endpoint), json!({"url": well.url()})).await.expect(200);
+            go.add_permits(1);
+        });
+        assert_eq!(before.received().len(), 1);
+        lead(&admin, 1).await;
+        app.sweep().await;
+        assert_eq!(well.received().len(), 1, "{status}");
+        let shown = admin.get(&path(&endpoint)).await.expect(200);
+        assert_eq!(shown.text("/status"), "enabled");
+        assert_eq!(shown.json["health"]["failures_in_a_row"], 0, "{status}");
+        // A dead letter it is all the same, and is told of.
+        let feed = admin.get("/api/admin/webhooks/operational-events").await.expect(200);
+        assert_eq!(feed.text("/data/0/type"), "delivery.exhausted", "{status}");
+        app.advance(Duration::from_secs(600));
+        app.sweep().await;
+    }
 }
 
 #[tokio::test]

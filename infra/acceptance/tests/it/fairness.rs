@@ -245,6 +245,24 @@ async fn slots_are_ten_and_come_back_with_their_lease() {
     assert!(matches!(tenant.take_slot(&known, lease, now + lease).await.unwrap(), Slot::Taken(..)));
 }
 
+/// Who held the probe until its lease was over does not give back what is another's by then.
+#[tokio::test]
+async fn a_probe_is_given_back_by_whose_it_is() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    let admin = acme(&app).await;
+    let (endpoint, _) = app.endpoint(&admin, &receiver, json!({})).await;
+    let (tenant, lease, now) = (tenant(&app, &admin).await, Duration::from_secs(45), app.now());
+    let id = endpoint.parse().unwrap();
+    let late = tenant.take_probe(id, lease, now).await.unwrap().unwrap();
+    assert_eq!(tenant.take_probe(id, lease, now).await.unwrap(), None);
+    let own = tenant.take_probe(id, lease, late).await.unwrap().unwrap();
+    tenant.give_probe_back(id, late, late).await.unwrap();
+    assert_eq!(state(&app, &admin, &endpoint).await.probe_until, Some(own));
+    tenant.give_probe_back(id, own, late).await.unwrap();
+    assert_eq!(state(&app, &admin, &endpoint).await.probe_until, None);
+}
+
 #[tokio::test]
 async fn first_tries_do_not_stand_behind_retries() {
     let app = TestApp::start().await;
@@ -300,6 +318,28 @@ async fn an_endpoint_with_a_rate_is_sent_no_more_than_that() {
     let all = deliveries(&admin, &endpoint).await;
     assert!(are_all(&all, "succeeded"));
     assert_eq!(attempts(&all), 20, "what is put off burns no attempt");
+}
+
+/// A job that comes twice takes no turn of what is still to be sent.
+#[tokio::test]
+async fn what_there_is_nothing_to_send_of_takes_nothing_of_a_rate() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    let admin = acme(&app).await;
+    let request = json!({"events": ["lead.created"], "rate_limit_per_second": 1});
+    let (endpoint, _) = app.endpoint(&admin, &receiver, request).await;
+    leads(&admin, 1).await;
+    let bodies = held_back(&app, "WebhookJobsQueue", 1).await;
+    app.advance(MINUTE);
+    app.drain().await;
+    let before = state(&app, &admin, &endpoint).await.rate_next;
+    assert!(before.is_some() && receiver.received().len() == 1);
+    app.advance(MINUTE);
+    let services = app.platform().services_for("deliver").unwrap();
+    let deliver = fn_deliver::handler(&services).await.unwrap();
+    assert!(deliver.handle(batch(&bodies, "WebhookJobsQueue")).await.batch_item_failures.is_empty());
+    assert_eq!(state(&app, &admin, &endpoint).await.rate_next, before);
+    assert_eq!(receiver.received().len(), 1);
 }
 
 #[test]

@@ -24,6 +24,7 @@ mod event_types;
 mod events;
 mod expiry;
 mod fairness;
+mod fan_out;
 mod hostile;
 mod idempotency;
 mod invitation_acceptance;

@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use artisan_local::engines::Strike;
 use serde_json::{Value, json};
 use testkit::{Actor, Receiver, TestApp};
 
 const FEED: &str = "/api/admin/webhooks/operational-events";
 const MINUTE: Duration = Duration::from_secs(60);
+const THROTTLED: &str = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
+    "message":"The level of configured provisioned throughput for the table was exceeded"}"#;
 
 /// A receiver that can be broken and mended.
 async fn fickle() -> (Receiver, Arc<AtomicBool>) {
@@ -94,6 +97,23 @@ async fn an_endpoint_that_fails_and_recovers_is_told_of_once_each_time() {
     let ids: Vec<_> = told.iter().map(|notice| notice["id"].to_string()).collect();
     assert!(ids.windows(2).all(|two| two[0] > two[1]), "latest first");
     app.leaves_jobs();
+}
+
+/// The delivery is a dead letter, and that could not be told: whoever has its job again tells it.
+#[tokio::test]
+async fn a_dead_letter_is_told_of_though_it_could_not_be_at_once() {
+    let app = TestApp::start().await;
+    let (receiver, _) = fickle().await;
+    let admin = app.sign_up("Acme").await;
+    app.endpoint(&admin, &receiver, json!({"events": ["lead.created"], "max_retries": 0})).await;
+    lead(&admin, 0).await;
+    // The first is the claim; the SDK tries each three times.
+    app.engines().faults().order("PutItem", 1, 3, Strike::Before, 400, THROTTLED);
+    app.drain().await;
+    assert_eq!(feed(&admin).await, Vec::<Value>::new());
+    pass(&app, 8).await;
+    assert_eq!(of(&feed(&admin).await, "delivery.exhausted").len(), 1);
+    assert_eq!(receiver.received().len(), 1);
 }
 
 #[tokio::test]

@@ -108,6 +108,10 @@ fn queues_and_streams_are_wired_as_the_code_relies_on() {
         let timeout = template.function(binary).unwrap().timeout;
         assert_eq!(jobs.visibility_timeout, 6 * timeout, "as Lambda asks of a queue it polls");
     }
+    let retries = &template.queue("WebhookRetriesQueue").unwrap().name;
+    let sources = &template.function("deliver").unwrap().queues;
+    let slow = sources.iter().find(|source| source.queue == *retries).unwrap();
+    assert_eq!((slow.batch_size, slow.concurrency), (1, 100), "what hangs keeps nothing else waiting");
     let activity = template.table("ActivityTable").unwrap();
     assert!(activity.stream.is_some());
     let indexes: BTreeSet<&str> = activity.indexes.keys().map(String::as_str).collect();

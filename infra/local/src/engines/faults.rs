@@ -3,6 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
+use serde_json::Value;
+
 use super::Answer;
 
 /// When a fault strikes.
@@ -23,11 +26,25 @@ struct Fault {
     answer: Answer,
 }
 
+/// What DynamoDB says when it throttles.
+const THROTTLED: &str = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
+    "message":"The level of configured provisioned throughput for the table was exceeded"}"#;
+
 /// The faults that have been ordered.
 #[derive(Debug, Default)]
 pub struct Faults {
     any: AtomicBool,
     ordered: Mutex<Vec<Fault>>,
+    /// What the keys of throttled partitions begin with.
+    throttled: Mutex<Option<String>>,
+}
+
+/// What becomes of a call to DynamoDB when a partition is throttled.
+pub(super) enum Throttled {
+    /// It is refused.
+    Refused(Answer),
+    /// This is answered, and these keys are handed back.
+    InPart(Bytes, Value),
 }
 
 impl Faults {
@@ -47,9 +64,56 @@ impl Faults {
         self.any.store(true, Ordering::Release);
     }
 
+    /// Has DynamoDB throttle the partitions whose keys begin with `prefix`: a call that is about one is refused, and a batch
+    /// read hands their keys back.
+    pub fn throttle(&self, prefix: &str) {
+        *self.throttled.lock().unwrap_or_else(PoisonError::into_inner) = Some(prefix.to_owned());
+        self.any.store(true, Ordering::Release);
+    }
+
     /// Takes back everything that was ordered.
     pub fn clear(&self) {
         self.lock().clear();
+        *self.throttled.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// What becomes of this call, if it is about a partition that is throttled.
+    pub(super) fn throttling(&self, operation: &str, body: &[u8]) -> Option<Throttled> {
+        if !self.any.load(Ordering::Acquire) {
+            return None;
+        }
+        let prefix = self.throttled.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        let mut request: Value = serde_json::from_slice(body).ok()?;
+        let refused = Answer {
+            status: 400,
+            content_type: super::AMZ_JSON,
+            body: Bytes::from_static(THROTTLED.as_bytes()),
+        };
+        if operation != "BatchGetItem" {
+            let is_about_it = request.to_string().contains(&format!("\"{prefix}"));
+            return is_about_it.then_some(Throttled::Refused(refused));
+        }
+        let mut back = serde_json::Map::new();
+        let tables = request.get_mut("RequestItems")?.as_object_mut()?;
+        for (table, wanted) in tables.iter_mut() {
+            let mut returned = wanted.clone();
+            let is_throttled = |key: &Value| {
+                key.pointer("/pk/S").and_then(Value::as_str).is_some_and(|pk| pk.starts_with(&prefix))
+            };
+            wanted.get_mut("Keys")?.as_array_mut()?.retain(|key| !is_throttled(key));
+            let keys = returned.get_mut("Keys")?.as_array_mut()?;
+            keys.retain(is_throttled);
+            if !keys.is_empty() {
+                back.insert(table.clone(), returned);
+            }
+        }
+        // A batch of which nothing is served is refused as a whole.
+        tables.retain(|_, wanted| wanted.pointer("/Keys/0").is_some());
+        match (tables.is_empty(), back.is_empty()) {
+            (_, true) => None,
+            (true, false) => Some(Throttled::Refused(refused)),
+            (false, false) => Some(Throttled::InPart(request.to_string().into(), Value::Object(back))),
+        }
     }
 
     /// The fault that strikes this call of `operation`, if one does.

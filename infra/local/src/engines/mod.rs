@@ -21,16 +21,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 use clock::Clock;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::Value;
 use winterbaume_core::{MockRequest, MockService};
 use winterbaume_secretsmanager::SecretsManagerService;
 use winterbaume_sqs::SqsService;
 
 pub use dynamodb::DynamoDb;
+use faults::Throttled;
 pub use faults::{Faults, Strike};
 pub use meter::{Measured, Meter, Snapshot};
 pub(crate) use stream_table::KEPT as STREAM_RECORDS_KEPT;
 
-use queues::{Backend, Queues, Wire};
+use queues::{Backend, Queues, Ruling, Wire};
 
 use crate::mailbox::Mailbox;
 
@@ -167,8 +169,15 @@ impl Engines {
         let (service, operation) = target.split_once('.').unwrap_or_default();
         match service {
             "DynamoDB_20120810" | "DynamoDBStreams_20120810" => {
-                let (status, body) = self.0.dynamodb.dispatch(operation, &body);
-                Answer { status, content_type: AMZ_JSON, body: body.into() }
+                let answer = |body: &[u8]| {
+                    let (status, body) = self.0.dynamodb.dispatch(operation, body);
+                    Answer { status, content_type: AMZ_JSON, body: body.into() }
+                };
+                match self.0.faults.throttling(operation, &body) {
+                    None => answer(&body),
+                    Some(Throttled::Refused(refused)) => refused,
+                    Some(Throttled::InPart(rest, back)) => with(answer(&rest), "UnprocessedKeys", back),
+                }
             }
             "AmazonSQS" => self.dispatch_sqs(target, operation, body).await,
             "secretsmanager" => {
@@ -187,12 +196,22 @@ impl Engines {
 
     async fn dispatch_sqs(&self, target: &str, operation: &str, body: Bytes) -> Answer {
         self.0.meter.call(operation, &Wire::queue(&body));
-        if let Some((status, body)) = self.0.limits.answer(operation, &body).await {
-            return Answer { status, content_type: AMZ_JSON, body: body.into() };
+        match self.0.limits.rule(operation, body).await {
+            Ruling::Answered(status, body) => Answer { status, content_type: AMZ_JSON, body: body.into() },
+            Ruling::PassOn(body) => delegate(&self.0.sqs, target, body, AMZ_JSON).await,
+            Ruling::InPart(body, failed) => {
+                // All the entries that are left are taken: what else they could fail by was refused before.
+                with(delegate(&self.0.sqs, target, body, AMZ_JSON).await, "Failed", failed.into())
+            }
         }
-        let body = if operation == "ReceiveMessage" { Wire::without_wait(body) } else { body };
-        delegate(&self.0.sqs, target, body, AMZ_JSON).await
     }
+}
+
+/// An answer that also says this.
+fn with(answer: Answer, name: &str, more: Value) -> Answer {
+    let Ok(Value::Object(mut told)) = serde_json::from_slice(&answer.body) else { return answer };
+    told.insert(name.to_owned(), more);
+    Answer { body: Value::Object(told).to_string().into(), ..answer }
 }
 
 fn secret_of(body: &[u8]) -> String {

@@ -177,6 +177,31 @@ async fn the_sdk_sends_receives_and_deletes_messages() {
 }
 
 #[tokio::test]
+async fn characters_that_sqs_does_not_take_are_refused_and_the_entries_beside_them_are_not() {
+    let Fixture { aws, engines, .. } = fixture(false).await;
+    let error = aws.sqs.send_message().queue_url(URL).message_body("a\u{FFFF}").send().await.unwrap_err();
+    assert_eq!(error.code(), Some("InvalidMessageContents"));
+    let send = async |bodies: &[&str]| {
+        let entries = bodies.iter().enumerate().map(|(id, body)| {
+            SendMessageBatchRequestEntry::builder().id(id.to_string()).message_body(*body).build().unwrap()
+        });
+        let call = aws.sqs.send_message_batch().queue_url(URL).set_entries(Some(entries.collect()));
+        let answer = call.send().await.unwrap();
+        assert!(answer.failed.iter().all(|it| it.sender_fault && it.code == "InvalidMessageContents"));
+        let ids = |ids: Vec<&String>| ids.into_iter().cloned().collect::<Vec<_>>();
+        let failed = ids(answer.failed.iter().map(|it| &it.id).collect());
+        (ids(answer.successful.iter().map(|it| &it.id).collect()), failed)
+    };
+    let all: Vec<_> = ["0", "2"].map(str::to_owned).into();
+    assert_eq!(
+        send(&["\u{FFFD}\u{1F600}\u{1FFFE}", "\u{FFFE}", "\t\n\r \u{7F}"]).await,
+        (all, vec!["1".to_owned()])
+    );
+    assert_eq!(send(&["\u{FFFE}", "\u{1}"]).await.0, Vec::<String>::new());
+    assert_eq!(engines.queues().depth("jobs").unwrap().total(), 2);
+}
+
+#[tokio::test]
 async fn limits_of_sqs_hold_here_too() {
     let Fixture { aws, hand, .. } = fixture(false).await;
     let entry = |id: usize| {

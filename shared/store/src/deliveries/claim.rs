@@ -266,15 +266,36 @@ impl Tenant {
     /// # Errors
     /// [`StoreError`] when the store did not answer.
     pub async fn cancel(&self, id: DeliveryId, reason: &str, now: Timestamp) -> Result<bool, StoreError> {
+        let mut cancel = self.cancellation(id, reason, now);
+        cancel.condition.push_str(" AND (attribute_not_exists(lease_until) OR lease_until <= :now)");
+        Ok(matches!(self.store.update("cancel", Table::Activity, cancel).await?, Written::Yes(_)))
+    }
+
+    /// The same by who has claimed it and finds that it can't be sent at all; whether the claim still held.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store did not answer.
+    pub async fn cancel_claimed(
+        &self,
+        claimed: &Delivery,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut cancel = self.cancellation(claimed.id, reason, now);
+        cancel.condition.push_str(" AND fence = :fence");
+        cancel.values.push((":fence", number(i64::from(claimed.fence))));
+        Ok(matches!(self.store.update("cancel_claimed", Table::Activity, cancel).await?, Written::Yes(_)))
+    }
+
+    fn cancellation(&self, id: DeliveryId, reason: &str, now: Timestamp) -> Expression {
         let mut cancel = of_owed(primary(&keys::delivery(self.organization, id)), now);
         cancel.update.push_str(
             ", #status = :cancelled, reason = :reason REMOVE next_attempt_at, lease_until, state_pk, state_sk",
         );
-        cancel.condition.push_str(" AND (attribute_not_exists(lease_until) OR lease_until <= :now)");
         cancel
             .values
             .extend([(":cancelled", text(DeliveryStatus::Cancelled.as_str())), (":reason", text(reason))]);
-        Ok(matches!(self.store.update("cancel", Table::Activity, cancel).await?, Written::Yes(_)))
+        cancel
     }
 
     /// Makes a delivery's item; what is there, if there is one.

@@ -44,7 +44,7 @@ pub enum DeliveryStatus {
     Succeeded,
     /// Every attempt failed: a dead letter.
     Dead,
-    /// The endpoint was deleted or disabled before it could be sent.
+    /// It could not be sent any more: the endpoint was deleted or disabled, or the event is past its retention.
     Cancelled,
 }
 
@@ -124,6 +124,14 @@ pub struct Delivery {
     pub updated_at: Timestamp,
     /// How long it is kept, as its event is: Unix seconds.
     pub expires_at: i64,
+}
+
+impl Delivery {
+    /// Whether it is past its retention at `now`, as its event is: there is nothing left to send.
+    #[must_use]
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at <= now.seconds()
+    }
 }
 
 fn is_zero(number: &u32) -> bool {

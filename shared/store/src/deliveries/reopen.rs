@@ -32,13 +32,15 @@ impl Reopening {
                      fence = if_not_exists(fence, :none) + :one"
                 .to_owned(),
             condition: format!(
-                "#status IN ({}) AND (attribute_not_exists(lease_until) OR lease_until <= :now)",
+                "#status IN ({}) AND expires_at > :seconds \
+                 AND (attribute_not_exists(lease_until) OR lease_until <= :now)",
                 placeholders.join(", ")
             ),
             names: vec![("#status", "status")],
             values: vec![
                 (":open", text(DeliveryStatus::Pending.as_str())),
                 (":now", text(now.to_string())),
+                (":seconds", number(now.seconds())),
                 (":state", text(keys::waiting(organization, delivery.endpoint_id, delivery.id))),
                 (":since", text(keys::state_since(self.look_at, delivery.id))),
                 (":none", number(0)),
@@ -57,7 +59,8 @@ impl Reopening {
 }
 
 impl Change {
-    /// Begins a delivery anew: it is due at once and has all its retries before it, and its attempts go on being counted.
+    /// Begins a delivery anew: it is due at once and has all its retries before it, and its attempts go on being counted. One
+    /// that is past its retention is not.
     pub fn reopen(
         self,
         organization: OrganizationId,

@@ -24,7 +24,7 @@ use crate::template::Redrive;
 use fair::{Group, Order};
 
 pub(super) use backend::Backend;
-pub(super) use wire::Wire;
+pub(super) use wire::{Ruling, Wire};
 
 /// The longest a message can be hidden, counted from when it was received.
 pub const MAX_VISIBILITY: u32 = 12 * 3600;

@@ -20,6 +20,26 @@ const MAX_DELAY: i64 = 900;
 const MAX_ENTRIES: usize = 10;
 const MAX_WAIT: i64 = 20;
 
+/// What SQS says of a message with other characters than it takes.
+const NOT_TAKEN: &str = "Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | \
+    #xE000 to #xFFFD | #x10000 to #x10FFFF";
+
+/// What is to be done about a call.
+pub(in crate::engines) enum Ruling {
+    /// This is the answer.
+    Answered(u16, String),
+    /// The protocol crate answers this request.
+    PassOn(Bytes),
+    /// The protocol crate answers this request, and these entries failed besides.
+    InPart(Bytes, Vec<Value>),
+}
+
+/// Whether SQS takes what a message says.
+fn is_taken(body: &Option<String>) -> bool {
+    let taken = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..);
+    body.as_deref().unwrap_or_default().chars().all(taken)
+}
+
 /// Answers or refuses what the protocol crate should not see.
 pub(in crate::engines) struct Wire(pub(in crate::engines) Queues);
 
@@ -84,14 +104,49 @@ impl Wire {
     }
 
     /// A request to receive as it goes to the protocol crate: the waiting has been done.
-    pub(in crate::engines) fn without_wait(body: Bytes) -> Bytes {
+    fn without_wait(body: Bytes) -> Bytes {
         let Ok(Value::Object(mut request)) = serde_json::from_slice(&body) else { return body };
         request.insert("WaitTimeSeconds".to_owned(), 0.into());
         Value::Object(request).to_string().into()
     }
 
+    /// What becomes of a batch with entries that SQS refuses because of what they say; `None` for one without.
+    fn sift(body: &[u8]) -> Option<Ruling> {
+        let request: Request = serde_json::from_slice(body).ok()?;
+        let entries = request.entries?;
+        let refused: HashSet<&str> =
+            entries.iter().filter(|entry| !is_taken(&entry.message_body)).map(|entry| &*entry.id).collect();
+        let failed: Vec<_> = refused
+            .iter()
+            .map(|id| json!({"Id": id, "Code": "InvalidMessageContents", "Message": NOT_TAKEN, "SenderFault": true}))
+            .collect();
+        if refused.is_empty() {
+            return None;
+        }
+        if refused.len() == entries.len() {
+            return Some(Ruling::Answered(200, json!({"Successful": [], "Failed": failed}).to_string()));
+        }
+        let mut rest: Value = serde_json::from_slice(body).ok()?;
+        rest.get_mut("Entries")?
+            .as_array_mut()?
+            .retain(|entry| entry.get("Id").and_then(Value::as_str).is_none_or(|id| !refused.contains(id)));
+        Some(Ruling::InPart(rest.to_string().into(), failed))
+    }
+
+    /// What is to be done about a call before the protocol crate sees it.
+    pub(in crate::engines) async fn rule(&self, operation: &str, body: Bytes) -> Ruling {
+        if let Some((status, answer)) = self.answer(operation, &body).await {
+            return Ruling::Answered(status, answer);
+        }
+        match operation {
+            "SendMessageBatch" => Self::sift(&body).unwrap_or(Ruling::PassOn(body)),
+            "ReceiveMessage" => Ruling::PassOn(Self::without_wait(body)),
+            _ => Ruling::PassOn(body),
+        }
+    }
+
     /// The answer to a call, or `None` when the protocol crate is to give it.
-    pub(in crate::engines) async fn answer(&self, operation: &str, body: &[u8]) -> Option<(u16, String)> {
+    async fn answer(&self, operation: &str, body: &[u8]) -> Option<(u16, String)> {
         if !matches!(
             operation,
             "SendMessage"
@@ -198,6 +253,9 @@ fn batch(request: &Request) -> Result<&[Entry], Refusal> {
 }
 
 fn within_limits(request: &Request, operation: &str) -> Result<(), Refusal> {
+    if !is_taken(&request.message_body) {
+        return Err(refusal("com.amazonaws.sqs#InvalidMessageContents", NOT_TAKEN));
+    }
     let mut bytes = request.message_body.as_ref().map_or(0, String::len);
     let mut delays = vec![request.delay_seconds];
     if operation.ends_with("Batch") {
