@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use clock::Timestamp;
+use futures::future;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use ids::{EndpointId, NoticeId, OrganizationId};
 use jobs::DeliveryJob;
@@ -22,7 +23,7 @@ use crate::{BUDGET, Sweep, TaskError};
 pub(crate) const AHEAD: Duration = Duration::from_secs(60);
 /// What was queued and did not come is queued again after this time.
 pub(crate) const SAFETY: Duration = Duration::from_secs(10 * 60);
-/// How many deliveries of one endpoint are brought back at a time.
+/// How many deliveries of one endpoint are brought back, or cancelled, at a time.
 const MOST_AT_ONCE: usize = 2_000;
 /// The same for an endpoint that takes its time: about as many as it gets through in a minute.
 const MOST_IF_SLOW: usize = 300;
@@ -49,29 +50,23 @@ impl Sweep {
         endpoints: Vec<(OrganizationId, EndpointId)>,
         started: Instant,
     ) -> usize {
+        let in_time = || started.elapsed() < BUDGET;
+        let batches: Vec<_> = endpoints.chunks(READ_AT_ONCE).map(<[_]>::to_vec).collect();
+        // One stream of all of them: what takes its time holds up nobody but itself.
+        let mut looks = stream::iter(batches)
+            .take_while(|_| future::ready(in_time()))
+            .then(|some| async move { self.watched(&some).await })
+            .flat_map(stream::iter)
+            .take_while(|_| future::ready(in_time()))
+            .map(|watched| async move {
+                let (organization, watched) = watched?;
+                self.look_at(organization, watched).await
+            })
+            .buffer_unordered(AT_ONCE)
+            .boxed();
         let mut failed = 0;
-        for some in endpoints.chunks(READ_AT_ONCE) {
-            if started.elapsed() >= BUDGET {
-                break;
-            }
-            let watched = match self.store.watched(some, self.clock.now()).await {
-                Ok(watched) => watched,
-                Err(error) => {
-                    tracing::error!(error = telemetry::chain(&error), "endpoints could not be read");
-                    failed += some.len();
-                    continue;
-                }
-            };
-            let looks: Vec<_> = some
-                .iter()
-                .zip(watched)
-                .map(|((organization, _), watched)| async move {
-                    self.look_at(*organization, watched?, started).await
-                })
-                .collect();
-            let outcomes: Vec<Result<(), TaskError>> =
-                stream::iter(looks).buffer_unordered(AT_ONCE).collect().await;
-            for error in outcomes.into_iter().filter_map(Result::err) {
+        while let Some(outcome) = looks.next().await {
+            if let Err(error) = outcome {
                 failed += 1;
                 tracing::error!(error = telemetry::chain(&error), "an endpoint could not be looked at");
             }
@@ -79,23 +74,29 @@ impl Sweep {
         failed
     }
 
-    async fn look_at(
+    /// These endpoints and how they do, or why that could not be read.
+    async fn watched(
         &self,
-        organization: OrganizationId,
-        watched: Watched,
-        started: Instant,
-    ) -> Result<(), TaskError> {
+        some: &[(OrganizationId, EndpointId)],
+    ) -> Vec<Result<(OrganizationId, Watched), TaskError>> {
+        match self.store.watched(some, self.clock.now()).await {
+            Ok(watched) => some.iter().zip(watched).map(|((of, _), it)| Ok((*of, it?))).collect(),
+            Err(error) => vec![Err(error.into())],
+        }
+    }
+
+    async fn look_at(&self, organization: OrganizationId, watched: Watched) -> Result<(), TaskError> {
         let tenant = self.store.tenant_of_job(organization);
         let now = self.clock.now();
         let state = &watched.state;
         let Some(endpoint) = watched.endpoint else {
-            let through = self.cancel_waiting(&tenant, state, "the endpoint was deleted", started).await?;
+            let through = self.cancel_waiting(&tenant, state, "the endpoint was deleted").await?;
             tenant.retire_state(state, now).await?;
             return self.leave_alone(&tenant, state, through, now).await;
         };
         if endpoint.status == EndpointStatus::Disabled {
             self.tell_of_disabling(&tenant, &endpoint, state, now).await?;
-            let through = self.cancel_waiting(&tenant, state, "the endpoint is disabled", started).await?;
+            let through = self.cancel_waiting(&tenant, state, "the endpoint is disabled").await?;
             self.tell_of_dead_letters(&tenant, &endpoint, state, now).await?;
             return self.leave_alone(&tenant, state, through && state.exhausted == 0, now).await;
         }
@@ -128,29 +129,21 @@ impl Sweep {
         Ok(())
     }
 
-    /// Cancels what waits for an endpoint that is not sent to any more; whether nothing is left.
+    /// Cancels what waits for an endpoint that is not sent to any more, [`MOST_AT_ONCE`] at most; whether nothing is left.
     async fn cancel_waiting(
         &self,
         tenant: &Tenant,
         state: &EndpointState,
         reason: &str,
-        started: Instant,
     ) -> Result<bool, TaskError> {
-        loop {
-            let waiting = tenant.waiting(state.endpoint_id, Timestamp::MAX, 100).await?;
-            if waiting.is_empty() {
-                return Ok(true);
-            }
-            let now = self.clock.now();
-            let cancellations: Vec<_> =
-                waiting.iter().map(|waiting| tenant.cancel(waiting.id, reason, now)).collect();
-            let cancelled: Vec<bool> =
-                stream::iter(cancellations).buffer_unordered(WRITES_AT_ONCE).try_collect().await?;
-            // What is being sent at this moment is settled by who sends it.
-            if !cancelled.contains(&true) || started.elapsed() >= BUDGET {
-                return Ok(false);
-            }
-        }
+        let waiting = tenant.waiting(state.endpoint_id, Timestamp::MAX, MOST_AT_ONCE).await?;
+        let now = self.clock.now();
+        let cancellations: Vec<_> =
+            waiting.iter().map(|waiting| tenant.cancel(waiting.id, reason, now)).collect();
+        let cancelled: Vec<bool> =
+            stream::iter(cancellations).buffer_unordered(WRITES_AT_ONCE).try_collect().await?;
+        // What is being sent at this moment is settled by who sends it.
+        Ok(waiting.len() < MOST_AT_ONCE && cancelled.iter().all(|done| *done))
     }
 
     /// Queues what waits and is due before the sweep comes again: all of it, or a single delivery where the endpoint has to
