@@ -13,8 +13,8 @@ use ids::{EndpointId, NoticeId, OrganizationId};
 use jobs::DeliveryJob;
 use mailing::{EndpointNews, Letter};
 use store::{
-    Change, CommitError, Endpoint, EndpointNotice, EndpointState, EndpointStatus, FieldChange, NoticeType,
-    Tenant, Told, Watched, notice_id,
+    Change, CommitError, Endpoint, EndpointNotice, EndpointState, EndpointStatus, FieldChange, Mailed,
+    NoticeType, Tenant, Told, Watched, notice_id,
 };
 
 use crate::{BUDGET, Sweep, TaskError};
@@ -40,8 +40,13 @@ const FAILING_FOR: Duration = Duration::from_secs(60 * 60);
 const SOME: u32 = 3;
 /// After five days of nothing but failures an endpoint is disabled.
 const DISABLED_AFTER: Duration = Duration::from_secs(5 * 24 * 60 * 60);
-/// Of dead letters there is a mail at most so often.
-const EXHAUSTED_EVERY: Duration = Duration::from_secs(60 * 60);
+/// There is a mail of each kind about an endpoint at most so often. The feed has all of it.
+const MAIL_EVERY: Duration = Duration::from_secs(60 * 60);
+/// Why we disable endpoints ourselves.
+const GONE: &str = "the receiver answered 410 Gone";
+const FAILED: &str = "every attempt of five days has failed";
+/// What a mail says instead of the reason that somebody gave: nobody's own words go out by our mails.
+const BY_HAND: &str = "somebody in your organization did so";
 
 impl Sweep {
     /// Looks at endpoints, until it is through or its time is; how many could not be looked at.
@@ -205,14 +210,16 @@ impl Sweep {
             let detail = format!("every attempt since {since} has failed, the last one with: {error}");
             let id = told_once(since, endpoint.id, NoticeType::EndpointFailing);
             self.give(tenant, endpoint, id, NoticeType::EndpointFailing, detail, now).await?;
-            self.mail(tenant, endpoint, EndpointNews::Failing { since, error }, now).await?;
+            let news = EndpointNews::Failing { since, error };
+            self.mail_now_and_then(tenant, endpoint, (Mailed::Failing, since), news, now).await?;
             tenant.note_told(endpoint.id, &Told::Failing(since), now).await?;
         }
         if let (Some(told), Some(at), 0) = (state.told_failing_since, state.recovered_at, state.failures) {
             let id = told_once(told, endpoint.id, NoticeType::EndpointRecovered);
             let detail = format!("it takes webhooks again since {at}");
             self.give(tenant, endpoint, id, NoticeType::EndpointRecovered, detail, now).await?;
-            self.mail(tenant, endpoint, EndpointNews::Recovered, now).await?;
+            let about = (Mailed::Recovered, told);
+            self.mail_now_and_then(tenant, endpoint, about, EndpointNews::Recovered, now).await?;
             tenant.note_told(endpoint.id, &Told::Recovered, now).await?;
         }
         self.tell_of_dead_letters(tenant, endpoint, state, now).await
@@ -226,7 +233,7 @@ impl Sweep {
         state: &EndpointState,
         now: Timestamp,
     ) -> Result<(), TaskError> {
-        let lately = state.exhausted_told_at.is_some_and(|at| now.since(at) < EXHAUSTED_EVERY);
+        let lately = state.exhausted_told_at.is_some_and(|at| now.since(at) < MAIL_EVERY);
         if state.exhausted == 0 || lately {
             return Ok(());
         }
@@ -278,7 +285,12 @@ impl Sweep {
         let reason = endpoint.disabled_reason.clone().unwrap_or_default();
         let id = told_once(at, endpoint.id, NoticeType::EndpointDisabled);
         self.give(tenant, endpoint, id, NoticeType::EndpointDisabled, reason.clone(), now).await?;
-        self.mail(tenant, endpoint, EndpointNews::Disabled { reason }, now).await?;
+        let (about, reason) = match [GONE, FAILED].into_iter().find(|ours| *ours == reason) {
+            Some(ours) => (Mailed::Disabled, ours),
+            None => (Mailed::DisabledByHand, BY_HAND),
+        };
+        let news = EndpointNews::Disabled { reason: reason.to_owned() };
+        self.mail_now_and_then(tenant, endpoint, (about, at), news, now).await?;
         Ok(tenant.note_told(endpoint.id, &Told::Disabled(at), now).await?)
     }
 
@@ -300,6 +312,21 @@ impl Sweep {
             created_at: now,
         };
         Ok(tenant.give_notice(&notice).await?)
+    }
+
+    /// A mail to each admin, unless there was one about the same within the hour.
+    async fn mail_now_and_then(
+        &self,
+        tenant: &Tenant,
+        endpoint: &Endpoint,
+        about: (Mailed, Timestamp),
+        news: EndpointNews,
+        now: Timestamp,
+    ) -> Result<(), TaskError> {
+        if tenant.may_mail(endpoint.id, about, now - MAIL_EVERY, now).await? {
+            self.mail(tenant, endpoint, news, now).await?;
+        }
+        Ok(())
     }
 
     async fn mail(
@@ -343,12 +370,12 @@ impl Sweep {
 /// Why an endpoint is to be disabled, if it is.
 fn to_be_disabled(endpoint: &Endpoint, state: &EndpointState) -> Option<&'static str> {
     if state.gone_at.is_some_and(|gone| gone >= endpoint.enabled_at()) {
-        return Some("the receiver answered 410 Gone");
+        return Some(GONE);
     }
     let since = state.failing_since.filter(|_| state.failures > 0)?.max(endpoint.enabled_at());
     // From the first failure to the last: an endpoint that nothing is sent to does not fail.
     let last = state.last_error.as_ref()?.at;
-    (last.since(since) >= DISABLED_AFTER).then_some("every attempt of five days has failed")
+    (last.since(since) >= DISABLED_AFTER).then_some(FAILED)
 }
 
 /// Since when it has been failing in a way that is worth telling.
