@@ -57,7 +57,8 @@ impl Reopening {
 }
 
 impl Change {
-    /// Begins a delivery anew: it is due at once and has all its retries before it, and its attempts go on being counted.
+    /// Begins a delivery anew: it is due at once and has all its retries before it, and its attempts go on being counted. Of
+    /// several who have read it and do so at the same moment one does.
     pub fn reopen(
         self,
         organization: OrganizationId,
@@ -65,7 +66,9 @@ impl Change {
         reopening: &Reopening,
         now: Timestamp,
     ) -> Self {
-        let reopen = reopening.expression(organization, delivery, now);
+        let mut reopen = reopening.expression(organization, delivery, now);
+        reopen.condition.push_str(" AND (fence = :read OR (attribute_not_exists(fence) AND :read = :none))");
+        reopen.values.push((":read", number(i64::from(delivery.fence))));
         let rule = "the delivery is being sent at this moment, or was changed since it was looked at";
         self.step(Table::Activity, Write::Update(reopen), Refusal::Rule(rule))
     }
