@@ -7,13 +7,14 @@
 use std::time::{Duration, Instant};
 
 use clock::Timestamp;
+use futures::future;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use ids::{EndpointId, NoticeId, OrganizationId};
 use jobs::DeliveryJob;
 use mailing::{EndpointNews, Letter};
 use store::{
-    Change, CommitError, Endpoint, EndpointNotice, EndpointState, EndpointStatus, FieldChange, NoticeType,
-    Tenant, Told, Watched, notice_id,
+    Change, CommitError, Endpoint, EndpointNotice, EndpointState, EndpointStatus, FieldChange, Mailed,
+    NoticeType, Tenant, Told, Watched, notice_id,
 };
 
 use crate::{BUDGET, Sweep, TaskError};
@@ -22,7 +23,7 @@ use crate::{BUDGET, Sweep, TaskError};
 pub(crate) const AHEAD: Duration = Duration::from_secs(60);
 /// What was queued and did not come is queued again after this time.
 pub(crate) const SAFETY: Duration = Duration::from_secs(10 * 60);
-/// How many deliveries of one endpoint are brought back at a time.
+/// How many deliveries of one endpoint are brought back, or cancelled, at a time.
 const MOST_AT_ONCE: usize = 2_000;
 /// The same for an endpoint that takes its time: about as many as it gets through in a minute.
 const MOST_IF_SLOW: usize = 300;
@@ -39,8 +40,13 @@ const FAILING_FOR: Duration = Duration::from_secs(60 * 60);
 const SOME: u32 = 3;
 /// After five days of nothing but failures an endpoint is disabled.
 const DISABLED_AFTER: Duration = Duration::from_secs(5 * 24 * 60 * 60);
-/// Of dead letters there is a mail at most so often.
-const EXHAUSTED_EVERY: Duration = Duration::from_secs(60 * 60);
+/// There is a mail of each kind about an endpoint at most so often. The feed has all of it.
+const MAIL_EVERY: Duration = Duration::from_secs(60 * 60);
+/// Why we disable endpoints ourselves.
+const GONE: &str = "the receiver answered 410 Gone";
+const FAILED: &str = "every attempt of five days has failed";
+/// What a mail says instead of the reason that somebody gave: nobody's own words go out by our mails.
+const BY_HAND: &str = "somebody in your organization did so";
 
 impl Sweep {
     /// Looks at endpoints, until it is through or its time is; how many could not be looked at.
@@ -49,29 +55,23 @@ impl Sweep {
         endpoints: Vec<(OrganizationId, EndpointId)>,
         started: Instant,
     ) -> usize {
+        let in_time = || started.elapsed() < BUDGET;
+        let batches: Vec<_> = endpoints.chunks(READ_AT_ONCE).map(<[_]>::to_vec).collect();
+        // One stream of all of them: what takes its time holds up nobody but itself.
+        let mut looks = stream::iter(batches)
+            .take_while(|_| future::ready(in_time()))
+            .then(|some| async move { self.watched(&some).await })
+            .flat_map(stream::iter)
+            .take_while(|_| future::ready(in_time()))
+            .map(|watched| async move {
+                let (organization, watched) = watched?;
+                self.look_at(organization, watched).await
+            })
+            .buffer_unordered(AT_ONCE)
+            .boxed();
         let mut failed = 0;
-        for some in endpoints.chunks(READ_AT_ONCE) {
-            if started.elapsed() >= BUDGET {
-                break;
-            }
-            let watched = match self.store.watched(some, self.clock.now()).await {
-                Ok(watched) => watched,
-                Err(error) => {
-                    tracing::error!(error = telemetry::chain(&error), "endpoints could not be read");
-                    failed += some.len();
-                    continue;
-                }
-            };
-            let looks: Vec<_> = some
-                .iter()
-                .zip(watched)
-                .map(|((organization, _), watched)| async move {
-                    self.look_at(*organization, watched?, started).await
-                })
-                .collect();
-            let outcomes: Vec<Result<(), TaskError>> =
-                stream::iter(looks).buffer_unordered(AT_ONCE).collect().await;
-            for error in outcomes.into_iter().filter_map(Result::err) {
+        while let Some(outcome) = looks.next().await {
+            if let Err(error) = outcome {
                 failed += 1;
                 tracing::error!(error = telemetry::chain(&error), "an endpoint could not be looked at");
             }
@@ -79,23 +79,29 @@ impl Sweep {
         failed
     }
 
-    async fn look_at(
+    /// These endpoints and how they do, or why that could not be read.
+    async fn watched(
         &self,
-        organization: OrganizationId,
-        watched: Watched,
-        started: Instant,
-    ) -> Result<(), TaskError> {
+        some: &[(OrganizationId, EndpointId)],
+    ) -> Vec<Result<(OrganizationId, Watched), TaskError>> {
+        match self.store.watched(some, self.clock.now()).await {
+            Ok(watched) => some.iter().zip(watched).map(|((of, _), it)| Ok((*of, it?))).collect(),
+            Err(error) => vec![Err(error.into())],
+        }
+    }
+
+    async fn look_at(&self, organization: OrganizationId, watched: Watched) -> Result<(), TaskError> {
         let tenant = self.store.tenant_of_job(organization);
         let now = self.clock.now();
         let state = &watched.state;
         let Some(endpoint) = watched.endpoint else {
-            let through = self.cancel_waiting(&tenant, state, "the endpoint was deleted", started).await?;
+            let through = self.cancel_waiting(&tenant, state, "the endpoint was deleted").await?;
             tenant.retire_state(state, now).await?;
             return self.leave_alone(&tenant, state, through, now).await;
         };
         if endpoint.status == EndpointStatus::Disabled {
             self.tell_of_disabling(&tenant, &endpoint, state, now).await?;
-            let through = self.cancel_waiting(&tenant, state, "the endpoint is disabled", started).await?;
+            let through = self.cancel_waiting(&tenant, state, "the endpoint is disabled").await?;
             self.tell_of_dead_letters(&tenant, &endpoint, state, now).await?;
             return self.leave_alone(&tenant, state, through && state.exhausted == 0, now).await;
         }
@@ -128,29 +134,21 @@ impl Sweep {
         Ok(())
     }
 
-    /// Cancels what waits for an endpoint that is not sent to any more; whether nothing is left.
+    /// Cancels what waits for an endpoint that is not sent to any more, [`MOST_AT_ONCE`] at most; whether nothing is left.
     async fn cancel_waiting(
         &self,
         tenant: &Tenant,
         state: &EndpointState,
         reason: &str,
-        started: Instant,
     ) -> Result<bool, TaskError> {
-        loop {
-            let waiting = tenant.waiting(state.endpoint_id, Timestamp::MAX, 100).await?;
-            if waiting.is_empty() {
-                return Ok(true);
-            }
-            let now = self.clock.now();
-            let cancellations: Vec<_> =
-                waiting.iter().map(|waiting| tenant.cancel(waiting.id, reason, now)).collect();
-            let cancelled: Vec<bool> =
-                stream::iter(cancellations).buffer_unordered(WRITES_AT_ONCE).try_collect().await?;
-            // What is being sent at this moment is settled by who sends it.
-            if !cancelled.contains(&true) || started.elapsed() >= BUDGET {
-                return Ok(false);
-            }
-        }
+        let waiting = tenant.waiting(state.endpoint_id, Timestamp::MAX, MOST_AT_ONCE).await?;
+        let now = self.clock.now();
+        let cancellations: Vec<_> =
+            waiting.iter().map(|waiting| tenant.cancel(waiting.id, reason, now)).collect();
+        let cancelled: Vec<bool> =
+            stream::iter(cancellations).buffer_unordered(WRITES_AT_ONCE).try_collect().await?;
+        // What is being sent at this moment is settled by who sends it.
+        Ok(waiting.len() < MOST_AT_ONCE && cancelled.iter().all(|done| *done))
     }
 
     /// Queues what waits and is due before the sweep comes again: all of it, or a single delivery where the endpoint has to
@@ -212,14 +210,16 @@ impl Sweep {
             let detail = format!("every attempt since {since} has failed, the last one with: {error}");
             let id = told_once(since, endpoint.id, NoticeType::EndpointFailing);
             self.give(tenant, endpoint, id, NoticeType::EndpointFailing, detail, now).await?;
-            self.mail(tenant, endpoint, EndpointNews::Failing { since, error }, now).await?;
+            let news = EndpointNews::Failing { since, error };
+            self.mail_now_and_then(tenant, endpoint, (Mailed::Failing, since), news, now).await?;
             tenant.note_told(endpoint.id, &Told::Failing(since), now).await?;
         }
         if let (Some(told), Some(at), 0) = (state.told_failing_since, state.recovered_at, state.failures) {
             let id = told_once(told, endpoint.id, NoticeType::EndpointRecovered);
             let detail = format!("it takes webhooks again since {at}");
             self.give(tenant, endpoint, id, NoticeType::EndpointRecovered, detail, now).await?;
-            self.mail(tenant, endpoint, EndpointNews::Recovered, now).await?;
+            let about = (Mailed::Recovered, told);
+            self.mail_now_and_then(tenant, endpoint, about, EndpointNews::Recovered, now).await?;
             tenant.note_told(endpoint.id, &Told::Recovered, now).await?;
         }
         self.tell_of_dead_letters(tenant, endpoint, state, now).await
@@ -233,7 +233,7 @@ impl Sweep {
         state: &EndpointState,
         now: Timestamp,
     ) -> Result<(), TaskError> {
-        let lately = state.exhausted_told_at.is_some_and(|at| now.since(at) < EXHAUSTED_EVERY);
+        let lately = state.exhausted_told_at.is_some_and(|at| now.since(at) < MAIL_EVERY);
         if state.exhausted == 0 || lately {
             return Ok(());
         }
@@ -285,7 +285,12 @@ impl Sweep {
         let reason = endpoint.disabled_reason.clone().unwrap_or_default();
         let id = told_once(at, endpoint.id, NoticeType::EndpointDisabled);
         self.give(tenant, endpoint, id, NoticeType::EndpointDisabled, reason.clone(), now).await?;
-        self.mail(tenant, endpoint, EndpointNews::Disabled { reason }, now).await?;
+        let (about, reason) = match [GONE, FAILED].into_iter().find(|ours| *ours == reason) {
+            Some(ours) => (Mailed::Disabled, ours),
+            None => (Mailed::DisabledByHand, BY_HAND),
+        };
+        let news = EndpointNews::Disabled { reason: reason.to_owned() };
+        self.mail_now_and_then(tenant, endpoint, (about, at), news, now).await?;
         Ok(tenant.note_told(endpoint.id, &Told::Disabled(at), now).await?)
     }
 
@@ -307,6 +312,21 @@ impl Sweep {
             created_at: now,
         };
         Ok(tenant.give_notice(&notice).await?)
+    }
+
+    /// A mail to each admin, unless there was one about the same within the hour.
+    async fn mail_now_and_then(
+        &self,
+        tenant: &Tenant,
+        endpoint: &Endpoint,
+        about: (Mailed, Timestamp),
+        news: EndpointNews,
+        now: Timestamp,
+    ) -> Result<(), TaskError> {
+        if tenant.may_mail(endpoint.id, about, now - MAIL_EVERY, now).await? {
+            self.mail(tenant, endpoint, news, now).await?;
+        }
+        Ok(())
     }
 
     async fn mail(
@@ -350,12 +370,12 @@ impl Sweep {
 /// Why an endpoint is to be disabled, if it is.
 fn to_be_disabled(endpoint: &Endpoint, state: &EndpointState) -> Option<&'static str> {
     if state.gone_at.is_some_and(|gone| gone >= endpoint.enabled_at()) {
-        return Some("the receiver answered 410 Gone");
+        return Some(GONE);
     }
     let since = state.failing_since.filter(|_| state.failures > 0)?.max(endpoint.enabled_at());
     // From the first failure to the last: an endpoint that nothing is sent to does not fail.
     let last = state.last_error.as_ref()?.at;
-    (last.since(since) >= DISABLED_AFTER).then_some("every attempt of five days has failed")
+    (last.since(since) >= DISABLED_AFTER).then_some(FAILED)
 }
 
 /// Since when it has been failing in a way that is worth telling.

@@ -1,5 +1,9 @@
 //! Replays: past events sent to an endpoint again, or for the first time, a stretch at a time.
+//!
+//! Tenants take turns, a stretch each, and so do the replays of a tenant: whoever has more of them, or larger ones, gets
+//! through no more than others.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -16,14 +20,18 @@ use crate::{BUDGET, Sweep, TaskError};
 /// Events of a stretch; as many deliveries are read at once.
 const STRETCH: usize = 100;
 const WRITES_AT_ONCE: usize = 16;
+/// How many events of the log one call looks at for a replay beyond those that it sends.
+const MOST_PASSED_OVER: usize = 5_000;
+/// Stretches walked side by side, each of another tenant.
+const AT_ONCE: usize = 4;
 
-/// How a stretch ended.
+/// A replay, and what it has had of this call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pace {
-    /// There may be more.
-    On { sent: usize },
-    /// Not in this call.
-    Enough,
+struct Turn {
+    organization: OrganizationId,
+    replay: ReplayId,
+    sent: usize,
+    looked_at: usize,
 }
 
 impl Sweep {
@@ -33,70 +41,77 @@ impl Sweep {
         replays: Vec<(OrganizationId, ReplayId)>,
         started: Instant,
     ) -> usize {
+        let mut tenants = by_tenant(replays);
         let mut failed = 0;
-        for (organization, replay) in replays {
-            if started.elapsed() >= BUDGET {
-                break;
+        while !tenants.is_empty() && started.elapsed() < BUDGET {
+            let turns: Vec<_> = tenants
+                .iter_mut()
+                .filter_map(VecDeque::pop_front)
+                .map(|turn| async move {
+                    let in_time = started.elapsed() < BUDGET;
+                    (turn.replay, if in_time { self.stretch(turn).await } else { Ok(None) })
+                })
+                .collect();
+            let ends: Vec<_> = stream::iter(turns).buffered(AT_ONCE).collect().await;
+            for (turns, (replay, end)) in tenants.iter_mut().zip(ends) {
+                match end {
+                    Ok(next) => turns.extend(next),
+                    Err(error) => {
+                        failed += 1;
+                        let error = telemetry::chain(&error);
+                        tracing::error!(error, replay.id = %replay, "a replay could not be carried on");
+                    }
+                }
             }
-            let tenant = self.store.tenant_of_job(organization);
-            if let Err(error) = self.carry_on(&tenant, replay, started).await {
-                failed += 1;
-                tracing::error!(error = telemetry::chain(&error), replay.id = %replay, "a replay could not be carried on");
-            }
+            tenants.retain(|turns| !turns.is_empty());
         }
         failed
     }
 
-    async fn carry_on(&self, tenant: &Tenant, id: ReplayId, started: Instant) -> Result<(), TaskError> {
-        let mut sent = 0;
-        while started.elapsed() < BUDGET {
-            match self.stretch(tenant, id, sent).await? {
-                Pace::On { sent: more } => sent += more,
-                Pace::Enough => break,
-            }
-        }
-        Ok(())
-    }
-
-    async fn stretch(&self, tenant: &Tenant, id: ReplayId, sent: usize) -> Result<Pace, TaskError> {
-        let Some(replay) = tenant.replay(id).await? else { return Ok(Pace::Enough) };
+    /// Walks a stretch; its next turn, if it may have another one in this call.
+    async fn stretch(&self, turn: Turn) -> Result<Option<Turn>, TaskError> {
+        let tenant = &self.store.tenant_of_job(turn.organization);
+        let Some(replay) = tenant.replay(turn.replay).await? else { return Ok(None) };
         let a_minutes_worth = usize::try_from(replay.rate_per_second).unwrap_or(1).max(1) * 60;
-        let room = a_minutes_worth.saturating_sub(sent);
-        if replay.status != ReplayStatus::Running || room == 0 {
-            return Ok(Pace::Enough);
+        let room = a_minutes_worth.saturating_sub(turn.sent);
+        let searched = turn.looked_at.saturating_sub(turn.sent) >= MOST_PASSED_OVER;
+        if replay.status != ReplayStatus::Running || room == 0 || searched {
+            return Ok(None);
         }
         let now = self.clock.now();
         let Some(endpoint) = tenant.endpoint(replay.endpoint_id).await? else {
             // Nothing is left to send to.
             tenant.carry_replay_on(&replay, &replay, Some(ReplayStatus::Cancelled), now).await?;
-            return Ok(Pace::Enough);
+            return Ok(None);
         };
         if endpoint.status == EndpointStatus::Disabled {
-            return Ok(Pace::Enough);
+            return Ok(None);
         }
         let filter =
             EventFilter { events: replay.events.clone(), mode: Some(endpoint.mode), workspaces: None };
         let page = PageRequest { limit: room.min(STRETCH), after: replay.position };
         let listed = tenant.events_since(replay.since, &filter, &page, now).await?;
-        let through =
-            listed.next.is_none() || listed.items.iter().any(|event| event.id.time() >= replay.until);
         let mut next = replay.clone();
         let position = match &listed.next {
             Some(position) => store::event_at(position),
             None => listed.items.last().map(|event| event.id),
         };
+        // Also where what lies beyond is not wanted.
+        let beyond = position.is_some_and(|event| event.time() >= replay.until);
+        let through = listed.next.is_none() || beyond;
         next.position = position.or(replay.position);
         let events: Vec<_> = listed
             .items
             .into_iter()
             .filter(|event| event.id.time() < replay.until && is_for(&endpoint, event))
             .collect();
-        let begun = self.begin_anew(tenant, &endpoint, &replay, &events, sent).await?;
+        let begun = self.begin_anew(tenant, &endpoint, &replay, &events, turn.sent).await?;
         let ends = through.then_some(ReplayStatus::Completed);
         next.looked_at += u64::try_from(events.len()).unwrap_or(0);
         next.sent += u64::try_from(begun).unwrap_or(0);
         let goes_on = tenant.carry_replay_on(&replay, &next, ends, self.clock.now()).await?;
-        Ok(if through || !goes_on { Pace::Enough } else { Pace::On { sent: begun } })
+        let had = Turn { sent: turn.sent + begun, looked_at: turn.looked_at + listed.looked_at, ..turn };
+        Ok((goes_on && !through).then_some(had))
     }
 
     /// Begins those deliveries of these events anew that the replay is about, and queues them. How many it is that it has
@@ -158,6 +173,21 @@ impl Sweep {
     }
 }
 
+/// The replays of each tenant, in the order in which they are given.
+fn by_tenant(replays: Vec<(OrganizationId, ReplayId)>) -> Vec<VecDeque<Turn>> {
+    let mut tenants: Vec<VecDeque<Turn>> = Vec::new();
+    let mut places = BTreeMap::new();
+    for (organization, replay) in replays {
+        let turn = Turn { organization, replay, sent: 0, looked_at: 0 };
+        let place = *places.entry(organization).or_insert(tenants.len());
+        match tenants.get_mut(place) {
+            Some(turns) => turns.push_back(turn),
+            None => tenants.push(VecDeque::from([turn])),
+        }
+    }
+    tenants
+}
+
 /// Whether a replay sends an event to an endpoint. One that somebody tried an endpoint out with is nobody's.
 fn is_for(endpoint: &Endpoint, event: &StoredEvent) -> bool {
     event.only_for.is_none() && endpoint.is_for(event.event, event.mode, event.workspace_id)
@@ -167,4 +197,21 @@ fn is_about(replay: &Replay, delivery: Option<&Delivery>) -> bool {
     let own = delivery.is_some_and(|delivery| delivery.replay_id == Some(replay.id));
     let status: Option<DeliveryStatus> = delivery.map(|delivery| delivery.status);
     !own && Replayed::of(status).is_some_and(|it| replay.statuses.contains(&it))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ids::Id;
+
+    #[test]
+    fn each_tenant_has_a_queue_of_its_own() {
+        let at = clock::utc(2026, 11, 22, 15, 4);
+        let (one, other) = (Id::derived(at, [9; 16]), Id::derived(at, [1; 16]));
+        let replay = |seed| -> ReplayId { Id::derived(at, [seed; 16]) };
+        let found = vec![(one, replay(1)), (one, replay(2)), (other, replay(3)), (one, replay(4))];
+        let tenants: Vec<Vec<_>> =
+            by_tenant(found).iter().map(|turns| turns.iter().map(|turn| turn.replay).collect()).collect();
+        assert_eq!(tenants, [vec![replay(1), replay(2), replay(4)], vec![replay(3)]]);
+    }
 }

@@ -329,6 +329,7 @@ mod tests {
                 .into_iter()
                 .collect(),
             status: MemberStatus::Active,
+            address_proved: true,
             generation: 0,
             created_at: now(),
             updated_at: now(),

@@ -125,6 +125,7 @@ mod tests {
             role: Some(Role::Admin),
             workspace_roles: Vec::new(),
             status: MemberStatus::Active,
+            address_proved: true,
             generation: 7,
             created_at: now,
             updated_at: now,

@@ -84,6 +84,11 @@ pub(crate) fn of_commit(error: CommitError) -> Result<store::Answer, Refused> {
         CommitError::Refused(Refusal::Rule(rule)) => {
             Problem::Conflict { detail: format!("Refused: {rule}.") }
         }
+        CommitError::Refused(Refusal::Replaying(replay)) => Problem::Conflict {
+            detail: format!(
+                "The replay {replay} to the endpoint runs or is paused. Wait for it, or cancel it."
+            ),
+        },
         CommitError::Refused(Refusal::Stale) => Problem::PreconditionFailed,
         CommitError::Refused(Refusal::Raced) => Problem::Conflict {
             detail: "It was changed by somebody else at the same moment. Read it again.".to_owned(),

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::types::{
 };
 
 use clock::Timestamp;
-use ids::OrganizationId;
+use ids::{EndpointId, OrganizationId, ReplayId};
 use serde::Serialize;
 
 use crate::audit::AuditRecord;
@@ -19,7 +19,7 @@ use crate::idempotency::{Answer, Idempotent, Realm, Remembered};
 use crate::item::{self, Item, text};
 use crate::keys::{self, Key};
 use crate::tally::Tally;
-use crate::{Event, OutgoingMail, Store, StoreError, Tenant, workspaces};
+use crate::{Event, OutgoingMail, Store, StoreError, Tenant, replays, workspaces};
 
 /// How often a transaction that met another one on the same item is tried in all: a few dozen people who join one
 /// organization at the same moment all get their answer.
@@ -56,6 +56,8 @@ pub enum Refusal {
     Spent,
     /// Another organization has it.
     Taken,
+    /// This replay to the endpoint runs, or is paused.
+    Replaying(ReplayId),
 }
 
 /// What it means when a step's condition fails.
@@ -69,6 +71,8 @@ pub(crate) enum Meaning {
     Counts(Tally),
     /// The workspace's item as it stands tells.
     Unusable,
+    /// What replays there are tells, one to this endpoint perhaps.
+    Replays(EndpointId),
 }
 
 /// Why a change was not committed.
@@ -467,6 +471,9 @@ fn judge(
                 }
                 (Meaning::Unusable, _) => {
                     return Err(CommitError::Refused(workspaces::unusable(reason.item())));
+                }
+                (Meaning::Replays(endpoint), _) => {
+                    return Err(CommitError::Refused(replays::refusal(reason.item(), *endpoint)));
                 }
                 (Meaning::Repeated, Some(idempotent)) => {
                     let item = reason.item().cloned().unwrap_or_default();

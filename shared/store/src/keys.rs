@@ -38,6 +38,7 @@
 //! | deliveries to an endpoint | activity | the same, one query a shard and month |
 //! | how an endpoint does | activity | `pk = ORG#<org>#EPS`, `sk = EPS#<ep>` |
 //! | replays of an organization | activity | `pk = ORG#<org>#RPL`, `sk` begins `RPL#` |
+//! | which of them run or are paused | activity | `pk = ORG#<org>#RPL`, `sk = OPEN` |
 //! | notices about endpoints | activity | `pk = ORG#<org>#NTC#<month>`, `sk` begins `NTC#` |
 //! | deliveries to an endpoint that wait | activity, `by-state` | `state_pk = ORG#<org>#WAIT#<ep>#<shard>`, `state_sk <= <time>`, one query a shard |
 //! | dead letters of an organization | activity, `by-state` | `state_pk = ORG#<org>#DEAD#<shard>`, one query a shard |
@@ -493,6 +494,10 @@ pub(crate) fn replay(organization: OrganizationId, id: ReplayId) -> Key {
     Key::new(replays(organization), format!("{REPLAY_PREFIX}{id}"))
 }
 
+pub(crate) fn open_replays(organization: OrganizationId) -> Key {
+    Key::new(replays(organization), "OPEN")
+}
+
 /// The replay in its sort key.
 pub(crate) fn parse_replay(sk: &str) -> Option<ReplayId> {
     sk.strip_prefix(REPLAY_PREFIX)?.parse().ok()
@@ -584,7 +589,7 @@ pub(crate) fn audit_shards(organization: OrganizationId, day: Timestamp) -> impl
 
 /// What an item in a partition of an organization or of its activity is, by its sort key, as exports name it.
 pub(crate) fn kind_of(sk: &str) -> &'static str {
-    const KINDS: [(&str, &str); 14] = [
+    const KINDS: [(&str, &str); 15] = [
         ("WS#", "workspace"),
         ("MEMBER#", "member"),
         ("INV#", "invitation"),
@@ -597,6 +602,7 @@ pub(crate) fn kind_of(sk: &str) -> &'static str {
         (USAGE_PREFIX, "api_key_usage"),
         (STATE_PREFIX, "endpoint_state"),
         (REPLAY_PREFIX, "replay"),
+        ("OPEN", "open_replays"),
         ("NTC#", "notice"),
         ("AUD#", "audit_record"),
     ];
@@ -673,6 +679,7 @@ mod tests {
             Key::new(attention(id(1)), ""),
             endpoint_state(id(1), id(6)),
             replay(id(1), id(14)),
+            open_replays(id(1)),
             notice(id(1), id(15)),
             key_usage(id(1), id(5), clock::utc(2026, 11, 22, 15, 4)),
             mail(id(1), id(13)),
@@ -718,6 +725,7 @@ mod tests {
             (key_usage(id(1), id(5), clock::utc(2026, 11, 22, 15, 4)), "api_key_usage"),
             (endpoint_state(id(1), id(6)), "endpoint_state"),
             (replay(id(1), id(14)), "replay"),
+            (open_replays(id(1)), "open_replays"),
             (notice(id(1), id(15)), "notice"),
             (delivery(id(1), id(11)), "delivery"),
             (attempt(id(1), id(11), 3), "attempt"),

@@ -88,7 +88,7 @@ pub use mails::{Outboxed, OutgoingMail};
 pub use meetings::{Meeting, MeetingStatus};
 pub use members::{MOST_NOTIFIED, Member, MemberStatus, Role, WorkspaceRole, new_generation};
 pub use networks::{MOST_NETWORKS, Networks};
-pub use notices::{Notice as EndpointNotice, NoticeType, notice_id};
+pub use notices::{Mailed, Notice as EndpointNotice, NoticeType, notice_id};
 pub use organizations::{
     GRACE_BEFORE_ERASURE, LeakedKeys, Organization, OrganizationStatus, Overview, Plan, Settings,
 };

@@ -67,6 +67,9 @@ pub struct Member {
     pub workspace_roles: Vec<WorkspaceRole>,
     /// Whether they may come in.
     pub status: MemberStatus,
+    /// Whether the address was proved to be theirs by who is in here: nobody else is written to about the organization.
+    #[serde(default)]
+    pub address_proved: bool,
     /// Names this stretch of being let in: sessions of an earlier one are over. Another one begins when they join and when
     /// they are deactivated, so that nothing that was ended then comes back to life later.
     #[serde(default)]
@@ -239,14 +242,15 @@ impl Tenant {
         self.store.page_of_organization("members", self.organization, OfOrganization::Members, &page).await
     }
 
-    /// The admins who are told by mail of what concerns the whole organization: active ones, those who have been there
-    /// longest, [`MOST_NOTIFIED`] at most.
+    /// The admins who are told by mail of what concerns the whole organization: active ones whose address was proved, those
+    /// who have been there longest, [`MOST_NOTIFIED`] at most. Anybody may sign up with somebody else's address, who is not
+    /// to hear of it but once.
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn notified_admins(&self) -> Result<Vec<Member>, StoreError> {
         let mut admins = self.all_members().await?;
-        admins.retain(|member| member.is_active() && member.role == Some(Role::Admin));
+        admins.retain(|member| member.is_admin() && member.address_proved);
         admins.sort_unstable_by_key(|member| (member.created_at, member.user_id));
         admins.truncate(MOST_NOTIFIED);
         Ok(admins)

@@ -4,11 +4,12 @@ use clock::Timestamp;
 use ids::{DeliveryId, EndpointId, NoticeId};
 use serde::{Deserialize, Serialize};
 
-use crate::change::Table;
-use crate::item::{self, number};
+use crate::change::{Expression, Table};
+use crate::item::{self, number, primary, text};
 use crate::keys;
 use crate::outbox::RETENTION;
 use crate::spread::{Listed, Spread, months};
+use crate::write::Written;
 use crate::{PageRequest, StoreError, Tenant};
 
 /// What a notice is about.
@@ -63,6 +64,31 @@ pub struct Notice {
     pub created_at: Timestamp,
 }
 
+/// What there is a mail about, of each now and then at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mailed {
+    /// An endpoint is failing.
+    Failing,
+    /// It has recovered.
+    Recovered,
+    /// We have disabled it.
+    Disabled,
+    /// Somebody has.
+    DisabledByHand,
+}
+
+impl Mailed {
+    /// The attributes of an endpoint's state that say when there was one, and what of.
+    fn attributes(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Failing => ("mailed_failing_at", "mailed_failing_of"),
+            Self::Recovered => ("mailed_recovered_at", "mailed_recovered_of"),
+            Self::Disabled => ("mailed_disabled_at", "mailed_disabled_of"),
+            Self::DisabledByHand => ("mailed_by_hand_at", "mailed_by_hand_of"),
+        }
+    }
+}
+
 /// The id of a notice that is given once for what `seed` stands for: giving it again changes nothing.
 #[must_use]
 pub fn notice_id(at: Timestamp, seed: [u8; 16]) -> NoticeId {
@@ -79,6 +105,35 @@ impl Tenant {
         let mut item = item::write(OPERATION, &keys::notice(self.organization, notice.id), notice)?;
         item.insert("expires_at".to_owned(), number((notice.created_at + RETENTION).seconds()));
         self.store.create(OPERATION, Table::Activity, item).await.map(drop)
+    }
+
+    /// Whether there may be a mail about what happened to an endpoint at `occasion`; notes that there is one. There may not
+    /// where one was noted since `latest`, unless it was this very one: who noted it may not have got to send it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store did not answer; it may be noted.
+    pub async fn may_mail(
+        &self,
+        endpoint: EndpointId,
+        (about, occasion): (Mailed, Timestamp),
+        latest: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let (at, of) = about.attributes();
+        let note = Expression {
+            key: primary(&keys::endpoint_state(self.organization, endpoint)),
+            update: format!("SET {at} = :now, {of} = :occasion"),
+            condition: format!(
+                "attribute_exists(pk) AND (attribute_not_exists({at}) OR {at} <= :latest OR {of} = :occasion)"
+            ),
+            names: Vec::new(),
+            values: vec![
+                (":now", text(now.to_string())),
+                (":occasion", text(occasion.to_string())),
+                (":latest", text(latest.to_string())),
+            ],
+        };
+        Ok(matches!(self.store.update("may_mail", Table::Activity, note).await?, Written::Yes(_)))
     }
 
     /// The notices, latest first.

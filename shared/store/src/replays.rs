@@ -2,17 +2,24 @@
 //!
 //! A replay is an item that says what is to be replayed and how far it has come. The sweep carries it on, a stretch at a
 //! time; what it does to a delivery it does once, so a stretch that broke off can be walked again.
+//!
+//! Replays that run or are paused are *open*. One item of the organization names them all: it is written with each one that
+//! begins or ends, so that there is one to an endpoint and [`MOST_OPEN`] in all, however many are asked for at once.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use clock::Timestamp;
 use events::EventType;
-use ids::{EndpointId, EventId, ReplayId};
+use ids::{EndpointId, EventId, OrganizationId, ReplayId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
-use crate::change::{Expression, Table, Write};
-use crate::item::{self, number, primary, text};
+use crate::change::{Expression, Meaning, Table, Write};
+use crate::item::{self, Item, number, primary, text};
 use crate::outbox::RETENTION;
 use crate::write::Written;
-use crate::{Change, DeliveryStatus, Listed, PageRequest, Refusal, Store, StoreError, Tenant, keys};
+use crate::{Change, DeliveryStatus, Listed, Mode, PageRequest, Refusal, Store, StoreError, Tenant, keys};
+
+/// How many replays of an organization may be open.
+const MOST_OPEN: usize = 5;
 
 /// What of an event's delivery has a replay send it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -90,6 +97,12 @@ pub struct Replay {
     pub id: ReplayId,
     /// The endpoint.
     pub endpoint_id: EndpointId,
+    /// The endpoint's mode: whose the replay is does not end with the endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// The endpoint's workspace, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace_id: Option<WorkspaceId>,
     /// Events from then on.
     pub since: Timestamp,
     /// Events before then.
@@ -121,28 +134,80 @@ pub struct Replay {
     pub finished_at: Option<Timestamp>,
 }
 
+impl Replay {
+    /// How it stands among the open ones.
+    fn entry(&self) -> String {
+        format!("{} {}", self.endpoint_id, self.id)
+    }
+
+    /// The change that names it among the open ones, or takes it from them.
+    fn open(&self, organization: OrganizationId, opens: bool, now: Timestamp) -> Expression {
+        let set = |entry: String| AttributeValue::Ss(vec![entry]);
+        let mut change = Expression {
+            key: primary(&keys::open_replays(organization)),
+            update: format!(
+                "SET v = :v, created_at = if_not_exists(created_at, :now), updated_at = :now \
+                 {} endpoints :endpoint, replays :entry",
+                if opens { "ADD" } else { "DELETE" }
+            ),
+            condition: String::new(),
+            names: Vec::new(),
+            values: vec![
+                (":v", number(1)),
+                (":now", text(now.to_string())),
+                (":endpoint", set(self.endpoint_id.to_string())),
+                (":entry", set(self.entry())),
+            ],
+        };
+        if opens {
+            change.condition = "(attribute_not_exists(endpoints) OR NOT contains(endpoints, :own)) AND \
+                                (attribute_not_exists(replays) OR size(replays) < :most)"
+                .to_owned();
+            change.values.push((":own", text(self.endpoint_id.to_string())));
+            change.values.push((":most", number(i64::try_from(MOST_OPEN).unwrap_or(i64::MAX))));
+        }
+        change
+    }
+}
+
+/// Why another replay was refused, by the open ones as they stood.
+pub(crate) fn refusal(open: Option<&Item>, endpoint: EndpointId) -> Refusal {
+    let replays = open.and_then(|item| item.get("replays")?.as_ss().ok());
+    let own = replays
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.split_once(' '))
+        .find_map(|(of, id)| (of.parse() == Ok(endpoint)).then(|| id.parse().ok()).flatten());
+    own.map_or(
+        Refusal::Rule(
+            "five replays of the organization run or are paused; wait for one of them, or cancel it",
+        ),
+        Refusal::Replaying,
+    )
+}
+
 impl Change {
-    /// Starts a replay.
+    /// Starts a replay, unless one to the same endpoint is open, or [`MOST_OPEN`] of the organization.
     ///
     /// # Errors
     /// [`StoreError::Malformed`] when it cannot be written as an item.
-    pub fn start_replay(
-        self,
-        organization: ids::OrganizationId,
-        replay: &Replay,
-    ) -> Result<Self, StoreError> {
+    pub fn start_replay(self, organization: OrganizationId, replay: &Replay) -> Result<Self, StoreError> {
         let key = keys::replay(organization, replay.id);
         let mut item = item::write(self.operation(), &key, replay)?;
-        item.insert("expires_at".to_owned(), number((replay.created_at + RETENTION).seconds()));
         item.insert("attention_pk".to_owned(), text(keys::attention(organization)));
         item.insert("attention_sk".to_owned(), text(key.sk));
-        Ok(self.step(Table::Activity, Write::Create(item), Refusal::Exists("replay")))
+        let open = Write::Update(replay.open(organization, true, replay.created_at));
+        Ok(self.step(Table::Activity, Write::Create(item), Refusal::Exists("replay")).judged_step(
+            Table::Activity,
+            open,
+            Meaning::Replays(replay.endpoint_id),
+        ))
     }
 
     /// Moves a replay to another status, from one of these.
     pub fn move_replay(
         self,
-        organization: ids::OrganizationId,
+        organization: OrganizationId,
         replay: &Replay,
         from: [ReplayStatus; 2],
         to: ReplayStatus,
@@ -165,7 +230,10 @@ impl Change {
             }
             ReplayStatus::Paused => update.push_str(" REMOVE attention_pk, attention_sk"),
             ReplayStatus::Completed | ReplayStatus::Cancelled => {
-                update.push_str(", finished_at = :now REMOVE attention_pk, attention_sk");
+                update.push_str(
+                    ", finished_at = :now, expires_at = :expires REMOVE attention_pk, attention_sk",
+                );
+                values.push((":expires", number((now + RETENTION).seconds())));
             }
         }
         let step = Expression {
@@ -175,11 +243,18 @@ impl Change {
             names: vec![("#status", "status")],
             values,
         };
-        self.step(
+        let change = self.step(
             Table::Activity,
             Write::Update(step),
             Refusal::Rule("the replay does not stand where it can be moved from"),
-        )
+        );
+        match to {
+            ReplayStatus::Running | ReplayStatus::Paused => change,
+            ReplayStatus::Completed | ReplayStatus::Cancelled => {
+                let ended = Write::Update(replay.open(organization, false, now));
+                change.step(Table::Activity, ended, Refusal::Raced)
+            }
+        }
     }
 }
 
@@ -246,8 +321,11 @@ impl Tenant {
             names.push(("#position", "position"));
         }
         if let Some(end) = ends {
-            update.push_str(", #status = :end, finished_at = :now REMOVE attention_pk, attention_sk");
+            update.push_str(
+                ", #status = :end, finished_at = :now, expires_at = :expires REMOVE attention_pk, attention_sk",
+            );
             values.push((":end", text(end.as_str())));
+            values.push((":expires", number((now + RETENTION).seconds())));
         }
         let carry_on = Expression {
             key: primary(&keys::replay(self.organization, read.id)),
@@ -256,6 +334,32 @@ impl Tenant {
             names,
             values,
         };
-        Ok(matches!(self.store.update(OPERATION, Table::Activity, carry_on).await?, Written::Yes(_)))
+        if ends.is_none() {
+            return Ok(matches!(
+                self.store.update(OPERATION, Table::Activity, carry_on).await?,
+                Written::Yes(_)
+            ));
+        }
+        let ended = replay.open(self.organization, false, now);
+        let writes = [carry_on, ended].map(|write| (Table::Activity, Write::Update(write)));
+        self.store.all_or_none(OPERATION, writes.into()).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ids::Id;
+
+    #[test]
+    fn a_refusal_names_the_replay_to_the_endpoint() {
+        let now = clock::utc(2026, 11, 22, 15, 4);
+        let (endpoint, other) = (Id::derived(now, [1; 16]), Id::derived(now, [2; 16]));
+        let replay: ReplayId = Id::derived(now, [3; 16]);
+        let replays = vec![format!("{endpoint} {replay}"), "nonsense".to_owned()];
+        let item = Item::from([("replays".to_owned(), AttributeValue::Ss(replays))]);
+        assert_eq!(refusal(Some(&item), endpoint), Refusal::Replaying(replay));
+        assert!(matches!(refusal(Some(&item), other), Refusal::Rule(_)));
+        assert!(matches!(refusal(None, endpoint), Refusal::Rule(_)));
     }
 }

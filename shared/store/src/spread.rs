@@ -39,6 +39,8 @@ pub struct Listed<T> {
     pub items: Vec<T>,
     /// Where to go on, if there may be more.
     pub next: Option<String>,
+    /// How many were looked at, those that are not wanted included.
+    pub looked_at: usize,
 }
 
 impl<T> Listed<T> {
@@ -46,7 +48,7 @@ impl<T> Listed<T> {
         self,
         of: impl FnOnce(Vec<T>) -> Result<Vec<U>, StoreError>,
     ) -> Result<Listed<U>, StoreError> {
-        Ok(Listed { items: of(self.items)?, next: self.next })
+        Ok(Listed { items: of(self.items)?, next: self.next, looked_at: self.looked_at })
     }
 }
 
@@ -128,7 +130,7 @@ impl Store {
                 for (at, item) in items {
                     if kept.len() == wanted || looked_at >= MOST_LOOKED_AT {
                         let next = Some(if list.forward { low } else { high });
-                        return Ok(Listed { items: kept, next });
+                        return Ok(Listed { items: kept, next, looked_at });
                     }
                     if list.forward {
                         low = at
@@ -142,7 +144,7 @@ impl Store {
                 }
             }
         }
-        Ok(Listed { items: kept, next: None })
+        Ok(Listed { items: kept, next: None, looked_at })
     }
 
     /// The front of one partition: at least `count` items, unless it holds fewer.

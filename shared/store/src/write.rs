@@ -1,10 +1,11 @@
 //! A conditional write of one item, which costs half of what it costs in a transaction.
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 
-use crate::change::{Expression, Table};
+use crate::change::{Expression, Table, Write};
 use crate::item::Item;
 use crate::{Store, StoreError};
 
@@ -51,6 +52,33 @@ impl Store {
             }
             _ => Err(StoreError::from_sdk(operation, error)),
         }
+    }
+
+    /// Makes all of these writes or none of them; whether they were made. They are not where a condition does not hold, or
+    /// another transaction is at work on one of the items at this moment.
+    pub(crate) async fn all_or_none(
+        &self,
+        operation: &'static str,
+        writes: Vec<(Table, Write)>,
+    ) -> Result<bool, StoreError> {
+        let items: Vec<_> = writes
+            .into_iter()
+            .map(|(table, write)| self.write(table, write))
+            .collect::<Result<_, _>>()
+            .map_err(|source| StoreError::Refused { operation, source: Box::new(source) })?;
+        let Err(error) = self.client.transact_write_items().set_transact_items(Some(items)).send().await
+        else {
+            return Ok(true);
+        };
+        let refused = match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => cancelled
+                .cancellation_reasons()
+                .iter()
+                .filter_map(|reason| reason.code())
+                .any(|code| matches!(code, "ConditionalCheckFailed" | "TransactionConflict")),
+            _ => false,
+        };
+        if refused { Ok(false) } else { Err(StoreError::from_sdk(operation, error)) }
     }
 
     /// Puts an item where there is none.

@@ -159,6 +159,12 @@ impl TestApp {
         Actor::new(self.router.clone(), answer.text("/access_token").into()).about(answer.json)
     }
 
+    /// Confirms the address that somebody has signed up with.
+    pub async fn prove(&self, person: &Actor) {
+        let token = self.token_mailed_to(&person.text("/user/email")).await;
+        let _ = person.post("/api/auth/email/confirm", json!({"token": token})).await.expect(204);
+    }
+
     /// Invites somebody new to what `request` names, and accepts for them: the newcomer, in a session.
     pub async fn invite_and_join(&self, admin: &Actor, request: serde_json::Value) -> Actor {
         let number = self.people.fetch_add(1, Ordering::Relaxed);

@@ -41,6 +41,7 @@ impl Seat {
             role,
             workspace_roles,
             status: MemberStatus::Active,
+            address_proved: identity.email_verified,
             generation: store::new_generation(),
             // Not from before the identity was theirs, also when it became so within the same moment.
             created_at: identity.made_over_at.map_or(now, |at| at.max(now)),

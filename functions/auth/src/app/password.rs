@@ -5,7 +5,7 @@ use std::time::Duration;
 use clock::Timestamp;
 use ids::UserId;
 use serde_json::Value;
-use store::{AuditRecord, Change, Errand, FieldChange, Identity, SingleUse, StoreError};
+use store::{AuditRecord, Change, Errand, FieldChange, Identity, Member, SingleUse, StoreError};
 
 use crate::app::joining::made_over;
 
@@ -41,6 +41,12 @@ pub(crate) fn changed(before: &Identity, password_hash: String, now: Timestamp) 
 /// The identity with its address confirmed.
 pub(crate) fn confirmed(before: &Identity, now: Timestamp) -> Identity {
     Identity { email_verified: true, updated_at: store::touched(before.updated_at, now), ..before.clone() }
+}
+
+/// The membership with its address proved, where it isn't yet.
+pub(crate) fn proved(before: &Member, now: Timestamp) -> Option<Member> {
+    let updated_at = store::touched(before.updated_at, now);
+    (!before.address_proved).then(|| Member { address_proved: true, updated_at, ..before.clone() })
 }
 
 /// The change of an identity, on `record`, which names what altered and shows none of it.

@@ -82,6 +82,7 @@ impl SignUp {
                 role: Some(Role::Admin),
                 workspace_roles: Vec::new(),
                 status: MemberStatus::Active,
+                address_proved: false,
                 generation: store::new_generation(),
                 created_at: now,
                 updated_at: now,

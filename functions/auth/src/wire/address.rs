@@ -12,7 +12,7 @@ use store::{Change, CommitError, Errand, Identity, Refusal};
 use utoipa::ToSchema;
 
 use crate::app;
-use crate::app::password::{change, confirmation, confirmed};
+use crate::app::password::{change, confirmation, confirmed, proved};
 use crate::app::sign_in::home;
 use crate::wire::attempts::Attempt;
 use crate::wire::password::Message;
@@ -67,12 +67,18 @@ pub(crate) async fn confirm(Unproven(person): Unproven, body: Json<ConfirmReques
     let account = edge.unscoped_store().account(&token.email).await?;
     let account = account.filter(|it| it.identity.user_id == user_id).ok_or(Problem::TokenSpent)?;
     let organization = home(&account.identity, &account.memberships).ok_or(Problem::NoOrganization)?;
+    let tenant = edge.unscoped_store().tenant_of_sign_in(organization);
+    let member = tenant.member(user_id).await?;
     let after = confirmed(&account.identity, request.now);
     let actor = app::person(user_id, &account.identity.email);
     let about = ("user", user_id.to_string());
     let record = record(&edge, &request, "email.confirm", organization, actor, about);
-    let change = change(record, &account.identity, &after)?.spend_single_use(&token.digest, request.now);
-    let tenant = edge.unscoped_store().tenant_of_sign_in(organization);
+    let mut change = change(record, &account.identity, &after)?.spend_single_use(&token.digest, request.now);
+    if let Some(member) = &member
+        && let Some(proved) = proved(member, request.now)
+    {
+        change = change.membership(organization, Some(member), Some(&proved))?;
+    }
     tenant.commit(change, None).await.map_err(|error| match error {
         CommitError::Refused(Refusal::Raced) => Refused(Problem::TokenSpent),
         other => other.into(),

@@ -8,6 +8,7 @@ use mailing::Letter;
 use store::{Change, Identity, Member, Organization, OrganizationStatus, Session, Tenant, Workspace};
 
 use crate::app;
+use crate::app::password::proved;
 use crate::app::session::Proof;
 use crate::app::sign_in::{FAMILIAR, familiarity};
 use crate::wire::answer::{Me, SignedIn, Tokens};
@@ -128,7 +129,13 @@ pub(crate) async fn entering(
     proof: Proof,
     way: Way,
 ) -> Result<(Change, axum::response::Response), Refused> {
-    let (change, reply) = beginning(edge, request, place, proof, way).await?;
+    let (mut change, reply) = beginning(edge, request, place, proof, way).await?;
+    // Who has proved the address elsewhere, as by a reset password, and comes in here by their own choice.
+    if identity.email_verified
+        && let Some(proved) = proved(&place.member, request.now)
+    {
+        change = change.membership(place.organization.id, Some(&place.member), Some(&proved))?;
+    }
     Ok((remembering_place(change, edge, request, identity), reply))
 }
 

@@ -353,6 +353,7 @@ pub(super) mod tests {
             role: Some(role),
             workspace_roles: Vec::new(),
             status,
+            address_proved: true,
             generation: 0,
             created_at: at(),
             updated_at: at(),

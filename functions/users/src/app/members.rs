@@ -206,6 +206,7 @@ mod tests {
             role,
             workspace_roles,
             status: MemberStatus::Active,
+            address_proved: true,
             generation: 0,
             created_at: now(),
             updated_at: now(),

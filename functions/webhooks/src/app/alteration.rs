@@ -110,8 +110,20 @@ impl Draft {
                 }
             }
         }
+        // Nobody is shown their values, and whoever may name a URL could have them sent to one of their own.
+        let kept = after.headers.keys().any(|name| !set.contains_key(name));
+        let moves = origin(&after.url).is_some_and(|to| origin(&endpoint.url) != Some(to));
+        if kept && moves {
+            let message = "give the headers anew, or null, when the URL goes to another origin";
+            faults.note("/headers", Fault::new("required", message));
+        }
         faults.finish(Some(Alteration { after, set, asymmetric }))
     }
+}
+
+/// Scheme, host and port of an endpoint's URL; `None` of one that was refused.
+fn origin(url: &str) -> Option<url::Origin> {
+    url::Url::parse(url).ok().map(|url| url.origin())
 }
 
 impl Alteration {

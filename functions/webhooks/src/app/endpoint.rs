@@ -172,6 +172,8 @@ pub(crate) fn headers(sent: BTreeMap<String, String>, faults: &mut Faults) -> BT
     let mut headers = BTreeMap::new();
     for (name, value) in sent {
         let name = name.to_ascii_lowercase();
+        // Of what RFC 6901 escapes, a name can hold this alone.
+        let pointer = format!("/headers/{}", name.replace('~', "~0"));
         let reserved = RESERVED.contains(&name.as_str())
             || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
         if HeaderName::try_from(name.as_str()).is_err() || name.len() > 64 {
@@ -180,10 +182,10 @@ pub(crate) fn headers(sent: BTreeMap<String, String>, faults: &mut Faults) -> BT
                 Fault::new("format", "names must be HTTP header names of up to 64 characters"),
             );
         } else if reserved {
-            faults.note(format!("/headers/{name}"), Fault::new("value", "is a header that we set ourselves"));
+            faults.note(pointer, Fault::new("value", "is a header that we set ourselves"));
         } else if HeaderValue::try_from(value.as_str()).is_err() || value.len() > LONGEST_HEADER {
             let message = format!("must be an HTTP header value of up to {LONGEST_HEADER} bytes");
-            faults.note(format!("/headers/{name}"), Fault::new("format", message));
+            faults.note(pointer, Fault::new("format", message));
         } else {
             headers.insert(name, value);
         }
@@ -354,6 +356,14 @@ mod tests {
         let four = ["x-a", "x-b", "x-c", "x-d"].map(|name| (name, long.as_str()));
         assert_eq!(faults_of_headers(&four), 0);
         assert_eq!(faults_of_headers(&[&four[..], &[("x-e", "v")]].concat()), 1, "4 KiB of values in all");
+    }
+
+    #[test]
+    fn the_name_of_a_header_is_escaped_where_it_is_pointed_at() {
+        let mut faults = Faults::default();
+        headers(BTreeMap::from([("webhook-~id".to_owned(), "x".to_owned())]), &mut faults);
+        let Err(Problem::Invalid { errors }) = faults.finish(Some(())) else { panic!("accepted") };
+        assert_eq!(errors[0].pointer, "/headers/webhook-~0id");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clock::Timestamp;
-use events::EventType;
+use events::{EventType, Subscription};
 use ids::{Ids, OrganizationId};
 use input::{Fault, Faults};
 use problem::Problem;
@@ -12,8 +12,12 @@ use store::{
     Replay, ReplayStatus, Replayed, StoreError, WorkspaceScope,
 };
 
+use super::endpoint::events as subscribed;
+
 /// A job that was sent along and did not come is made up for by the sweep after this time.
 const SAFETY: Duration = Duration::from_secs(10 * 60);
+/// A delivery that was begun anew is on its way for so long: another job would come no earlier.
+const ON_ITS_WAY: Duration = Duration::from_secs(60);
 const RATE: (u32, u32) = (1, 500);
 const DEFAULT_RATE: u32 = 50;
 /// How many deliveries are begun anew by one request.
@@ -29,28 +33,25 @@ pub(crate) struct Draft {
     pub(crate) rate_per_second: Option<u32>,
 }
 
-/// The endpoint can be sent to.
-///
-/// # Errors
-/// 409 when it is disabled.
-pub(crate) fn sendable(endpoint: &Endpoint) -> Result<(), Problem> {
+/// The rule that nothing is sent to an endpoint by hand, if it holds. It is told by the change itself
+/// ([`Change::ruled_out`]): the same request may have been answered while the endpoint was enabled.
+pub(crate) fn forbids_sending(endpoint: &Endpoint) -> Option<&'static str> {
     match endpoint.status {
-        EndpointStatus::Enabled => Ok(()),
-        EndpointStatus::Disabled => {
-            Err(Problem::Conflict { detail: "The endpoint is disabled. Enable it first.".to_owned() })
-        }
+        EndpointStatus::Enabled => None,
+        EndpointStatus::Disabled => Some("the endpoint is disabled; enable it first"),
     }
 }
 
-/// The delivery's event is still there to be sent.
-///
-/// # Errors
-/// 409 when it is past its retention.
-pub(crate) fn kept(delivery: &Delivery, now: Timestamp) -> Result<(), Problem> {
+/// The rule that a delivery is not begun anew once more, if one holds: it was a moment ago, and its job is on the way; or its
+/// event is past its retention.
+pub(crate) fn forbids_retry(delivery: &Delivery, now: Timestamp) -> Option<&'static str> {
     if delivery.is_expired(now) {
-        return Err(Problem::Conflict { detail: "The event is past its retention.".to_owned() });
+        return Some("the event is past its retention");
     }
-    Ok(())
+    let untouched = delivery.attempt_count == delivery.begun_at_attempt && delivery.lease_until.is_none();
+    let lately = delivery.next_attempt_at.is_some_and(|at| at <= now && now.since(at) < ON_ITS_WAY);
+    let waits = delivery.status == DeliveryStatus::Pending && untouched && lately;
+    waits.then_some("the delivery is on its way already")
 }
 
 impl Draft {
@@ -67,21 +68,21 @@ impl Draft {
     ) -> Result<Replay, Problem> {
         let mut faults = Faults::default();
         let since = self.since.unwrap_or(organization.time());
-        let until = self.until.unwrap_or(now);
+        // What happened within this very millisecond included.
+        let end = now + Duration::from_millis(1);
+        let until = self.until.unwrap_or(end);
         if since > now {
             faults.note("/since", Fault::new("range", "must not lie ahead"));
         } else if until <= since {
             faults.note("/until", Fault::new("range", "must be later than `since`"));
         }
-        let mut events = Vec::with_capacity(self.events.len());
-        for (index, name) in self.events.iter().enumerate() {
-            match EventType::parse(name) {
-                Ok(event) => events.push(event),
-                Err(_) => {
-                    faults.note(format!("/events/{index}"), Fault::new("value", "is not an event type"))
-                }
-            }
-        }
+        let events = match self.events.as_slice() {
+            [] => Vec::new(),
+            names => match subscribed(names, &mut faults) {
+                Some(Subscription::Only(events)) => events,
+                Some(Subscription::All) | None => Vec::new(),
+            },
+        };
         let default = vec![Replayed::Missing, Replayed::Dead, Replayed::Cancelled];
         let statuses = match self.statuses {
             None => default,
@@ -95,8 +96,10 @@ impl Draft {
         faults.finish(Some(Replay {
             id: ids.next(),
             endpoint_id: endpoint.id,
+            mode: Some(endpoint.mode),
+            workspace_id: endpoint.workspace_id,
             since,
-            until: until.min(now),
+            until: until.min(end),
             events,
             statuses,
             rate_per_second,
@@ -206,4 +209,44 @@ pub(crate) fn begin_anew(
     endpoints
         .into_iter()
         .fold(change, |change, endpoint| change.look_at_endpoint(organization, endpoint, now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ids::Id;
+
+    #[test]
+    fn a_delivery_is_on_its_way_for_a_minute_after_it_was_begun_anew() {
+        let now = clock::utc(2026, 11, 22, 15, 4);
+        let begun = Delivery {
+            id: Id::derived(now, [1; 16]),
+            event_id: Id::derived(now, [2; 16]),
+            event: EventType::LeadCreated,
+            endpoint_id: Id::derived(now, [3; 16]),
+            workspace_id: Id::derived(now, [4; 16]),
+            status: DeliveryStatus::Pending,
+            attempt_count: 5,
+            begun_at_attempt: 5,
+            next_attempt_at: Some(now),
+            attempts: Vec::new(),
+            fence: 6,
+            lease_until: None,
+            reason: None,
+            replay_id: None,
+            created_at: now,
+            updated_at: now,
+            expires_at: 0,
+        };
+        assert!(forbids_retry(&begun, now + ON_ITS_WAY - Duration::from_millis(1)).is_some());
+        for (free, at) in [
+            (begun.clone(), now + ON_ITS_WAY),
+            (Delivery { next_attempt_at: Some(now + ON_ITS_WAY), ..begun.clone() }, now),
+            (Delivery { status: DeliveryStatus::Dead, ..begun.clone() }, now),
+            (Delivery { attempt_count: 6, ..begun.clone() }, now),
+            (Delivery { lease_until: Some(now), ..begun.clone() }, now),
+        ] {
+            assert_eq!(forbids_retry(&free, at), None, "{free:?}");
+        }
+    }
 }

@@ -17,7 +17,7 @@ use ids::{AttemptId, DeliveryId, EndpointId, EventId, ReplayId, kind};
 use jobs::DeliveryJob;
 use problem::{FieldError, Problem};
 use serde::{Deserialize, Serialize};
-use store::{Attempt, Delivery, DeliveryFilter, DeliveryStatus, ErrorClass, Replayed};
+use store::{Attempt, Change, Delivery, DeliveryFilter, DeliveryStatus, ErrorClass, Replayed};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -230,7 +230,8 @@ async fn get(caller: Authorized<WebhooksRead>, PathId(id): PathId<kind::Delivery
 /// Send a delivery again
 ///
 /// At once, whatever became of it, and with all its retries before it. The receiver gets the same `webhook-id`. One that is
-/// being sent at this moment is left alone, and one that is past its retention has nothing left to send.
+/// being sent at this moment, or was begun anew within the last minute, is left alone; one that is past its retention has
+/// nothing left to send.
 #[utoipa::path(
     post, path = "/api/admin/webhooks/deliveries/{id}/retry", operation_id = "retry_delivery", tag = "webhooks",
     security(("bearer" = [])), params(("id" = String, Path, description = "`dlv_…`"), IdempotencyParameter),
@@ -248,12 +249,14 @@ async fn retry(
     let found = context.tenant().delivery(id).await?.ok_or(missing.clone())?;
     let delivery = seen(&caller, vec![found]).await?.pop().ok_or(missing)?;
     let endpoint = find(&caller, delivery.endpoint_id).await?;
-    replay::sendable(&endpoint)?;
-    replay::kept(&delivery, now)?;
     let organization = context.caller.known.organization;
     let record = context.record("delivery.retry", "delivery", &id.to_string());
     let deliveries = std::slice::from_ref(&delivery);
-    let change = replay::begin_anew(deliveries, &DeliveryStatus::ALL, organization, record);
+    let rule = replay::forbids_sending(&endpoint).or_else(|| replay::forbids_retry(&delivery, now));
+    let change = match rule {
+        None => replay::begin_anew(deliveries, &DeliveryStatus::ALL, organization, record),
+        Some(rule) => Change::audited(record).ruled_out(organization, rule),
+    };
     let begun = Delivery {
         status: DeliveryStatus::Pending,
         next_attempt_at: Some(now),
@@ -337,8 +340,8 @@ struct Redriven {
 
 /// Redrive dead letters
 ///
-/// Some by their ids, or all of an endpoint by a replay, which has progress and can be paused and cancelled. Each has all its
-/// retries before it.
+/// Some by their ids, or all of an endpoint by a replay, which has progress and can be paused and cancelled; it is refused
+/// while another replay to the endpoint runs or is paused. Each has all its retries before it.
 #[utoipa::path(
     post, path = "/api/admin/webhooks/dead-letters/redrive", operation_id = "redrive_dead_letters", tag = "webhooks",
     security(("bearer" = [])), params(IdempotencyParameter), request_body = Redrive,
@@ -352,14 +355,14 @@ async fn redrive(
     body: Json<Redrive>,
 ) -> Reply {
     let Redrive { delivery_ids, endpoint_id, since, until, events } = body.value;
-    let (context, now) = (&caller.context, caller.context.request.now);
+    let context = &caller.context;
     match (delivery_ids, endpoint_id) {
         (None, Some(endpoint)) => {
             let statuses = Some(vec![Replayed::Dead.as_str().to_owned()]);
             let draft = replay::Draft { since, until, events, statuses, rate_per_second: None };
             let endpoint = find(&caller, endpoint).await?;
             let (replay, change) = begin(context, &endpoint, draft, "dead_letters.redrive")?;
-            let replay = Some(ReplayBody::of(&replay, now));
+            let replay = Some(ReplayBody::of(&replay));
             let shown = Redriven { delivery_ids: Vec::new(), skipped: Vec::new(), replay };
             let committed = Committed { status: StatusCode::ACCEPTED, body: &shown, replayed: &shown };
             context.commit(change, None, &key, &body.bytes, committed).await
@@ -377,7 +380,7 @@ async fn redrive(
                 .await?
                 .into_iter()
                 .flatten()
-                .filter(|endpoint| replay::sendable(endpoint).is_ok())
+                .filter(|endpoint| replay::forbids_sending(endpoint).is_none())
                 .map(|endpoint| endpoint.id)
                 .collect();
             let dead = |delivery: &Delivery| {

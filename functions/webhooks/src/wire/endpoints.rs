@@ -83,8 +83,9 @@ struct ChangeEndpoint {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     description: Patch<String>,
-    /// Each name by itself: a value sets it, null takes it away, and what is not named stays. Null takes all away. The values
-    /// have 4 KiB in all, those that stay included.
+    /// Each name by itself: a value sets it, null takes it away, and what is not named stays. Null takes all away. When the
+    /// URL goes to another origin (scheme, host or port) nothing stays: each is given anew, or null. The values have 4 KiB in
+    /// all, those that stay included.
     #[serde(default)]
     #[schema(value_type = Option<BTreeMap<String, Option<String>>>)]
     headers: Patch<BTreeMap<String, Option<String>>>,

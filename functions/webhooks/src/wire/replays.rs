@@ -29,8 +29,8 @@ pub(crate) fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(cancel))
 }
 
-/// A dry run looks at no more events than this.
-const MOST_COUNTED: u64 = 5_000;
+/// A dry run looks at no more events of the log than this, those that the endpoint does not subscribe to included.
+const MOST_COUNTED: usize = 5_000;
 /// And at so many at once.
 const STRETCH: usize = 100;
 
@@ -47,7 +47,7 @@ struct StartReplay {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     until: Option<Timestamp>,
-    /// Events of these types; of all that the endpoint subscribes to if not given.
+    /// Events of these types, or `["*"]`; of all that the endpoint subscribes to if not given.
     #[serde(default)]
     events: Vec<String>,
     /// Events that were never sent to it (`missing`), and ones whose delivery is `dead`, `cancelled` or `succeeded`. If not
@@ -57,7 +57,8 @@ struct StartReplay {
     /// Deliveries a second, at most: 1 to 500, 50 if not given.
     #[serde(default)]
     rate_per_second: Option<u32>,
-    /// Only tell how many there are.
+    /// Only tell how many there are. That changes nothing, so an `Idempotency-Key` has no effect: each time they are counted
+    /// anew.
     #[serde(default)]
     dry_run: bool,
 }
@@ -105,7 +106,7 @@ struct Progress {
 }
 
 impl ReplayBody {
-    pub(super) fn of(replay: &Replay, now: Timestamp) -> Self {
+    pub(super) fn of(replay: &Replay) -> Self {
         let replay = replay.clone();
         let position = replay.position.map(|event| event.time());
         let whole = replay.until.since(replay.since).as_secs_f64();
@@ -115,7 +116,6 @@ impl ReplayBody {
             _ if whole > 0.0 => (behind / whole).clamp(0.0, 1.0),
             _ => 0.0,
         };
-        debug_assert!(replay.created_at <= now || now == replay.updated_at);
         Self {
             id: replay.id,
             endpoint_id: replay.endpoint_id,
@@ -140,7 +140,9 @@ struct DryRun {
     count: u64,
     /// How many events those are that the endpoint subscribes to.
     looked_at: u64,
-    /// Whether that is all of them: no more than 5,000 are looked at.
+    /// Whether that is all of them. No more than some 5,000 events are looked at, and those that the endpoint does not
+    /// subscribe to, or that are not of the `events` that were asked for, are among them: then it is false, and a later
+    /// `since` or an earlier `until` counts the rest.
     complete: bool,
 }
 
@@ -161,9 +163,11 @@ pub(super) fn begin(
 ) -> Result<(Replay, Change), Refused> {
     let organization = context.caller.known.organization;
     let replay = draft.check(endpoint, organization, context.edge().ids(), context.request.now)?;
-    replay::sendable(endpoint)?;
     let record = context.record(action, "replay", &replay.id.to_string());
-    let change = replay::start(&replay, endpoint, organization, record)?;
+    let change = match replay::forbids_sending(endpoint) {
+        None => replay::start(&replay, endpoint, organization, record)?,
+        Some(rule) => Change::audited(record).ruled_out(organization, rule),
+    };
     Ok((replay, change))
 }
 
@@ -171,7 +175,8 @@ pub(super) fn begin(
 ///
 /// Sends it events of the past: ones that it was never sent, and deliveries that were given up, cancelled or, if that is asked
 /// for, taken. The receiver gets the same `webhook-id` as before. A dry run tells how many there are. Otherwise the replay
-/// starts within a minute; it has progress, and can be paused and cancelled.
+/// starts within a minute; it has progress, and can be paused and cancelled. One to each endpoint, and five of the
+/// organization, may run or be paused at a time.
 #[utoipa::path(
     post, path = "/api/admin/webhooks/{id}/replay", operation_id = "replay_events", tag = "webhooks",
     security(("bearer" = [])), params(("id" = String, Path, description = "`ep_…`"), IdempotencyParameter),
@@ -191,15 +196,15 @@ async fn start(
 ) -> Reply {
     let StartReplay { since, until, events, statuses, rate_per_second, dry_run } = body.value;
     let draft = Draft { since, until, events, statuses, rate_per_second };
-    let (context, now) = (&caller.context, caller.context.request.now);
+    let context = &caller.context;
     let endpoint = find(&caller, id).await?;
     if dry_run {
         let organization = context.caller.known.organization;
-        let replay = draft.check(&endpoint, organization, context.edge().ids(), now)?;
+        let replay = draft.check(&endpoint, organization, context.edge().ids(), context.request.now)?;
         return edge::ok(&count(context, &endpoint, &replay).await?, None);
     }
     let (replay, change) = begin(context, &endpoint, draft, "endpoint.replay")?;
-    let shown = ReplayBody::of(&replay, now);
+    let shown = ReplayBody::of(&replay);
     let committed = Committed { status: StatusCode::ACCEPTED, body: &shown, replayed: &shown };
     context.commit(change, None, &key, &body.bytes, committed).await
 }
@@ -209,9 +214,10 @@ async fn count(context: &Context, endpoint: &Endpoint, replay: &Replay) -> Resul
     let filter = EventFilter { events: replay.events.clone(), mode: Some(endpoint.mode), workspaces: None };
     let mut run = DryRun { count: 0, looked_at: 0, complete: false };
     let mut page = PageRequest { limit: STRETCH, after: None };
-    while run.looked_at < MOST_COUNTED {
+    let mut looked_at = 0;
+    while looked_at < MOST_COUNTED {
         let listed = tenant.events_since(replay.since, &filter, &page, now).await?;
-        let past = listed.items.iter().any(|event| event.id.time() >= replay.until);
+        looked_at += listed.looked_at;
         let ids: Vec<_> = listed
             .items
             .iter()
@@ -229,7 +235,8 @@ async fn count(context: &Context, endpoint: &Endpoint, replay: &Replay) -> Resul
             run.count += u64::try_from(counts.count()).unwrap_or(0);
             run.looked_at += u64::try_from(ids.len()).unwrap_or(0);
         }
-        match listed.next.as_deref().and_then(store::event_at).filter(|_| !past) {
+        let position = listed.next.as_deref().and_then(store::event_at);
+        match position.filter(|last| last.time() < replay.until) {
             Some(after) => page.after = Some(after),
             None => {
                 run.complete = true;
@@ -254,13 +261,12 @@ async fn list(caller: Authorized<WebhooksRead>, PathId(id): PathId<kind::Endpoin
     let endpoint = find(&caller, id).await?;
     let page: PageRequest<ReplayId> = paging.page(&confines)?;
     let listed = caller.context.tenant().replays(endpoint.id, &page).await?;
-    let now = caller.context.request.now;
     let next = listed.next.as_deref().and_then(|sk| sk.rsplit_once('#')).map(|(_, id)| id.to_owned());
-    let shown: Vec<_> = listed.items.iter().map(|replay| ReplayBody::of(replay, now)).collect();
+    let shown: Vec<_> = listed.items.iter().map(ReplayBody::of).collect();
     paging.reply(&confines, &shown, next)
 }
 
-/// The replay, if its endpoint is in the caller's reach.
+/// The replay, if its endpoint is in the caller's reach, or was before it was deleted.
 async fn find_replay<P: access::permission::Permit>(
     caller: &Authorized<P>,
     id: ReplayId,
@@ -269,7 +275,7 @@ async fn find_replay<P: access::permission::Permit>(
     let Some(replay) = caller.context.tenant().replay(id).await? else { return Err(missing) };
     match caller.context.tenant().endpoint(replay.endpoint_id).await? {
         Some(endpoint) if caller.reaches(endpoint.workspace_id, endpoint.mode) => Ok(replay),
-        None if caller.reaches_everywhere() => Ok(replay),
+        None if replay.mode.is_some_and(|mode| caller.reaches(replay.workspace_id, mode)) => Ok(replay),
         _ => Err(missing),
     }
 }
@@ -283,7 +289,7 @@ async fn find_replay<P: access::permission::Permit>(
 )]
 async fn get(caller: Authorized<WebhooksRead>, PathId(id): PathId<kind::Replay>) -> Reply {
     let replay = find_replay(&caller, id).await?;
-    edge::ok(&ReplayBody::of(&replay, caller.context.request.now), Some(replay.updated_at))
+    edge::ok(&ReplayBody::of(&replay), Some(replay.updated_at))
 }
 
 /// Pause a replay
@@ -358,6 +364,6 @@ async fn moved(
     let now = store::touched(replay.updated_at, now);
     let change = Change::audited(record).move_replay(organization, &replay, from, to, now);
     let finished_at = (to == ReplayStatus::Cancelled).then_some(now);
-    let shown = ReplayBody::of(&Replay { status: to, updated_at: now, finished_at, ..replay }, now);
+    let shown = ReplayBody::of(&Replay { status: to, updated_at: now, finished_at, ..replay });
     context.commit(change, None, &key, &[], Committed::ok(&shown)).await
 }

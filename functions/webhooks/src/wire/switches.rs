@@ -238,7 +238,6 @@ async fn test(
 ) -> Reply {
     let body = Json::or_default(body);
     let endpoint = find(&caller, id).await?;
-    replay::sendable(&endpoint)?;
     let (context, now) = (&caller.context, caller.context.request.now);
     let organization = context.caller.known.organization;
     let r#type = body.value.event.unwrap_or(EventType::LeadCreated);
@@ -247,7 +246,11 @@ async fn test(
     let event_id = event.id();
     let mut record = context.record("endpoint.test", "endpoint", &id.to_string());
     record.workspace_id = endpoint.workspace_id;
-    let change = Change::audited(record).causing(event);
+    let change = Change::audited(record);
+    let change = match replay::forbids_sending(&endpoint) {
+        None => change.causing(event),
+        Some(rule) => change.ruled_out(organization, rule),
+    };
     let shown = TestSent { event_id, delivery_id: store::delivery_id(event_id, id), event: r#type };
     let committed = Committed { status: StatusCode::ACCEPTED, body: &shown, replayed: &shown };
     context.commit(change, None, &key, &body.bytes, committed).await

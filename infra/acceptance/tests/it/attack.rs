@@ -435,6 +435,7 @@ impl Reporter {
         let url = ("SECRET_SCANNING_KEYS_URL".to_owned(), scanner.keys_url());
         let app = TestApp::with([url].into_iter().collect()).await;
         let admin = app.sign_up("Acme").await;
+        app.prove(&admin).await;
         Self { app, scanner, admin }
     }
 

@@ -75,6 +75,9 @@ async fn every_change_and_refusal_leaves_one_record_and_reads_leave_none() {
     }
     let _ = admin.post(&format!("{path}/replay"), json!({"dry_run": true})).await.expect(200);
     expect("a dry run", 0).await;
+    let running = admin.get(&format!("{path}/replays")).await.expect(200).text("/data/0/id");
+    let _ = admin.post(&format!("/api/admin/webhooks/replays/{running}/cancel"), json!({})).await.expect(200);
+    assert_eq!(expect("giving a replay up", 1).await["action"], "replay.cancel");
     let redrive = "/api/admin/webhooks/dead-letters/redrive";
     let _ = admin.post(redrive, json!({"endpoint_id": endpoint})).await.expect(202);
     assert_eq!(expect("a redrive", 1).await["action"], "dead_letters.redrive");

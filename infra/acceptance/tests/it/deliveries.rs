@@ -259,15 +259,54 @@ async fn asking_twice_sends_once() {
     let _ = retry(&once, &id).await.expect(202);
     let replayed = retry(&once, &id).await.expect(202);
     assert_eq!(replayed.header("idempotency-replayed"), Some("true"));
-    let _ = retry(&admin, &id).await.expect(202);
-    for answer in futures::future::join_all((0..6).map(|_| retry(&admin, &id))).await {
-        assert!(matches!(answer.status.as_u16(), 202 | 409), "{}", answer.body);
-    }
+    // It is on its way, and that is on record already.
+    let _ = retry(&admin, &id).await.expect_problem(409, "conflict");
+    // Once it is late it may be asked for again; of several who do so one is heard.
+    app.advance(Duration::from_secs(60));
+    let answers = futures::future::join_all((0..6).map(|_| retry(&admin, &id))).await;
+    assert!(answers.iter().all(|answer| matches!(answer.status.as_u16(), 202 | 409)));
+    let heard = answers.iter().filter(|answer| answer.status.as_u16() == 202).count();
+    let all = records(&app, &admin).await;
+    let on_record = all.iter().filter(|record| record["action"] == "delivery.retry").count();
+    assert_eq!((heard, on_record), (1, 2));
     for _ in 0..15 {
         app.sweep().await;
         app.advance(Duration::from_secs(60));
     }
     assert_eq!(receiver.received().len(), 2);
+}
+
+/// The first answer is remembered for a day, whatever becomes of the endpoint.
+#[tokio::test]
+async fn a_repeated_request_has_its_first_answer_though_the_endpoint_was_disabled_since() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    let admin = app.sign_up("Acme").await;
+    let (endpoint, _) = app.endpoint(&admin, &receiver, json!({})).await;
+    lead(&admin, 0).await;
+    app.drain().await;
+    let id = deliveries(&admin, &endpoint, "").await.text("/data/0/id");
+    let path = format!("/api/admin/webhooks/{endpoint}");
+    let requests = [
+        (format!("{path}/test"), json!({})),
+        (format!("{path}/replay"), json!({})),
+        (format!("/api/admin/webhooks/deliveries/{id}/retry"), json!({})),
+    ];
+    let keys = ["test-1", "replay-1", "retry-1"].map(|key| admin.with("idempotency-key", key));
+    let mut answers = Vec::new();
+    for (once, (path, body)) in keys.iter().zip(&requests) {
+        answers.push(once.post(path, body.clone()).await.expect(202).body);
+    }
+    app.sweep().await;
+    let _ = admin.post(&format!("{path}/disable"), json!({})).await.expect(200);
+    for ((once, (path, body)), first) in keys.iter().zip(&requests).zip(&answers) {
+        let again = once.post(path, body.clone()).await.expect(202);
+        assert_eq!((again.header("idempotency-replayed"), &again.body), (Some("true"), first), "{path}");
+        let _ = admin.post(path, body.clone()).await.expect_problem(409, "conflict");
+    }
+    // Its job was queued once more, and finds nothing to do.
+    app.drain().await;
+    assert_eq!(receiver.received().len(), 3);
 }
 
 #[tokio::test]

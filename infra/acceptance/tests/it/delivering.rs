@@ -512,6 +512,37 @@ async fn an_endpoint_that_is_deleted_or_disabled_has_all_its_jobs_cancelled() {
     }
 }
 
+/// Others come first, at some time: a call cancels so many of each endpoint.
+#[tokio::test]
+async fn what_waits_for_a_disabled_endpoint_is_cancelled_two_thousand_at_a_time() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    let admin = acme(&app).await;
+    let (endpoint, _) = app.endpoint(&admin, &receiver, json!({})).await;
+    let (tenant, ids, now) = (tenant(&app, &admin).await, ids(&app), app.now());
+    let endpoint_id = endpoint.parse().unwrap();
+    let opened = (0..2_100).map(|_| {
+        let event_id = ids.next();
+        let new = NewDelivery {
+            id: store::delivery_id(event_id, endpoint_id),
+            event_id,
+            event: EventType::LeadCreated,
+            endpoint_id,
+            workspace_id: ids.next(),
+            created_at: now,
+            expires_at: (now + 60 * MINUTE).seconds(),
+        };
+        let tenant = &tenant;
+        async move { tenant.open(&new, None, now + 60 * MINUTE, now).await.unwrap() }
+    });
+    assert!(join_all(opened).await.into_iter().all(|opened| opened));
+    let _ = admin.post(&format!("/api/admin/webhooks/{endpoint}/disable"), json!({})).await.expect(200);
+    for left in [100, 0] {
+        app.sweep().await;
+        assert_eq!(tenant.backlog(endpoint_id).await.unwrap().count, left);
+    }
+}
+
 #[tokio::test]
 async fn an_attempt_under_way_when_its_endpoint_is_deleted_is_recorded_and_is_the_last() {
     let app = TestApp::start().await;

@@ -234,6 +234,7 @@ async fn a_verified_domain_is_looked_at_every_day_and_lapses_after_a_week_withou
     let dns = DnsServer::start().await;
     let app = app_with(&dns).await;
     let admin = app.sign_up("Acme").await;
+    app.prove(&admin).await;
     let _ = add_member(&app, &admin, "reader@example.com", Role::ReadOnly).await;
     let to = admin.text("/user/email");
     let key = app.key(&admin, json!({})).await;

@@ -134,6 +134,48 @@ async fn headers_are_merged_by_name_and_their_values_are_nowhere_to_be_read() {
     }
 }
 
+/// The values of headers are nobody's to see. Who may name another URL could otherwise have them sent there.
+#[tokio::test]
+async fn headers_do_not_follow_a_url_to_another_origin() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let request = json!({
+        "url": "https://example.com/hooks", "events": ["*"], "headers": {"authorization": "Bearer t", "x-team": "sales"},
+    });
+    let endpoint = admin.post("/api/admin/webhooks", request).await.expect(201).text("/id");
+    let path = path(&endpoint);
+    for (body, follows) in [
+        (json!({"url": "https://example.com/other?q=1"}), true),
+        (json!({"url": "https://EXAMPLE.com:443/hooks"}), true),
+        (json!({"url": "https://example.com:8443/hooks"}), false),
+        (json!({"url": "https://hooks.example.com/hooks"}), false),
+        (json!({"url": "https://example.org/hooks"}), false),
+        (json!({"url": "https://example.org/hooks", "headers": {}}), false),
+        (json!({"url": "https://example.org/hooks", "headers": {"X-Team": "sales"}}), false),
+        (
+            json!({"url": "https://example.org/hooks", "headers": {"X-Team": "sales", "Authorization": null}}),
+            true,
+        ),
+        (json!({"url": "https://example.net/hooks", "headers": {"x-team": "support"}}), true),
+        (json!({"url": "https://example.org/hooks", "headers": null}), true),
+        (json!({"url": "https://example.net/hooks"}), true),
+    ] {
+        let answer = admin.patch(&path, body.clone()).await;
+        if follows {
+            let _ = answer.expect(200);
+        } else {
+            let refused = answer.expect_problem(422, "invalid");
+            assert_eq!(refused.text("/errors/0/pointer"), "/headers", "{body}");
+            assert!(refused.text("/errors/0/message").contains("another origin"), "{}", refused.body);
+        }
+    }
+    // A URL that is refused is the only thing to say.
+    let _ = admin.patch(&path, json!({"headers": {"x-team": "sales"}})).await.expect(200);
+    let refused =
+        admin.patch(&path, json!({"url": "ftp://example.com"})).await.expect_problem(422, "invalid");
+    assert_eq!(refused.json["errors"].as_array().unwrap().len(), 1, "{}", refused.body);
+}
+
 #[tokio::test]
 async fn a_change_is_on_record_and_one_that_changes_nothing_is_none() {
     let app = TestApp::start().await;

@@ -27,6 +27,7 @@ struct Furnished {
 
 async fn furnish(app: &TestApp, dns: &DnsServer, receiver: &Receiver, name: &str) -> Furnished {
     let admin = app.sign_up(name).await;
+    app.prove(&admin).await;
     app.upgrade(&admin, "business").await;
     let domain = format!("{}.example.com", name.to_lowercase());
     let claim = admin.post("/api/admin/domains", json!({"domain": domain})).await.expect(201);

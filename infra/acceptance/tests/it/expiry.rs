@@ -68,6 +68,7 @@ async fn move_expiry(app: &TestApp, admin: &Actor, key: &Actor, expires_at: Time
 async fn admins_are_warned_a_week_and_a_day_before_once_each() {
     let app = TestApp::start().await;
     let admin = app.sign_up("Harbor & Pine").await;
+    app.prove(&admin).await;
     let second = app.invite_and_join(&admin, json!({"role": "admin"})).await;
     let reader = app.invite_and_join(&admin, json!({"role": "read_only"})).await;
     let key = expiring(&app, &admin, 10 * DAY).await;
@@ -127,6 +128,7 @@ async fn admins_are_warned_a_week_and_a_day_before_once_each() {
 async fn a_shorter_life_has_fewer_warnings_and_the_revoked_have_none() {
     let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
+    app.prove(&admin).await;
     let _ = app.key(&admin, json!({})).await;
     let _ = expiring(&app, &admin, DAY).await;
     let _ = expiring(&app, &admin, Duration::from_secs(3600)).await;
@@ -149,6 +151,7 @@ async fn a_shorter_life_has_fewer_warnings_and_the_revoked_have_none() {
 async fn a_key_whose_expiry_was_moved_is_warned_of_at_its_new_time() {
     let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
+    app.prove(&admin).await;
     let key = expiring(&app, &admin, 10 * DAY).await;
     let start = app.now();
     move_expiry(&app, &admin, &key, start + 20 * DAY).await;
@@ -183,6 +186,7 @@ async fn a_key_whose_expiry_was_moved_is_warned_of_at_its_new_time() {
 async fn a_task_that_comes_up_twice_or_late_tells_once() {
     let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
+    app.prove(&admin).await;
     let _ = expiring(&app, &admin, 10 * DAY).await;
     let due = tasks(&app).await.remove(0);
     assert!(matches!(due.task, Task::WarnOfExpiry { .. }));
@@ -210,6 +214,7 @@ async fn a_task_that_comes_up_twice_or_late_tells_once() {
 async fn a_warning_that_fails_is_put_off_and_given_later() {
     let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
+    app.prove(&admin).await;
     let _ = expiring(&app, &admin, 10 * DAY).await;
     app.advance(3 * DAY);
     let broken = r#"{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError","message":"Internal"}"#;
@@ -229,6 +234,7 @@ async fn a_warning_that_fails_is_put_off_and_given_later() {
 async fn nobody_of_a_deleted_organization_is_told_unless_it_comes_back() {
     let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
+    app.prove(&admin).await;
     let _ = expiring(&app, &admin, 10 * DAY).await;
     let _ = admin.raw(Method::DELETE, ORGANIZATION, r#"{"confirm":"Acme"}"#).await.expect(202);
     app.advance(4 * DAY);

@@ -30,6 +30,7 @@ impl World {
         let url = ("SECRET_SCANNING_KEYS_URL".to_owned(), scanner.keys_url());
         let app = TestApp::with(BTreeMap::from([url])).await;
         let admin = app.sign_up("Harbor & Pine").await;
+        app.prove(&admin).await;
         Self { app, scanner, admin }
     }
 
@@ -301,6 +302,7 @@ async fn one_report_reaches_the_keys_of_several_tenants_and_each_is_told_of_its_
     let world = World::new().await;
     let World { app, admin, .. } = &world;
     let other = app.sign_up("Initech").await;
+    app.prove(&other).await;
     world.flag_only(&other).await;
     let (live, test) = (app.key(admin, json!({})).await, app.key(admin, json!({"mode": "test"})).await);
     let theirs = app.key(&other, json!({"name": "Theirs"})).await;

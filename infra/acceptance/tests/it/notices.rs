@@ -59,6 +59,7 @@ async fn an_endpoint_that_fails_and_recovers_is_told_of_once_each_time() {
     let app = TestApp::start().await;
     let (receiver, broken) = fickle().await;
     let owner = app.sign_up("Acme").await;
+    app.prove(&owner).await;
     let address = owner.text("/user/email");
     let admin = app.key(&owner, json!({})).await;
     let (endpoint, _) =
@@ -121,6 +122,7 @@ async fn dead_letters_are_in_the_feed_one_by_one_and_in_a_mail_an_hour() {
     let app = TestApp::start().await;
     let (receiver, _) = fickle().await;
     let owner = app.sign_up("Acme").await;
+    app.prove(&owner).await;
     let address = owner.text("/user/email");
     let admin = app.key(&owner, json!({})).await;
     let (endpoint, _) =
@@ -168,6 +170,7 @@ async fn whoever_disables_an_endpoint_it_is_in_the_feed_once() {
     let app = TestApp::start().await;
     let receiver = Receiver::answering(|_| 410).await;
     let admin = app.sign_up("Acme").await;
+    app.prove(&admin).await;
     let second = app.invite_and_join(&admin, json!({"role": "admin"})).await;
     let (endpoint, _) = app.endpoint(&admin, &receiver, json!({})).await;
     let path = format!("/api/admin/webhooks/{endpoint}");
@@ -198,11 +201,60 @@ async fn whoever_disables_an_endpoint_it_is_in_the_feed_once() {
     }
 }
 
+/// Whoever signs up with a stranger's address could otherwise write to them as often as they like, and what.
+#[tokio::test]
+async fn nobody_is_written_to_whose_address_was_not_proved_nor_more_than_once_an_hour() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    let owner = app.sign_up("Acme").await;
+    let address = owner.text("/user/email");
+    let admin = app.key(&owner, json!({})).await;
+    let (endpoint, _) = app.endpoint(&admin, &receiver, json!({})).await;
+    let path = format!("/api/admin/webhooks/{endpoint}");
+    let disable_and_enable = async || {
+        let reason = json!({"reason": "buy at shop.example"});
+        let _ = admin.post(&format!("{path}/disable"), reason).await.expect(200);
+        app.sweep().await;
+        let _ = admin.post(&format!("{path}/enable"), json!({})).await.expect(200);
+        app.advance(MINUTE);
+    };
+    disable_and_enable().await;
+    assert_eq!(mails(&app, &address, DISABLED), 0);
+    app.prove(&owner).await;
+    app.advance(60 * MINUTE);
+    for _ in 0..5 {
+        disable_and_enable().await;
+    }
+    assert_eq!(mails(&app, &address, DISABLED), 1);
+    app.advance(60 * MINUTE);
+    disable_and_enable().await;
+    assert_eq!(mails(&app, &address, DISABLED), 2);
+    assert_eq!(of(&feed(&admin).await, "endpoint.disabled").len(), 7, "the feed has all of it");
+    assert!(app.mails_to(&address).iter().all(|mail| !mail.text.contains("shop.example")));
+    // A reset password proves the address as well, as soon as it is used to come in here.
+    let other = app.sign_up("Initech").await;
+    let address = other.text("/user/email");
+    let (endpoint, _) = app.endpoint(&other, &receiver, json!({})).await;
+    let _ = app.stranger().post("/api/auth/password/forgot", json!({"email": address})).await.expect(202);
+    let token = app.token_mailed_to(&address).await;
+    let reset = json!({"token": token, "password": testkit::PASSWORD});
+    let _ = app.stranger().post("/api/auth/password/reset", reset).await.expect(204);
+    let sign_in = json!({
+        "email": address, "password": testkit::PASSWORD, "organization_id": other.text("/organization/id"),
+    });
+    let back = app.stranger().post("/api/auth/login", sign_in).await.expect(200);
+    let other = other.with_token(&back.text("/access_token"));
+    let _ = other.post(&format!("/api/admin/webhooks/{endpoint}/disable"), json!({})).await.expect(200);
+    app.sweep().await;
+    assert_eq!(mails(&app, &address, DISABLED), 1);
+}
+
 #[tokio::test]
 async fn five_days_of_nothing_but_failures_disable_an_endpoint() {
     let app = TestApp::start().await;
     let (receiver, broken) = fickle().await;
     let owner = app.sign_up("Acme").await;
+    app.prove(&owner).await;
     let admin = app.key(&owner, json!({})).await;
     let request = json!({"events": ["lead.created"], "max_retries": 12});
     let (endpoint, _) = app.endpoint(&admin, &receiver, request).await;
@@ -248,6 +300,7 @@ async fn the_feed_has_walls() {
     let app = TestApp::start().await;
     let (receiver, _) = fickle().await;
     let admin = app.sign_up("Acme").await;
+    app.prove(&admin).await;
     app.upgrade(&admin, "business").await;
     let here = admin.text("/workspaces/0/id");
     let there = admin.post("/api/admin/workspaces", json!({"name": "There"})).await.expect(201).text("/id");

@@ -68,6 +68,7 @@ pub(crate) async fn add_member(app: &TestApp, admin: &Actor, email: &str, role: 
         role: Some(role),
         workspace_roles: Vec::new(),
         status: MemberStatus::Active,
+        address_proved: true,
         generation: 0,
         created_at: app.now(),
         updated_at: app.now(),
@@ -400,6 +401,7 @@ async fn pages_of_listed_origins_may_call_and_others_may_not() {
 async fn a_deleted_organization_stops_people_and_keys_at_once_and_comes_back_whole() {
     let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
+    app.prove(&admin).await;
     // Records of the same millisecond would sort at random.
     app.advance(Duration::from_millis(1));
     let _ = add_member(&app, &admin, "second@example.com", Role::Admin).await;

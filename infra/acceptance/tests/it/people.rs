@@ -190,6 +190,7 @@ pub(crate) async fn add(app: &TestApp, organization: OrganizationId, identity: &
         role: Some(role),
         workspace_roles: Vec::new(),
         status: store::MemberStatus::Active,
+        address_proved: true,
         generation: 7,
         created_at: app.now(),
         updated_at: app.now(),

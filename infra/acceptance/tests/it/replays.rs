@@ -5,10 +5,14 @@ use std::time::Duration;
 
 use artisan_local::engines::Strike;
 use clock::Timestamp;
+use events::EventType;
+use futures::future::join_all;
 use serde_json::{Value, json};
+use store::{Change, Event, Mode, WorkspaceScope};
 use testkit::{Actor, Receiver, Response, TestApp};
 
 use crate::audit::records;
+use crate::people::{ids, organization, record, store};
 
 const BROKEN: &str =
     r#"{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError","message":"Internal"}"#;
@@ -40,6 +44,23 @@ async fn shown(caller: &Actor, replay: &str) -> Response {
 async fn act(caller: &Actor, replay: &str, action: &str) -> Response {
     let path = format!("/api/admin/webhooks/replays/{replay}/{action}");
     caller.raw(http::Method::POST, &path, "").await
+}
+
+/// Events of one type in the log, as many as no test makes one by one.
+async fn fill_log(app: &TestApp, admin: &Actor, event: EventType, count: usize) {
+    let organization = organization(admin);
+    let workspace = admin.text("/workspaces/0/id").parse().unwrap();
+    let scope = WorkspaceScope { organization, workspace, mode: Mode::Live };
+    let (tenant, ids) = (store(app).tenant_of_job(organization), ids(app));
+    let data = event.example()["data"].clone();
+    let numbers: Vec<usize> = (0..count).collect();
+    for some in numbers.chunks(90) {
+        let change = some.iter().fold(Change::audited(record(app, organization)), |change, _| {
+            change.causing(Event::new(ids.next(), event, scope, app.now(), &data).unwrap())
+        });
+        tenant.commit(change, None).await.unwrap();
+    }
+    app.drain().await;
 }
 
 /// How often each event came in.
@@ -131,9 +152,13 @@ async fn since_and_until_are_honoured_to_the_millisecond() {
     let sent: Vec<_> = receiver.received().iter().map(|it| it.json()["data"]["email"].to_string()).collect();
     assert_eq!(sent.len(), 3);
     assert!((1..4).all(|n| sent.contains(&format!("\"l{n}@example.com\""))), "{sent:?}");
-    // What the future holds is not waited for.
+    // What the future holds is not waited for; what happens at this very moment has happened.
+    let _ = admin.post("/v1/leads", json!({"email": "now@example.com"})).await.expect(201);
+    let body = json!({"since": app.now().to_string(), "dry_run": true});
+    assert_eq!(admin.post(&path, body).await.expect(200).json["looked_at"], 1);
     let body = json!({"until": (app.now() + MINUTE).to_string()});
-    assert_eq!(admin.post(&path, body).await.expect(202).text("/until"), app.now().to_string());
+    let replay = admin.post(&path, body).await.expect(202);
+    assert_eq!(replay.text("/until"), (app.now() + millisecond).to_string());
     app.sweep().await;
 }
 
@@ -150,7 +175,7 @@ async fn what_is_no_replay_is_pointed_at() {
         (json!({"since": (app.now() + MINUTE).to_string()}), "/since", "range"),
         (json!({"since": "2026-11-02T00:00:00Z", "until": "2026-11-02T00:00:00Z"}), "/until", "range"),
         (json!({"events": ["lead.created", "lead.flown"]}), "/events/1", "value"),
-        (json!({"events": ["*"]}), "/events/0", "value"),
+        (json!({"events": ["*", "lead.created"]}), "/events/0", "value"),
         (json!({"statuses": []}), "/statuses", "length"),
         (json!({"statuses": ["dead", "pending"]}), "/statuses/1", "value"),
         (json!({"rate_per_second": 0}), "/rate_per_second", "range"),
@@ -389,4 +414,130 @@ async fn what_is_replayed_is_what_the_endpoint_subscribes_to() {
         app.sweep().await;
         assert_eq!(receiver.received().len() - before, expected, "{request}");
     }
+}
+
+#[tokio::test]
+async fn one_replay_to_an_endpoint_and_five_to_an_organization_are_open_at_a_time() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    let admin = app.sign_up("Acme").await;
+    app.upgrade(&admin, "business").await;
+    let mut endpoints = Vec::new();
+    for _ in 0..6 {
+        endpoints.push(app.endpoint(&admin, &receiver, json!({})).await.0);
+    }
+    app.advance(Duration::from_secs(1));
+    let start = async |endpoint: &str| admin.post(&replay_path(endpoint), json!({})).await;
+    // However many ask at the same moment.
+    let answers = join_all((0..6).map(|_| start(&endpoints[0]))).await;
+    let (begun, refused): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|answer| answer.status.as_u16() == 202);
+    assert_eq!(begun.len(), 1);
+    let first = begun[0].text("/id");
+    for refused in refused {
+        let refused = refused.expect_problem(409, "conflict");
+        assert!(refused.text("/detail").contains(&first), "{}", refused.body);
+    }
+    let redrive = json!({"endpoint_id": endpoints[0]});
+    let redrive = admin.post("/api/admin/webhooks/dead-letters/redrive", redrive).await;
+    assert!(redrive.expect_problem(409, "conflict").text("/detail").contains(&first));
+    let answers = join_all(endpoints[1..].iter().map(|endpoint| start(endpoint))).await;
+    let (begun, refused): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|answer| answer.status.as_u16() == 202);
+    assert_eq!((begun.len(), refused.len()), (4, 1));
+    let full = refused.into_iter().next().unwrap().expect_problem(409, "conflict");
+    assert!(full.text("/detail").contains("five"), "{}", full.body);
+
+    // A paused one stands in the way as well; one that has ended does not, however it did.
+    let _ = act(&admin, &first, "pause").await.expect(200);
+    app.sweep().await;
+    let _ = start(&endpoints[0]).await.expect_problem(409, "conflict");
+    let second = start(&endpoints[1]).await.expect(202).text("/id");
+    let _ = act(&admin, &first, "cancel").await.expect(200);
+    let _ = act(&admin, &second, "cancel").await.expect(200);
+    for endpoint in &endpoints[..5] {
+        let _ = start(endpoint).await.expect(202);
+    }
+    let _ = start(&endpoints[5]).await.expect_problem(409, "conflict");
+    let _ = admin.delete(&format!("/api/admin/webhooks/{}", endpoints[0])).await.expect(204);
+    app.sweep().await;
+    let _ = start(&endpoints[5]).await.expect(202);
+    app.sweep().await;
+}
+
+#[tokio::test]
+async fn what_is_looked_at_is_bounded_also_where_none_of_it_is_wanted() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    let admin = app.sign_up("Acme").await;
+    leads(&app, &admin, 0..1).await;
+    fill_log(&app, &admin, EventType::LeadReplied, 8_500).await;
+    app.advance(Duration::from_secs(1));
+    let middle = app.now();
+    leads(&app, &admin, 1..2).await;
+    let (endpoint, _) = app.endpoint(&admin, &receiver, json!({"events": ["lead.created"]})).await;
+    app.advance(Duration::from_secs(1));
+    let path = replay_path(&endpoint);
+    let dry = admin.post(&path, json!({"dry_run": true})).await.expect(200);
+    assert_eq!(dry.json, json!({"count": 1, "looked_at": 1, "complete": false}));
+    let body = json!({"dry_run": true, "since": middle.to_string()});
+    let dry = admin.post(&path, body).await.expect(200);
+    assert_eq!(dry.json, json!({"count": 1, "looked_at": 1, "complete": true}));
+
+    let replay = admin.post(&path, json!({})).await.expect(202).text("/id");
+    app.sweep().await;
+    let halfway = shown(&admin, &replay).await;
+    assert_eq!((halfway.text("/status"), &halfway.json["progress"]["sent"]), ("running".into(), &json!(1)));
+    app.advance(MINUTE);
+    app.sweep().await;
+    let done = shown(&admin, &replay).await;
+    assert_eq!((done.text("/status"), &done.json["progress"]["sent"]), ("completed".into(), &json!(2)));
+    assert_eq!(receiver.received().len(), 2);
+}
+
+#[tokio::test]
+async fn events_are_named_as_an_endpoint_names_them() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    let admin = app.sign_up("Acme").await;
+    let (endpoint, _) = app.endpoint(&admin, &receiver, json!({})).await;
+    app.advance(Duration::from_secs(1));
+    for (events, kept) in
+        [(vec!["lead.created"; 5_000], json!(["lead.created"])), (vec!["*"], json!([])), (vec![], json!([]))]
+    {
+        let replay = admin.post(&replay_path(&endpoint), json!({"events": events})).await.expect(202);
+        assert_eq!(replay.json["events"], kept);
+        app.sweep().await;
+    }
+}
+
+/// Whose a replay is does not end with its endpoint.
+#[tokio::test]
+async fn a_replay_to_a_deleted_endpoint_has_the_walls_that_the_endpoint_had() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    let admin = app.sign_up("Acme").await;
+    app.upgrade(&admin, "business").await;
+    let here = admin.text("/workspaces/0/id");
+    let there = admin.post("/api/admin/workspaces", json!({"name": "There"})).await.expect(201).text("/id");
+    let (endpoint, _) = app.endpoint(&admin, &receiver, json!({"workspace_id": here})).await;
+    let inside = app.key(&admin, json!({"workspace_id": here})).await;
+    let outside = app.key(&admin, json!({"workspace_id": there})).await;
+    let (live, test) = (app.key(&admin, json!({})).await, app.key(&admin, json!({"mode": "test"})).await);
+    app.advance(Duration::from_secs(1));
+    let replay = admin.post(&replay_path(&endpoint), json!({})).await.expect(202).text("/id");
+    for deleted in [false, true] {
+        if deleted {
+            let _ = admin.delete(&format!("/api/admin/webhooks/{endpoint}")).await.expect(204);
+        }
+        for seen_by in [&admin, &live, &inside] {
+            let _ = shown(seen_by, &replay).await;
+        }
+        for other in [&test, &outside] {
+            let path = format!("/api/admin/webhooks/replays/{replay}");
+            let _ = other.get(&path).await.expect_problem(404, "not_found");
+            let _ = act(other, &replay, "cancel").await.expect_problem(404, "not_found");
+        }
+    }
+    let _ = act(&inside, &replay, "cancel").await.expect(200);
 }

@@ -246,6 +246,7 @@ async fn where_single_sign_on_is_required_only_the_break_glass_admin_has_a_passw
     let world = World::new().await;
     let World { app, admin, acme, .. } = &world;
     let email = admin.text("/user/email");
+    app.prove(admin).await;
     alter(app, *acme, |it| it.settings.require_sso = true).await;
     let _ = admin.get("/api/auth/me").await.expect_problem(403, "sso_required");
     let session = signed_in(app, &sign_in(app, &email, PASSWORD).await.expect(200));

@@ -41,6 +41,7 @@ async fn tables(app: &TestApp) -> String {
 async fn a_deleted_organization_is_erased_after_thirty_days_and_its_admins_get_a_receipt() {
     let app = TestApp::start().await;
     let (acme, initech) = (app.sign_up("Acme").await, app.sign_up("Initech").await);
+    app.prove(&acme).await;
     let _ = app.invite_and_join(&acme, json!({"role": "read_only"})).await;
     let key = app.key(&acme, json!({})).await;
     fill(&acme).await;

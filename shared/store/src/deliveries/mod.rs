@@ -410,7 +410,7 @@ impl Tenant {
         };
         let keys = self.store.spread(OPERATION, list, page.limit, |_| true).await?;
         let order: Vec<keys::Key> = keys.items.iter().filter_map(item::key).collect();
-        Ok(Listed { items: self.batch(OPERATION, &order).await?, next: keys.next })
+        Ok(Listed { items: self.batch(OPERATION, &order).await?, next: keys.next, looked_at: keys.looked_at })
     }
 
     /// The deliveries at `order`, in that order; ones that are not there are left out.

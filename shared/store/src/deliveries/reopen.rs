@@ -60,7 +60,7 @@ impl Reopening {
 
 impl Change {
     /// Begins a delivery anew: it is due at once and has all its retries before it, and its attempts go on being counted. One
-    /// that is past its retention is not.
+    /// that is past its retention is not, and of several who have read it and do so at the same moment one does.
     pub fn reopen(
         self,
         organization: OrganizationId,
@@ -68,7 +68,9 @@ impl Change {
         reopening: &Reopening,
         now: Timestamp,
     ) -> Self {
-        let reopen = reopening.expression(organization, delivery, now);
+        let mut reopen = reopening.expression(organization, delivery, now);
+        reopen.condition.push_str(" AND (fence = :read OR (attribute_not_exists(fence) AND :read = :none))");
+        reopen.values.push((":read", number(i64::from(delivery.fence))));
         let rule = "the delivery is being sent at this moment, or was changed since it was looked at";
         self.step(Table::Activity, Write::Update(reopen), Refusal::Rule(rule))
     }
