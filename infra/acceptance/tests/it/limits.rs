@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use futures::future::join_all;
 use proptest::prelude::*;
 use serde_json::json;
@@ -226,7 +227,9 @@ async fn a_key_in_heavy_use_takes_its_budget_in_blocks() {
     let calls = app.engines().meter().snapshot();
     assert_eq!(calls.calls(), 1_000, "{calls:?}");
     assert!(calls.calls_of("UpdateItem") < 50, "{calls:?}");
-    let rest = join_all((0..4_500).map(|_| key.get("/v1/whoami"))).await;
+    // So many at once as a busy machine answers in time.
+    let rest = futures::stream::iter(0..4_500).map(|_| key.get("/v1/whoami"));
+    let rest: Vec<_> = rest.buffer_unordered(256).collect().await;
     // A request that is refused while another one is taking a block may be one too many refused, never the other way round.
     let admitted = rest.iter().filter(|answer| answer.status == 200).count();
     assert!((3_900..=4_000).contains(&admitted), "{admitted}");
