@@ -249,4 +249,15 @@ impl Tenant {
     pub async fn all_endpoints(&self) -> Result<Vec<Endpoint>, StoreError> {
         self.store.all_of_organization("all_endpoints", self.organization, OfOrganization::Endpoints).await
     }
+
+    /// The same, each read by itself: one that is malformed leaves the others readable.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read at all.
+    pub async fn each_endpoint(&self) -> Result<Vec<Result<Endpoint, StoreError>>, StoreError> {
+        const OPERATION: &str = "each_endpoint";
+        let kind = OfOrganization::Endpoints;
+        let items = self.store.items_of_organization(OPERATION, self.organization, kind).await?;
+        Ok(items.into_iter().map(|item| item::read(OPERATION, item)).collect())
+    }
 }

@@ -245,7 +245,7 @@ async fn a_poisoned_job_ends_in_the_faults_queue_and_the_nine_beside_it_are_sett
 }
 
 /// Takes an endpoint's URL out of its item, or puts it back.
-async fn malform(app: &TestApp, endpoint: &str) {
+pub(crate) async fn malform(app: &TestApp, endpoint: &str) {
     let client = app.platform().services_for("deliver").unwrap().aws.dynamodb;
     let table = app.platform().table_name("CoreTable").unwrap();
     let items = client.scan().table_name(table).send().await.unwrap().items.unwrap_or_default();
