@@ -66,7 +66,7 @@ pub struct EndpointState {
     /// It is sent to by the slow lane until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slow_until: Option<Timestamp>,
-    /// When the next attempt may begin, in milliseconds since 1970.
+    /// When the next attempt may begin, in microseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_next: Option<i64>,
     /// It answered 410 to an attempt for which it was read then.
@@ -559,12 +559,15 @@ impl Tenant {
     ) -> Result<Option<Timestamp>, StoreError> {
         const OPERATION: &str = "take_rate";
         const TRIES: usize = 8;
-        let interval = i64::from(1000_u32.div_ceil(per_second.max(1)));
-        let (at, ahead) = (now.millis(), now.millis() + 1000 - interval);
+        const SECOND: u32 = 1_000_000;
+        let interval = i64::from(SECOND.div_ceil(per_second.max(1)));
+        let at = now.millis() * 1000;
+        let ahead = at + i64::from(SECOND) - interval;
         let mut known = state.rate_next;
         for _ in 0..TRIES {
             if let Some(next) = known.filter(|next| *next > ahead.max(at)) {
-                return Ok(Some(Timestamp::from_millis(next - (ahead - at))));
+                let micros = u64::try_from(next - ahead).unwrap_or_default();
+                return Ok(Some(now + Duration::from_millis(micros.div_ceil(1000))));
             }
             let mut take = Expression {
                 key: primary(&keys::endpoint_state(self.organization, state.endpoint_id)),
