@@ -112,9 +112,9 @@ impl Sweep {
         self.bring_back(&tenant, &endpoint, state, now).await?;
         let waits = !tenant.waiting(endpoint.id, Timestamp::MAX, 1).await?.is_empty();
         // An endpoint that only fails now and then needs nobody's attention until it does so again.
-        let to_tell = match state.told_failing_since {
-            Some(_) => state.failures == 0,
-            None => state.failures >= SOME,
+        let to_tell = match state.failures {
+            0 => state.told_failing_since.is_some() && state.recovered_at.is_some(),
+            failures => told_failing(state).is_none() && failures >= SOME,
         };
         self.leave_alone(&tenant, state, !waits && !to_tell && state.exhausted == 0, now).await
     }
@@ -204,7 +204,7 @@ impl Sweep {
         now: Timestamp,
     ) -> Result<(), TaskError> {
         if let Some(since) = failing_since(endpoint, state, now)
-            && state.told_failing_since.is_none()
+            && told_failing(state).is_none()
         {
             let error = state.last_error.as_ref().map(describe).unwrap_or_default();
             let detail = format!("every attempt since {since} has failed, the last one with: {error}");
@@ -384,6 +384,11 @@ fn failing_since(endpoint: &Endpoint, state: &EndpointState, now: Timestamp) -> 
     let worth_it =
         state.failures >= FAILING_AFTER || (state.failures >= SOME && now.since(since) >= FAILING_FOR);
     worth_it.then_some(since)
+}
+
+/// Since when the receiver that there is now is failing, as the customer was told. What was told of one before does not count.
+fn told_failing(state: &EndpointState) -> Option<Timestamp> {
+    state.told_failing_since.filter(|told| state.anew_at.is_none_or(|anew| *told >= anew))
 }
 
 /// The id of a notice that is given once for what happened at `at`.

@@ -79,7 +79,7 @@ pub struct EndpointState {
     /// The last failed attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<LastError>,
-    /// When it was last sent to with success after it had failed.
+    /// When it was sent to with success after it had failed, if it has not failed again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovered_at: Option<Timestamp>,
     /// Since when it is failing, as the customer was told.
@@ -192,6 +192,13 @@ impl EndpointState {
         self.attention.is_some()
     }
 
+    /// Whether an attempt that is taken is news: it had failed, or the customer was told so and not yet of a success since.
+    #[must_use]
+    pub fn awaits_success(&self) -> bool {
+        let told = self.told_failing_since.is_some() && self.recovered_at.is_none();
+        self.failures > 0 || self.opened > 0 || told
+    }
+
     /// Whether it is left alone at `now`.
     #[must_use]
     pub fn is_left_alone(&self, now: Timestamp) -> bool {
@@ -248,7 +255,7 @@ impl EndpointState {
         let mut change = Self::flag(organization, id, now);
         change.update.push_str(
             ", failures = :zero, opened = :zero, anew_at = :now \
-             REMOVE failing_since, not_before, probe_until, slow_until, gone_at, told_failing_since",
+             REMOVE failing_since, not_before, probe_until, slow_until, gone_at, recovered_at",
         );
         change
     }
@@ -397,8 +404,9 @@ impl Tenant {
         if failure.exhausted {
             change.update.push_str(EXHAUSTED);
         }
+        change.update.push_str(" REMOVE recovered_at");
         if failure.opens.is_some() {
-            change.update.push_str(" REMOVE probe_until");
+            change.update.push_str(", probe_until");
         }
         Ok(change)
     }

@@ -9,13 +9,16 @@ use ids::{EndpointId, OrganizationId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
 use crate::change::{Expression, Table, Write};
-use crate::item::{self, primary, text};
+use crate::item::{self, number, primary, text};
 use crate::keys::{self, OfOrganization};
 use crate::tally::Tally;
-use crate::{Change, EndpointState, Mode, Page, PageRequest, Refusal, Store, StoreError, Tenant, touched};
+use crate::{
+    Backlog, Change, EndpointState, Mode, Page, PageRequest, Refusal, Store, StoreError, Tenant, touched,
+};
 
-/// No event is longer on its way from the change that caused it to the first look at its delivery, all being well.
-const ON_ITS_WAY: Duration = Duration::from_secs(5 * 60);
+/// No event is longer on its way from the change that caused it until its delivery has an item, all being well: a pause of 75 s,
+/// two minutes of standing back for others in the slow lane, and what stream and queues take.
+const ON_ITS_WAY: Duration = Duration::from_secs(10 * 60);
 
 /// Whether an endpoint is sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -286,3 +286,36 @@ async fn a_malformed_endpoint_is_nobody_else_s_trouble() {
     app.leaves_jobs();
     app.advance(Duration::from_secs(1));
 }
+
+/// It has the webhook, and what that says of the endpoint could not be written down: it is not sent again for that.
+#[tokio::test]
+async fn a_success_whose_recovery_could_not_be_noted_is_sent_once() {
+    let app = TestApp::start().await;
+    let admin = acme(&app).await;
+    let states = format!("ORG#{}#EPS", tenant(&app, &admin).await.organization_id());
+    let engines = app.engines().clone();
+    let receiver = Receiver::answering(move |number| {
+        if number == 1 {
+            engines.faults().throttle(&states);
+        }
+        if number == 0 { 500 } else { 204 }
+    })
+    .await;
+    let (endpoint, _) = app.endpoint(&admin, &receiver, json!({"events": ["lead.created"]})).await;
+    leads(&admin, 1).await;
+    app.drain().await;
+    app.advance(Duration::from_secs(70));
+    app.drain().await;
+    assert_eq!(deliveries(&admin, &endpoint).await[0]["status"], "succeeded");
+    app.engines().faults().clear();
+    let failures = async || {
+        let state = tenant(&app, &admin).await.endpoint_state(endpoint.parse().unwrap()).await.unwrap();
+        state.unwrap().failures
+    };
+    assert_eq!(failures().await, 1);
+    pass(&app, 8).await;
+    assert_eq!(copies(&receiver).into_values().collect::<Vec<_>>(), [2]);
+    leads(&admin, 1).await;
+    app.drain().await;
+    assert_eq!((failures().await, receiver.received().len()), (0, 3), "the next one is news still");
+}
