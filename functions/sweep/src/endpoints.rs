@@ -27,6 +27,8 @@ pub(crate) const SAFETY: Duration = Duration::from_secs(10 * 60);
 const MOST_AT_ONCE: usize = 2_000;
 /// The same for an endpoint that takes its time: about as many as it gets through in a minute.
 const MOST_IF_SLOW: usize = 300;
+/// Of what is cancelled, so much before it is made sure that the endpoint was not enabled meanwhile.
+const CANCELLED_UNSEEN: usize = 200;
 /// Endpoints of a batch read, two items each.
 const READ_AT_ONCE: usize = 50;
 /// Endpoints looked at, and deliveries written, side by side.
@@ -95,13 +97,15 @@ impl Sweep {
         let now = self.clock.now();
         let state = &watched.state;
         let Some(endpoint) = watched.endpoint else {
-            let through = self.cancel_waiting(&tenant, state, "the endpoint was deleted").await?;
-            tenant.retire_state(state, now).await?;
+            let through = self.cancel_waiting(&tenant, state, None, "the endpoint was deleted").await?;
+            let limits = tenant.organization().await?.map(|organization| organization.limits);
+            tenant.retire_state(state, limits.map_or(0, |limits| limits.retention_days), now).await?;
             return self.leave_alone(&tenant, state, through, now).await;
         };
         if endpoint.status == EndpointStatus::Disabled {
             self.tell_of_disabling(&tenant, &endpoint, state, now).await?;
-            let through = self.cancel_waiting(&tenant, state, "the endpoint is disabled").await?;
+            let through =
+                self.cancel_waiting(&tenant, state, Some(&endpoint), "the endpoint is disabled").await?;
             self.tell_of_dead_letters(&tenant, &endpoint, state, now).await?;
             return self.leave_alone(&tenant, state, through && state.exhausted == 0, now).await;
         }
@@ -142,13 +146,22 @@ impl Sweep {
         reason: &str,
     ) -> Result<bool, TaskError> {
         let waiting = tenant.waiting(state.endpoint_id, Timestamp::MAX, MOST_AT_ONCE).await?;
-        let now = self.clock.now();
-        let cancellations: Vec<_> =
-            waiting.iter().map(|waiting| tenant.cancel(waiting.id, reason, now)).collect();
-        let cancelled: Vec<bool> =
-            stream::iter(cancellations).buffer_unordered(WRITES_AT_ONCE).try_collect().await?;
-        // What is being sent at this moment is settled by who sends it.
-        Ok(waiting.len() < MOST_AT_ONCE && cancelled.iter().all(|done| *done))
+        let disabled_at = |endpoint: Option<&Endpoint>| endpoint.map(|endpoint| endpoint.disabled_at);
+        let mut through = waiting.len() < MOST_AT_ONCE;
+        for some in waiting.chunks(CANCELLED_UNSEEN) {
+            let found = tenant.endpoint(state.endpoint_id).await?;
+            if disabled_at(found.as_ref()) != disabled_at(endpoint) {
+                return Ok(false);
+            }
+            let now = self.clock.now();
+            let cancellations: Vec<_> =
+                some.iter().map(|waiting| tenant.cancel(waiting.id, reason, now)).collect();
+            let cancelled: Vec<bool> =
+                stream::iter(cancellations).buffer_unordered(WRITES_AT_ONCE).try_collect().await?;
+            // What is being sent at this moment is settled by who sends it.
+            through &= cancelled.iter().all(|done| *done);
+        }
+        Ok(through)
     }
 
     /// Queues what waits and is due before the sweep comes again: all of it, or a single delivery where the endpoint has to
@@ -241,7 +254,8 @@ impl Sweep {
         Ok(tenant.note_told(endpoint.id, &Told::Exhausted(state.exhausted), now).await?)
     }
 
-    /// Disables an endpoint, on record, and tells the customer. One that was changed at the same moment is looked at again.
+    /// Disables an endpoint, on record, and tells the customer. One that was changed at the same moment, or sent to, is looked
+    /// at again.
     async fn disable(
         &self,
         tenant: &Tenant,
@@ -260,10 +274,10 @@ impl Sweep {
             after: "disabled".into(),
         }];
         let waiting = tenant.backlog(endpoint.id).await?;
-        let disabled = endpoint.disabled(reason.to_owned(), waiting.oldest, now);
+        let disabled = endpoint.disabled(reason.to_owned(), &waiting, now);
         let change = Change::audited(record)
             .change_endpoint(organization, endpoint, &disabled)?
-            .look_at_endpoint(organization, endpoint.id, now);
+            .look_at_endpoint_as_read(organization, state, now);
         match tenant.commit(change, None).await {
             Ok(()) => self.tell_of_disabling(tenant, &disabled, state, now).await,
             Err(CommitError::Refused(_)) => Ok(()),

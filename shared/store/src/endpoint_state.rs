@@ -22,7 +22,6 @@ use serde::{Deserialize, Serialize};
 use crate::change::{Expression, Table, spread};
 use crate::item::{self, Item, number, primary, text};
 use crate::keys::{self, BY_ATTENTION, PK, SK};
-use crate::outbox::RETENTION;
 use crate::write::Written;
 use crate::{Endpoint, ErrorClass, Store, StoreError, Tenant};
 
@@ -148,7 +147,7 @@ pub enum Told {
     Exhausted(u32),
 }
 
-/// A slot or a rate was given, or not.
+/// A slot was given, or none is free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Slot {
     /// This one, until then.
@@ -640,17 +639,28 @@ impl Tenant {
         self.store.update("unflag_endpoint", Table::Activity, unflag).await.map(drop)
     }
 
-    /// Has the state of a deleted endpoint end with the last delivery to it.
+    /// Has the state of a deleted endpoint end, and not before the last delivery to it, which is kept for `retention_days`: who
+    /// looks for deliveries finds them by it.
     ///
     /// # Errors
     /// [`StoreError`] when the store did not answer.
-    pub async fn retire_state(&self, state: &EndpointState, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn retire_state(
+        &self,
+        state: &EndpointState,
+        retention_days: u64,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        /// As long as any plan begins with: some deliveries may have been made under another one.
+        const LEAST: u64 = 365;
+        const MARGIN: u64 = 30;
+        let days = retention_days.max(LEAST).saturating_add(MARGIN);
+        let then = now + Duration::from_secs(days.saturating_mul(24 * 60 * 60));
         let retire = Expression {
             key: primary(&keys::endpoint_state(self.organization, state.endpoint_id)),
             update: "SET expires_at = if_not_exists(expires_at, :then)".to_owned(),
             condition: "attribute_exists(pk)".to_owned(),
             names: Vec::new(),
-            values: vec![(":then", number((now + 4 * RETENTION).seconds()))],
+            values: vec![(":then", number(then.seconds()))],
         };
         self.store.update("retire_state", Table::Activity, retire).await.map(drop)
     }

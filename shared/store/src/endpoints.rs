@@ -124,9 +124,11 @@ impl Endpoint {
         self.enabled_at.unwrap_or(self.created_at)
     }
 
-    /// The endpoint, not sent to any more. `oldest` is the time of the oldest event that waits for it.
+    /// The endpoint, not sent to any more, for which this waits.
     #[must_use]
-    pub fn disabled(&self, reason: String, oldest: Option<Timestamp>, now: Timestamp) -> Self {
+    pub fn disabled(&self, reason: String, waiting: &Backlog, now: Timestamp) -> Self {
+        // Among what was not counted there may be any event.
+        let oldest = if waiting.more { Some(self.created_at) } else { waiting.oldest };
         // What has not reached anybody's hands yet, and so waits nowhere, is cancelled, too.
         let on_its_way = (now - ON_ITS_WAY).max(self.enabled_at());
         let missed_since = oldest.unwrap_or(now).min(on_its_way).max(self.created_at);
@@ -197,6 +199,19 @@ impl Change {
     /// Has the sweep look at an endpoint: it was disabled or deleted, and what waits for it is to be cancelled.
     pub fn look_at_endpoint(self, organization: OrganizationId, id: EndpointId, now: Timestamp) -> Self {
         let look = EndpointState::flag(organization, id, now);
+        self.step(Table::Activity, Write::Update(look), Refusal::Raced)
+    }
+
+    /// The same, provided nothing has happened to the endpoint since this was read of how it does.
+    pub fn look_at_endpoint_as_read(
+        self,
+        organization: OrganizationId,
+        read: &EndpointState,
+        now: Timestamp,
+    ) -> Self {
+        let mut look = EndpointState::flag(organization, read.endpoint_id, now);
+        look.condition = "revision = :read".to_owned();
+        look.values.push((":read", number(i64::try_from(read.revision).unwrap_or(i64::MAX))));
         self.step(Table::Activity, Write::Update(look), Refusal::Raced)
     }
 

@@ -10,7 +10,7 @@ use http::StatusCode;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
-use store::{EndpointState, Slot};
+use store::{EndpointState, ErrorClass, LastError, NotedFailure, Slot};
 use testkit::{Actor, Receiver, TestApp};
 
 use crate::delivering::{MINUTE, acme, batch, deliveries, held_back, leads, pass, tenant};
