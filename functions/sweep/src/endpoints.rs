@@ -14,15 +14,13 @@ use jobs::DeliveryJob;
 use mailing::{EndpointNews, Letter};
 use store::{
     Change, CommitError, Endpoint, EndpointNotice, EndpointState, EndpointStatus, FieldChange, Mailed,
-    NoticeType, Tenant, Told, Watched, notice_id,
+    NoticeType, SAFETY, Tenant, Told, Watched, notice_id,
 };
 
 use crate::{BUDGET, Sweep, TaskError};
 
 /// The sweep comes once a minute, and queues ahead what is due before it comes again.
 pub(crate) const AHEAD: Duration = Duration::from_secs(60);
-/// What was queued and did not come is queued again after this time.
-pub(crate) const SAFETY: Duration = Duration::from_secs(10 * 60);
 /// How many deliveries of one endpoint are brought back, or cancelled, at a time.
 const MOST_AT_ONCE: usize = 2_000;
 /// The same for an endpoint that takes its time: about as many as it gets through in a minute.
@@ -138,11 +136,13 @@ impl Sweep {
         Ok(())
     }
 
-    /// Cancels what waits for an endpoint that is not sent to any more, [`MOST_AT_ONCE`] at most; whether nothing is left.
+    /// Cancels what waits for an endpoint that is deleted, or disabled as `endpoint` says, [`MOST_AT_ONCE`] at most; whether
+    /// nothing is left. As soon as it is found to be so no longer, what is left waits on.
     async fn cancel_waiting(
         &self,
         tenant: &Tenant,
         state: &EndpointState,
+        endpoint: Option<&Endpoint>,
         reason: &str,
     ) -> Result<bool, TaskError> {
         let waiting = tenant.waiting(state.endpoint_id, Timestamp::MAX, MOST_AT_ONCE).await?;

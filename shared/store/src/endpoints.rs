@@ -112,6 +112,33 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// A new endpoint: it is sent all that happens live, and nothing was set but where to and what it is signed with.
+    #[must_use]
+    pub fn new(id: EndpointId, url: String, sealed_secret: String, now: Timestamp) -> Self {
+        Self {
+            id,
+            url,
+            events: vec!["*".to_owned()],
+            workspace_id: None,
+            mode: Mode::Live,
+            description: None,
+            headers: BTreeMap::new(),
+            timeout_seconds: 30,
+            max_retries: 4,
+            rate_limit_per_second: None,
+            status: EndpointStatus::Enabled,
+            disabled_reason: None,
+            disabled_at: None,
+            missed_since: None,
+            enabled_at: None,
+            sealed_secret,
+            signing_key: None,
+            replaced: None,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
     /// What a sealed secret is bound to: it opens for this endpoint of this tenant only.
     #[must_use]
     pub fn secret_context(organization: OrganizationId, id: EndpointId) -> Vec<u8> {

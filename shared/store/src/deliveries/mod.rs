@@ -24,7 +24,7 @@ use crate::spread::{Listed, Spread, months};
 use crate::{PageRequest, Store, StoreError, Tenant};
 
 pub use claim::{Claim, Settlement};
-pub use reopen::Reopening;
+pub use reopen::{Reopening, SAFETY};
 pub use waiting::{Backlog, Waiting};
 
 /// How many attempts a delivery tells of, the last ones.
