@@ -234,7 +234,7 @@ mod tests {
             replay_id: None,
             created_at: now,
             updated_at: now,
-            expires_at: 0,
+            expires_at: i64::MAX,
         };
         assert!(forbids_retry(&begun, now + ON_ITS_WAY - Duration::from_millis(1)).is_some());
         for (free, at) in [
