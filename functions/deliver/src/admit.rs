@@ -104,28 +104,7 @@ mod tests {
 
     fn watched() -> Watched {
         let id: EndpointId = Ids::new(clock::Clock::system()).next();
-        let endpoint = Endpoint {
-            id,
-            url: "https://example.com/".to_owned(),
-            events: vec!["*".to_owned()],
-            workspace_id: None,
-            mode: store::Mode::Live,
-            description: None,
-            headers: std::collections::BTreeMap::new(),
-            timeout_seconds: 30,
-            max_retries: 4,
-            rate_limit_per_second: None,
-            status: EndpointStatus::Enabled,
-            disabled_reason: None,
-            disabled_at: None,
-            missed_since: None,
-            enabled_at: None,
-            sealed_secret: String::new(),
-            signing_key: None,
-            replaced: None,
-            created_at: at(0),
-            updated_at: at(0),
-        };
+        let endpoint = Endpoint::new(id, "https://example.com/".to_owned(), String::new(), at(0));
         Watched { endpoint: Some(endpoint), state: EndpointState::new(id, at(0)) }
     }
 

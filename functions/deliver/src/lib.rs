@@ -46,13 +46,16 @@ use crate::attempt::{Made, Verdict};
 
 /// What is due within this time is left to the queue; what is due later, to the sweep.
 const SHORT: Duration = Duration::from_secs(75);
+/// The longest pause that is waited out in the slow lane. What is received there is in flight until it is settled, and a queue
+/// has room for so much; what the first lane hands on is not, until its delay is over.
+const SHORT_IN_SLOW_LANE: Duration = Duration::from_secs(5);
 /// When the sweep sees to what was left to the queue and did not come.
 const SAFETY: Duration = Duration::from_secs(5 * 60);
 /// The sweep leaves an endpoint alone to which nothing has happened for five minutes; what is to wait for one that comes near
 /// that flags it again, so that the two cannot miss each other.
 const FLAG_AGAIN: Duration = Duration::from_secs(3 * 60);
-/// How long a claim outlives the time that an attempt may take.
-const LEASE_MARGIN: Duration = Duration::from_secs(10);
+/// How long a claim outlives the time that an attempt may take: four calls of the store, of up to 8 s each, lie within it.
+const LEASE_MARGIN: Duration = Duration::from_secs(35);
 /// A process that is woken so much later than it wanted to be is short of processor time.
 const LATE: Duration = Duration::from_millis(50);
 /// A job that was received so often without being admitted gives its place on the queue up, and waits in the table.
@@ -162,15 +165,16 @@ struct Work<'a> {
     watched: &'a Watched,
     /// When that was read.
     read_at: Timestamp,
-    /// Whether a job of the batch has noted that the endpoint is well again.
-    recovered: &'a AtomicBool,
+    /// Whether a success is to be noted of the endpoint.
+    awaits_success: &'a AtomicBool,
 }
 
 /// An endpoint, as a batch found it.
 struct Known {
     watched: Result<Watched, Arc<StoreError>>,
     read_at: Timestamp,
-    recovered: AtomicBool,
+    /// Whether a success is news: by what was read, or as a job of the batch has failed. It is noted once.
+    awaits_success: AtomicBool,
 }
 
 type Endpoints = BTreeMap<(OrganizationId, EndpointId), Known>;
@@ -231,7 +235,10 @@ impl Deliver {
         wanted.sort_unstable();
         wanted.dedup();
         let read_at = clock.now();
-        let known = |watched| Known { watched, read_at, recovered: AtomicBool::new(false) };
+        let known = |watched: Result<Watched, Arc<StoreError>>| {
+            let news = watched.as_ref().is_ok_and(|watched| watched.state.awaits_success());
+            Known { watched, read_at, awaits_success: AtomicBool::new(news) }
+        };
         match store.watched(&wanted, read_at).await {
             Ok(found) => {
                 wanted.into_iter().zip(found.into_iter().map(|one| known(one.map_err(Arc::new)))).collect()
@@ -257,7 +264,7 @@ impl Deliver {
             tenant: self.0.store.tenant_of_job(job.organization_id),
             watched: known.watched.as_ref().map_err(|error| Fault::Endpoints(Arc::clone(error)))?,
             read_at: known.read_at,
-            recovered: &known.recovered,
+            awaits_success: &known.awaits_success,
         };
         let fate = self.deliver(&work).await?;
         if let Fate::Until(due) = fate {
@@ -271,7 +278,9 @@ impl Deliver {
         match admit(work.watched, work.lane, now) {
             Admission::Never(reason) => self.cancel(work, reason, now).await,
             // A short pause is left to the queue; an open breaker may last, and holds all that comes meanwhile.
-            Admission::NotBefore(until) if until.since(now) <= SHORT && work.watched.state.opened == 0 => {
+            Admission::NotBefore(until)
+                if until.since(now) <= short_in(work.lane) && work.watched.state.opened == 0 =>
+            {
                 self.put_off(work, until.since(now), now).await
             }
             Admission::NotBefore(until) => self.wait(work, until, now).await,
@@ -443,8 +452,10 @@ impl Deliver {
                 Settlement::Retry { due, look_at: if wait > SHORT { due } else { due + SAFETY } }
             }
         };
-        // Before the delivery is settled: what waits is known to the sweep before it waits.
-        self.note(work, delivery, &made, settlement, now).await?;
+        if settlement != Settlement::Succeeded {
+            // Before the delivery is settled: what waits is known to the sweep before it waits.
+            self.note_failure(work, delivery, &made, settlement, now).await?;
+        }
         let recorded = work.tenant.settle(delivery, &made.attempt, settlement, now).await?;
         tracing::info!(
             delivery.id = %delivery.id,
@@ -457,6 +468,9 @@ impl Deliver {
             recorded,
             "attempted"
         );
+        if settlement == Settlement::Succeeded {
+            self.note_success(work, now).await;
+        }
         if !recorded {
             // The lease was not long enough, and somebody else has the delivery now.
             return self.look(work, now).await;
@@ -511,8 +525,20 @@ impl Deliver {
         Ok(making.await)
     }
 
-    /// Notes what an attempt says of its endpoint, if that is news.
-    async fn note(
+    /// Notes that an endpoint took a webhook, if that is news. If that fails, the next success is news still.
+    async fn note_success(&self, work: &Work<'_>, now: Timestamp) {
+        if !work.awaits_success.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        let endpoint = work.job.endpoint_id;
+        if let Err(error) = work.tenant.note_recovery(endpoint, work.read_at, now).await {
+            work.awaits_success.store(true, Ordering::Relaxed);
+            tracing::error!(error = telemetry::chain(&error), endpoint.id = %endpoint, "a recovery could not be noted");
+        }
+    }
+
+    /// Notes what a failed attempt says of its endpoint.
+    async fn note_failure(
         &self,
         work: &Work<'_>,
         delivery: &Delivery,
@@ -521,15 +547,6 @@ impl Deliver {
         now: Timestamp,
     ) -> Result<(), Fault> {
         let state = &work.watched.state;
-        if made.verdict == Verdict::Delivered {
-            let news = state.failures > 0 || state.opened > 0;
-            // Once for each batch, unless that fails.
-            if news && !work.recovered.swap(true, Ordering::Relaxed) {
-                let noted = work.tenant.note_recovery(state.endpoint_id, work.read_at, now).await;
-                noted.inspect_err(|_| work.recovered.store(false, Ordering::Relaxed))?;
-            }
-            return Ok(());
-        }
         let asked_for = match made.verdict {
             Verdict::Failed { retry_after: Some(wait) } => Some(now + wait.min(schedule::LONGEST)),
             _ => None,
@@ -549,9 +566,9 @@ impl Deliver {
             gone: made.verdict == Verdict::Gone,
             exhausted: settlement == Settlement::Dead,
         };
-        let Some(noted) = work.tenant.note_failure(state.endpoint_id, &failure, now).await? else {
-            return Ok(());
-        };
+        let noted = work.tenant.note_failure(state.endpoint_id, &failure, now).await;
+        work.awaits_success.store(true, Ordering::Relaxed);
+        let Some(noted) = noted? else { return Ok(()) };
         // Others may have failed since it was looked at: the tenth opens the breaker, whoever counted the nine before.
         if failure.opens.is_none()
             && noted.opened == 0
@@ -586,6 +603,14 @@ impl Deliver {
             Lane::Slow => slow_lane.hide(handle, wait).await,
         };
         hidden.map_err(Fault::Hide)
+    }
+}
+
+/// The longest pause that is left to the queue by which a job came.
+fn short_in(lane: Lane) -> Duration {
+    match lane {
+        Lane::First => SHORT,
+        Lane::Slow => SHORT_IN_SLOW_LANE,
     }
 }
 

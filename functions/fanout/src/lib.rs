@@ -7,9 +7,10 @@
 //! The same stream brings mails, whose text is sealed: they are put on the queue of mails as they are. They go last, as
 //! nothing makes a mail that is queued twice one mail.
 //!
-//! What is broken for good (an event, a mail, or a tenant's endpoint that cannot be read; what a queue will never take) is
-//! parked in the faults queue, which is alarmed, and does not hold up what comes after it. Any other failure passes: the
-//! stream is read again from the first record that it concerns, once the others' events have been queued.
+//! What is broken for good (an event, a mail, or a tenant's endpoint that is malformed; what a queue will never take) is
+//! parked in the faults queue, which is alarmed, and does not hold up what comes after it, nor the tenant's other
+//! endpoints. Any other failure passes, or is mended: the stream is read again from the first record that it concerns,
+//! once the others' events have been queued.
 
 mod parking;
 mod plan;
@@ -85,7 +86,15 @@ struct Fresh {
     body: Arc<str>,
 }
 
-type Endpoints = BTreeMap<OrganizationId, Result<Vec<Endpoint>, Arc<StoreError>>>;
+/// A tenant's endpoints, as far as they can be read.
+#[derive(Debug)]
+struct Known {
+    endpoints: Vec<Endpoint>,
+    /// There are others that can't be: they are malformed.
+    unreadable: bool,
+}
+
+type Endpoints = BTreeMap<OrganizationId, Result<Known, Arc<StoreError>>>;
 
 /// What became of a batch.
 #[derive(Debug, Default)]
@@ -106,6 +115,22 @@ impl Outcome {
     /// Whether a record does not come again.
     fn is_through_with(&self, record: usize) -> bool {
         self.again.as_ref().is_none_or(|(first, _)| record < *first)
+    }
+}
+
+impl Known {
+    fn of(read: Vec<Result<Endpoint, StoreError>>) -> Self {
+        let mut known = Self { endpoints: Vec::with_capacity(read.len()), unreadable: false };
+        for endpoint in read {
+            match endpoint {
+                Ok(endpoint) => known.endpoints.push(endpoint),
+                Err(error) => {
+                    tracing::error!(error = telemetry::chain(&error), "an endpoint cannot be read");
+                    known.unreadable = true;
+                }
+            }
+        }
+        known
     }
 }
 
@@ -153,16 +178,18 @@ impl FanOut {
         for fresh in events {
             match endpoints.get(&fresh.event.organization_id) {
                 Some(Ok(known)) => {
-                    let wanting = known.iter().filter(|endpoint| plan::wants(endpoint, &fresh.event));
+                    if known.unreadable {
+                        let error = "an endpoint of its tenant cannot be read";
+                        outcome.broken.insert(fresh.record, error.to_owned());
+                    }
+                    let wanting =
+                        known.endpoints.iter().filter(|endpoint| plan::wants(endpoint, &fresh.event));
                     wanted.extend(wanting.map(|endpoint| (fresh, endpoint.id)));
                 }
-                Some(Err(error)) if matches!(**error, StoreError::Unavailable { .. }) => {
+                Some(Err(error)) => {
                     outcome.again(fresh.record, FanOutError::Endpoints(Arc::clone(error)));
                 }
-                _ => {
-                    let error = "the endpoints of its tenant cannot be read";
-                    outcome.broken.insert(fresh.record, error.to_owned());
-                }
+                None => drop(outcome.broken.insert(fresh.record, "its tenant was not looked up".to_owned())),
             }
         }
         let record = |index: usize| wanted.get(index).map_or(0, |(fresh, _)| fresh.record);
@@ -188,17 +215,11 @@ impl FanOut {
     async fn endpoints(&self, events: &[Fresh]) -> Endpoints {
         let tenants: BTreeSet<_> = events.iter().map(|fresh| fresh.event.organization_id).collect();
         let read = |organization| async move {
-            let read = self.store.tenant_of_job(organization).all_endpoints().await;
-            (organization, read.map_err(Arc::new))
+            let read = self.store.tenant_of_job(organization).each_endpoint().await;
+            (organization, read.map(Known::of).map_err(Arc::new))
         };
         let reads: Vec<_> = tenants.into_iter().map(read).collect();
-        let endpoints: Endpoints = stream::iter(reads).buffer_unordered(TENANTS_AT_ONCE).collect().await;
-        // What passes is told of with the batch.
-        let for_good = |error: &&Arc<StoreError>| !matches!(***error, StoreError::Unavailable { .. });
-        for error in endpoints.values().filter_map(|read| read.as_ref().err()).filter(for_good) {
-            tracing::error!(error = telemetry::chain(&**error), "a tenant's endpoints cannot be read");
-        }
-        endpoints
+        stream::iter(reads).buffer_unordered(TENANTS_AT_ONCE).collect().await
     }
 
     /// Parks what is broken for good and does not come again.

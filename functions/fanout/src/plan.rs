@@ -33,28 +33,7 @@ mod tests {
 
     fn endpoint(ids: &Ids) -> Endpoint {
         let now = clock::utc(2026, 11, 22, 15, 0);
-        Endpoint {
-            id: ids.next(),
-            url: "https://example.com/".to_owned(),
-            events: vec!["*".to_owned()],
-            workspace_id: None,
-            mode: Mode::Live,
-            description: None,
-            headers: Default::default(),
-            timeout_seconds: 30,
-            max_retries: 4,
-            rate_limit_per_second: None,
-            status: EndpointStatus::Enabled,
-            disabled_reason: None,
-            disabled_at: None,
-            missed_since: None,
-            enabled_at: None,
-            sealed_secret: String::new(),
-            signing_key: None,
-            replaced: None,
-            created_at: now,
-            updated_at: now,
-        }
+        Endpoint::new(ids.next(), "https://example.com/".to_owned(), String::new(), now)
     }
 
     #[test]

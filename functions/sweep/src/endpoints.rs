@@ -14,19 +14,19 @@ use jobs::DeliveryJob;
 use mailing::{EndpointNews, Letter};
 use store::{
     Change, CommitError, Endpoint, EndpointNotice, EndpointState, EndpointStatus, FieldChange, Mailed,
-    NoticeType, Tenant, Told, Watched, notice_id,
+    NoticeType, SAFETY, Tenant, Told, Watched, notice_id,
 };
 
 use crate::{BUDGET, Sweep, TaskError};
 
 /// The sweep comes once a minute, and queues ahead what is due before it comes again.
 pub(crate) const AHEAD: Duration = Duration::from_secs(60);
-/// What was queued and did not come is queued again after this time.
-pub(crate) const SAFETY: Duration = Duration::from_secs(10 * 60);
 /// How many deliveries of one endpoint are brought back, or cancelled, at a time.
 const MOST_AT_ONCE: usize = 2_000;
 /// The same for an endpoint that takes its time: about as many as it gets through in a minute.
 const MOST_IF_SLOW: usize = 300;
+/// Of what is cancelled, so much before it is made sure that the endpoint was not enabled meanwhile.
+const CANCELLED_UNSEEN: usize = 200;
 /// Endpoints of a batch read, two items each.
 const READ_AT_ONCE: usize = 50;
 /// Endpoints looked at, and deliveries written, side by side.
@@ -95,13 +95,15 @@ impl Sweep {
         let now = self.clock.now();
         let state = &watched.state;
         let Some(endpoint) = watched.endpoint else {
-            let through = self.cancel_waiting(&tenant, state, "the endpoint was deleted").await?;
-            tenant.retire_state(state, now).await?;
+            let through = self.cancel_waiting(&tenant, state, None, "the endpoint was deleted").await?;
+            let limits = tenant.organization().await?.map(|organization| organization.limits);
+            tenant.retire_state(state, limits.map_or(0, |limits| limits.retention_days), now).await?;
             return self.leave_alone(&tenant, state, through, now).await;
         };
         if endpoint.status == EndpointStatus::Disabled {
             self.tell_of_disabling(&tenant, &endpoint, state, now).await?;
-            let through = self.cancel_waiting(&tenant, state, "the endpoint is disabled").await?;
+            let through =
+                self.cancel_waiting(&tenant, state, Some(&endpoint), "the endpoint is disabled").await?;
             self.tell_of_dead_letters(&tenant, &endpoint, state, now).await?;
             return self.leave_alone(&tenant, state, through && state.exhausted == 0, now).await;
         }
@@ -112,9 +114,9 @@ impl Sweep {
         self.bring_back(&tenant, &endpoint, state, now).await?;
         let waits = !tenant.waiting(endpoint.id, Timestamp::MAX, 1).await?.is_empty();
         // An endpoint that only fails now and then needs nobody's attention until it does so again.
-        let to_tell = match state.told_failing_since {
-            Some(_) => state.failures == 0,
-            None => state.failures >= SOME,
+        let to_tell = match state.failures {
+            0 => state.told_failing_since.is_some() && state.recovered_at.is_some(),
+            failures => told_failing(state).is_none() && failures >= SOME,
         };
         self.leave_alone(&tenant, state, !waits && !to_tell && state.exhausted == 0, now).await
     }
@@ -134,21 +136,32 @@ impl Sweep {
         Ok(())
     }
 
-    /// Cancels what waits for an endpoint that is not sent to any more, [`MOST_AT_ONCE`] at most; whether nothing is left.
+    /// Cancels what waits for an endpoint that is deleted, or disabled as `endpoint` says, [`MOST_AT_ONCE`] at most; whether
+    /// nothing is left. As soon as it is found to be so no longer, what is left waits on.
     async fn cancel_waiting(
         &self,
         tenant: &Tenant,
         state: &EndpointState,
+        endpoint: Option<&Endpoint>,
         reason: &str,
     ) -> Result<bool, TaskError> {
         let waiting = tenant.waiting(state.endpoint_id, Timestamp::MAX, MOST_AT_ONCE).await?;
-        let now = self.clock.now();
-        let cancellations: Vec<_> =
-            waiting.iter().map(|waiting| tenant.cancel(waiting.id, reason, now)).collect();
-        let cancelled: Vec<bool> =
-            stream::iter(cancellations).buffer_unordered(WRITES_AT_ONCE).try_collect().await?;
-        // What is being sent at this moment is settled by who sends it.
-        Ok(waiting.len() < MOST_AT_ONCE && cancelled.iter().all(|done| *done))
+        let disabled_at = |endpoint: Option<&Endpoint>| endpoint.map(|endpoint| endpoint.disabled_at);
+        let mut through = waiting.len() < MOST_AT_ONCE;
+        for some in waiting.chunks(CANCELLED_UNSEEN) {
+            let found = tenant.endpoint(state.endpoint_id).await?;
+            if disabled_at(found.as_ref()) != disabled_at(endpoint) {
+                return Ok(false);
+            }
+            let now = self.clock.now();
+            let cancellations: Vec<_> =
+                some.iter().map(|waiting| tenant.cancel(waiting.id, reason, now)).collect();
+            let cancelled: Vec<bool> =
+                stream::iter(cancellations).buffer_unordered(WRITES_AT_ONCE).try_collect().await?;
+            // What is being sent at this moment is settled by who sends it.
+            through &= cancelled.iter().all(|done| *done);
+        }
+        Ok(through)
     }
 
     /// Queues what waits and is due before the sweep comes again: all of it, or a single delivery where the endpoint has to
@@ -204,7 +217,7 @@ impl Sweep {
         now: Timestamp,
     ) -> Result<(), TaskError> {
         if let Some(since) = failing_since(endpoint, state, now)
-            && state.told_failing_since.is_none()
+            && told_failing(state).is_none()
         {
             let error = state.last_error.as_ref().map(describe).unwrap_or_default();
             let detail = format!("every attempt since {since} has failed, the last one with: {error}");
@@ -241,7 +254,8 @@ impl Sweep {
         Ok(tenant.note_told(endpoint.id, &Told::Exhausted(state.exhausted), now).await?)
     }
 
-    /// Disables an endpoint, on record, and tells the customer. One that was changed at the same moment is looked at again.
+    /// Disables an endpoint, on record, and tells the customer. One that was changed at the same moment, or sent to, is looked
+    /// at again.
     async fn disable(
         &self,
         tenant: &Tenant,
@@ -260,10 +274,10 @@ impl Sweep {
             after: "disabled".into(),
         }];
         let waiting = tenant.backlog(endpoint.id).await?;
-        let disabled = endpoint.disabled(reason.to_owned(), waiting.oldest, now);
+        let disabled = endpoint.disabled(reason.to_owned(), &waiting, now);
         let change = Change::audited(record)
             .change_endpoint(organization, endpoint, &disabled)?
-            .look_at_endpoint(organization, endpoint.id, now);
+            .look_at_endpoint_as_read(organization, state, now);
         match tenant.commit(change, None).await {
             Ok(()) => self.tell_of_disabling(tenant, &disabled, state, now).await,
             Err(CommitError::Refused(_)) => Ok(()),
@@ -384,6 +398,11 @@ fn failing_since(endpoint: &Endpoint, state: &EndpointState, now: Timestamp) -> 
     let worth_it =
         state.failures >= FAILING_AFTER || (state.failures >= SOME && now.since(since) >= FAILING_FOR);
     worth_it.then_some(since)
+}
+
+/// Since when the receiver that there is now is failing, as the customer was told. What was told of one before does not count.
+fn told_failing(state: &EndpointState) -> Option<Timestamp> {
+    state.told_failing_since.filter(|told| state.anew_at.is_none_or(|anew| *told >= anew))
 }
 
 /// The id of a notice that is given once for what happened at `at`.

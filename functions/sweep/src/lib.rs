@@ -1,9 +1,10 @@
 //! The sweep: what time alone must bring about.
 //!
-//! Called once a minute, it looks at webhook endpoints that need it (`endpoints`) and carries replays on (`replays`), and takes the tasks that are due from the list (`store::Due`) and carries them out, the longest
-//! overdue first, until none is left or its own time is. A task may come up twice or after what made it necessary is gone,
-//! so each looks first. One that fails is put off by a quarter of an hour, so that it can't hold up the others, and the whole call
-//! counts as failed, which raises an alarm. It is called by nobody but the clock and takes no input.
+//! Called once a minute, it looks at webhook endpoints that need it (`endpoints`) and carries replays on (`replays`), and
+//! takes the tasks that are due from the list (`store::Due`) and carries them out, the longest overdue first, until none is
+//! left or its own time is. A task may come up twice or after what made it necessary is gone, so each looks first. One that
+//! fails is put off by a quarter of an hour, so that it can't hold up the others, and the whole call counts as failed, which
+//! raises an alarm. It is called by nobody but the clock and takes no input.
 
 mod endpoints;
 mod erase;
@@ -81,7 +82,8 @@ pub(crate) enum Outcome {
     Unfinished,
 }
 
-/// Builds the sweep from the tables, `SESSION_SECRET_ID`, `WEBHOOK_RETRIES_QUEUE_URL` and `DNS_RESOLVER`, and opens the connections.
+/// Builds the sweep from the tables, `SESSION_SECRET_ID`, `WEBHOOK_RETRIES_QUEUE_URL` and `DNS_RESOLVER`, and opens the
+/// connections.
 ///
 /// # Errors
 /// [`StartError`] when a variable or the secret is missing.

@@ -11,10 +11,10 @@ use ids::{OrganizationId, ReplayId};
 use jobs::DeliveryJob;
 use store::{
     Delivery, DeliveryStatus, Endpoint, EndpointStatus, EventFilter, NewDelivery, PageRequest, Reopening,
-    Replay, ReplayStatus, Replayed, StoredEvent, Tenant,
+    Replay, ReplayStatus, Replayed, SAFETY, StoredEvent, Tenant,
 };
 
-use crate::endpoints::{SAFETY, apart};
+use crate::endpoints::apart;
 use crate::{BUDGET, Sweep, TaskError};
 
 /// Events of a stretch; as many deliveries are read at once.

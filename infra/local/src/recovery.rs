@@ -1,9 +1,9 @@
 //! After a start, puts back into the queues what the tables say is still owed.
 //!
 //! Queues live in memory, so whatever was queued when the process ended is gone from them; the deliveries themselves
-//! are items of the activity table, and so are mails for a day. This runs once per start, after the functions are built and before anything is
-//! polled. It may enqueue what the stream is about to enqueue too: a job only says "look at this delivery", and
-//! delivery is at least once.
+//! are items of the activity table, and so are mails for a day. This runs once per start, after the functions are built
+//! and before anything is polled. It may enqueue what the stream is about to enqueue too: a job only says "look at this
+//! delivery", and delivery is at least once.
 
 use runtime::StartError;
 
@@ -38,8 +38,8 @@ pub async fn reenqueue_mails(platform: &Platform) -> Result<usize, RecoveryError
     }
 }
 
-/// Enqueues one job for every delivery that waits for its endpoint; returns how many. First tries come again with the stream.
-/// A template without fan-out and sweep owes nothing.
+/// Enqueues one job for every delivery that waits for its endpoint; returns how many. First tries come again with the
+/// stream. A template without fan-out and sweep owes nothing.
 ///
 /// # Errors
 /// [`RecoveryError`].

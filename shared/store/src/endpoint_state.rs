@@ -22,7 +22,6 @@ use serde::{Deserialize, Serialize};
 use crate::change::{Expression, Table, spread};
 use crate::item::{self, Item, number, primary, text};
 use crate::keys::{self, BY_ATTENTION, PK, SK};
-use crate::outbox::RETENTION;
 use crate::write::Written;
 use crate::{Endpoint, ErrorClass, Store, StoreError, Tenant};
 
@@ -66,7 +65,7 @@ pub struct EndpointState {
     /// It is sent to by the slow lane until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slow_until: Option<Timestamp>,
-    /// When the next attempt may begin, in milliseconds since 1970.
+    /// When the next attempt may begin, in microseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_next: Option<i64>,
     /// It answered 410 to an attempt for which it was read then.
@@ -79,7 +78,7 @@ pub struct EndpointState {
     /// The last failed attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<LastError>,
-    /// When it was last sent to with success after it had failed.
+    /// When it was sent to with success after it had failed, if it has not failed again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovered_at: Option<Timestamp>,
     /// Since when it is failing, as the customer was told.
@@ -148,7 +147,7 @@ pub enum Told {
     Exhausted(u32),
 }
 
-/// A slot or a rate was given, or not.
+/// A slot was given, or none is free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Slot {
     /// This one, until then.
@@ -190,6 +189,13 @@ impl EndpointState {
     #[must_use]
     pub fn has_attention(&self) -> bool {
         self.attention.is_some()
+    }
+
+    /// Whether an attempt that is taken is news: it had failed, or the customer was told so and not yet of a success since.
+    #[must_use]
+    pub fn awaits_success(&self) -> bool {
+        let told = self.told_failing_since.is_some() && self.recovered_at.is_none();
+        self.failures > 0 || self.opened > 0 || told
     }
 
     /// Whether it is left alone at `now`.
@@ -248,7 +254,7 @@ impl EndpointState {
         let mut change = Self::flag(organization, id, now);
         change.update.push_str(
             ", failures = :zero, opened = :zero, anew_at = :now \
-             REMOVE failing_since, not_before, probe_until, slow_until, gone_at, told_failing_since",
+             REMOVE failing_since, not_before, probe_until, slow_until, gone_at, recovered_at",
         );
         change
     }
@@ -397,8 +403,9 @@ impl Tenant {
         if failure.exhausted {
             change.update.push_str(EXHAUSTED);
         }
+        change.update.push_str(" REMOVE recovered_at");
         if failure.opens.is_some() {
-            change.update.push_str(" REMOVE probe_until");
+            change.update.push_str(", probe_until");
         }
         Ok(change)
     }
@@ -559,12 +566,15 @@ impl Tenant {
     ) -> Result<Option<Timestamp>, StoreError> {
         const OPERATION: &str = "take_rate";
         const TRIES: usize = 8;
-        let interval = i64::from(1000_u32.div_ceil(per_second.max(1)));
-        let (at, ahead) = (now.millis(), now.millis() + 1000 - interval);
+        const SECOND: u32 = 1_000_000;
+        let interval = i64::from(SECOND.div_ceil(per_second.max(1)));
+        let at = now.millis() * 1000;
+        let ahead = at + i64::from(SECOND) - interval;
         let mut known = state.rate_next;
         for _ in 0..TRIES {
             if let Some(next) = known.filter(|next| *next > ahead.max(at)) {
-                return Ok(Some(Timestamp::from_millis(next - (ahead - at))));
+                let micros = u64::try_from(next - ahead).unwrap_or_default();
+                return Ok(Some(now + Duration::from_millis(micros.div_ceil(1000))));
             }
             let mut take = Expression {
                 key: primary(&keys::endpoint_state(self.organization, state.endpoint_id)),
@@ -629,17 +639,28 @@ impl Tenant {
         self.store.update("unflag_endpoint", Table::Activity, unflag).await.map(drop)
     }
 
-    /// Has the state of a deleted endpoint end with the last delivery to it.
+    /// Has the state of a deleted endpoint end, and not before the last delivery to it, which is kept for `retention_days`: who
+    /// looks for deliveries finds them by it.
     ///
     /// # Errors
     /// [`StoreError`] when the store did not answer.
-    pub async fn retire_state(&self, state: &EndpointState, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn retire_state(
+        &self,
+        state: &EndpointState,
+        retention_days: u64,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        /// As long as any plan begins with: some deliveries may have been made under another one.
+        const LEAST: u64 = 365;
+        const MARGIN: u64 = 30;
+        let days = retention_days.max(LEAST).saturating_add(MARGIN);
+        let then = now + Duration::from_secs(days.saturating_mul(24 * 60 * 60));
         let retire = Expression {
             key: primary(&keys::endpoint_state(self.organization, state.endpoint_id)),
             update: "SET expires_at = if_not_exists(expires_at, :then)".to_owned(),
             condition: "attribute_exists(pk)".to_owned(),
             names: Vec::new(),
-            values: vec![(":then", number((now + 4 * RETENTION).seconds()))],
+            values: vec![(":then", number(then.seconds()))],
         };
         self.store.update("retire_state", Table::Activity, retire).await.map(drop)
     }

@@ -9,13 +9,16 @@ use ids::{EndpointId, OrganizationId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
 use crate::change::{Expression, Table, Write};
-use crate::item::{self, primary, text};
+use crate::item::{self, number, primary, text};
 use crate::keys::{self, OfOrganization};
 use crate::tally::Tally;
-use crate::{Change, EndpointState, Mode, Page, PageRequest, Refusal, Store, StoreError, Tenant, touched};
+use crate::{
+    Backlog, Change, EndpointState, Mode, Page, PageRequest, Refusal, Store, StoreError, Tenant, touched,
+};
 
-/// No event is longer on its way from the change that caused it to the first look at its delivery, all being well.
-const ON_ITS_WAY: Duration = Duration::from_secs(5 * 60);
+/// No event is longer on its way from the change that caused it until its delivery has an item, all being well: a pause of 75 s,
+/// two minutes of standing back for others in the slow lane, and what stream and queues take.
+const ON_ITS_WAY: Duration = Duration::from_secs(10 * 60);
 
 /// Whether an endpoint is sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,6 +112,33 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// A new endpoint: it is sent all that happens live, and nothing was set but where to and what it is signed with.
+    #[must_use]
+    pub fn new(id: EndpointId, url: String, sealed_secret: String, now: Timestamp) -> Self {
+        Self {
+            id,
+            url,
+            events: vec!["*".to_owned()],
+            workspace_id: None,
+            mode: Mode::Live,
+            description: None,
+            headers: BTreeMap::new(),
+            timeout_seconds: 30,
+            max_retries: 4,
+            rate_limit_per_second: None,
+            status: EndpointStatus::Enabled,
+            disabled_reason: None,
+            disabled_at: None,
+            missed_since: None,
+            enabled_at: None,
+            sealed_secret,
+            signing_key: None,
+            replaced: None,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
     /// What a sealed secret is bound to: it opens for this endpoint of this tenant only.
     #[must_use]
     pub fn secret_context(organization: OrganizationId, id: EndpointId) -> Vec<u8> {
@@ -121,9 +151,11 @@ impl Endpoint {
         self.enabled_at.unwrap_or(self.created_at)
     }
 
-    /// The endpoint, not sent to any more. `oldest` is the time of the oldest event that waits for it.
+    /// The endpoint, not sent to any more, for which this waits.
     #[must_use]
-    pub fn disabled(&self, reason: String, oldest: Option<Timestamp>, now: Timestamp) -> Self {
+    pub fn disabled(&self, reason: String, waiting: &Backlog, now: Timestamp) -> Self {
+        // Among what was not counted there may be any event.
+        let oldest = if waiting.more { Some(self.created_at) } else { waiting.oldest };
         // What has not reached anybody's hands yet, and so waits nowhere, is cancelled, too.
         let on_its_way = (now - ON_ITS_WAY).max(self.enabled_at());
         let missed_since = oldest.unwrap_or(now).min(on_its_way).max(self.created_at);
@@ -197,6 +229,19 @@ impl Change {
         self.step(Table::Activity, Write::Update(look), Refusal::Raced)
     }
 
+    /// The same, provided nothing has happened to the endpoint since this was read of how it does.
+    pub fn look_at_endpoint_as_read(
+        self,
+        organization: OrganizationId,
+        read: &EndpointState,
+        now: Timestamp,
+    ) -> Self {
+        let mut look = EndpointState::flag(organization, read.endpoint_id, now);
+        look.condition = "revision = :read".to_owned();
+        look.values.push((":read", number(i64::try_from(read.revision).unwrap_or(i64::MAX))));
+        self.step(Table::Activity, Write::Update(look), Refusal::Raced)
+    }
+
     /// What happened to an endpoint so far does not count any more: it is enabled again, or sends elsewhere.
     pub fn begin_endpoint_anew(self, organization: OrganizationId, id: EndpointId, now: Timestamp) -> Self {
         let anew = EndpointState::anew(organization, id, now);
@@ -248,5 +293,16 @@ impl Tenant {
     /// [`StoreError`] when they cannot be read.
     pub async fn all_endpoints(&self) -> Result<Vec<Endpoint>, StoreError> {
         self.store.all_of_organization("all_endpoints", self.organization, OfOrganization::Endpoints).await
+    }
+
+    /// The same, each read by itself: one that is malformed leaves the others readable.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read at all.
+    pub async fn each_endpoint(&self) -> Result<Vec<Result<Endpoint, StoreError>>, StoreError> {
+        const OPERATION: &str = "each_endpoint";
+        let kind = OfOrganization::Endpoints;
+        let items = self.store.items_of_organization(OPERATION, self.organization, kind).await?;
+        Ok(items.into_iter().map(|item| item::read(OPERATION, item)).collect())
     }
 }

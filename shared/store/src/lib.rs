@@ -64,7 +64,7 @@ pub use campaigns::{Campaign, CampaignStatus};
 pub use change::{Change, CommitError, Refusal};
 pub use deliveries::{
     Attempt, Backlog, Claim, Delivery, DeliveryFilter, DeliveryStatus, ErrorClass, NewDelivery, Reopening,
-    Settlement, Waiting,
+    SAFETY, Settlement, Waiting,
 };
 pub use directory::{
     Account, Admission, Identity, IdentityMembership, KeyCredential, SecondFactor, Session, SessionCredential,

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::change::{Expression, Table, Write};
-use crate::item::{self, number, primary, text, value};
+use crate::item::{self, Item, number, primary, text, value};
 use crate::keys::{self, Key, OfOrganization};
 use crate::tally::{Limits, Usage};
 use crate::{Change, Member, Refusal, Store, StoreError, Tenant, Workspace, WorkspaceStatus};
@@ -338,9 +338,18 @@ impl Store {
         organization: OrganizationId,
         kind: OfOrganization,
     ) -> Result<Vec<T>, StoreError> {
+        item::read_all(operation, self.items_of_organization(operation, organization, kind).await?)
+    }
+
+    /// The same, as items.
+    pub(crate) async fn items_of_organization(
+        &self,
+        operation: &'static str,
+        organization: OrganizationId,
+        kind: OfOrganization,
+    ) -> Result<Vec<Item>, StoreError> {
         let (pk, prefix) = keys::of_organization(organization, kind);
-        let items = self
-            .client
+        self.client
             .query()
             .table_name(self.core_table())
             .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
@@ -352,8 +361,7 @@ impl Store {
             .send()
             .collect::<Result<Vec<_>, _>>()
             .await
-            .map_err(|e| StoreError::from_sdk(operation, e))?;
-        item::read_all(operation, items)
+            .map_err(|e| StoreError::from_sdk(operation, e))
     }
 
     /// One page of everything of one kind in an organization's own partition, newest first.

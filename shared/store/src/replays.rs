@@ -209,19 +209,18 @@ impl Change {
         self,
         organization: OrganizationId,
         replay: &Replay,
-        from: [ReplayStatus; 2],
+        from: &[ReplayStatus],
         to: ReplayStatus,
         now: Timestamp,
     ) -> Self {
+        const STATUSES: [&str; 4] = [":s0", ":s1", ":s2", ":s3"];
         let key = keys::replay(organization, replay.id);
         let mut update = "SET #status = :to, updated_at = :now".to_owned();
-        let [one, other] = from;
-        let mut values = vec![
-            (":to", text(to.as_str())),
-            (":now", text(now.to_string())),
-            (":one", text(one.as_str())),
-            (":other", text(other.as_str())),
-        ];
+        let mut values = vec![(":to", text(to.as_str())), (":now", text(now.to_string()))];
+        let from = STATUSES.into_iter().zip(from).map(|(name, status)| (name, text(status.as_str())));
+        let from: Vec<_> = from.collect();
+        let names: Vec<_> = from.iter().map(|(name, _)| *name).collect();
+        values.extend(from.iter().cloned());
         match to {
             ReplayStatus::Running => {
                 update.push_str(", attention_pk = :attention, attention_sk = :own");
@@ -239,7 +238,7 @@ impl Change {
         let step = Expression {
             key: primary(&key),
             update,
-            condition: "#status IN (:one, :other)".to_owned(),
+            condition: format!("#status IN ({})", names.join(", ")),
             names: vec![("#status", "status")],
             values,
         };

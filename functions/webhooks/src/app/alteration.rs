@@ -15,7 +15,8 @@ use sealing::SealError;
 use serde_json::Value;
 use signing::SigningSecret;
 use store::{
-    AuditRecord, Change, Endpoint, EndpointStatus, FieldChange, Replaced, SealedHeader, StoreError, touched,
+    AuditRecord, Backlog, Change, Endpoint, EndpointStatus, FieldChange, Replaced, SealedHeader, StoreError,
+    touched,
 };
 
 use super::endpoint::{
@@ -248,14 +249,14 @@ pub(crate) fn enabled(endpoint: &Endpoint, now: Timestamp) -> Result<Endpoint, P
     })
 }
 
-/// The endpoint, not sent to any more. `oldest` is the time of the oldest event that waits for it.
+/// The endpoint, not sent to any more, for which this waits.
 ///
 /// # Errors
 /// 409 when it isn't, 422 for a reason that is none.
 pub(crate) fn disabled(
     endpoint: &Endpoint,
     reason: Option<&str>,
-    oldest: Option<Timestamp>,
+    waiting: &Backlog,
     now: Timestamp,
 ) -> Result<Endpoint, Problem> {
     let mut faults = Faults::default();
@@ -264,7 +265,7 @@ pub(crate) fn disabled(
     if endpoint.status == EndpointStatus::Disabled {
         return Err(Problem::Conflict { detail: "The endpoint is disabled.".to_owned() });
     }
-    Ok(endpoint.disabled(reason.unwrap_or_else(|| "disabled by hand".to_owned()), oldest, now))
+    Ok(endpoint.disabled(reason.unwrap_or_else(|| "disabled by hand".to_owned()), waiting, now))
 }
 
 /// The endpoint with a new secret, and a new key if it has one. What was there before is signed with, too, for as long as

@@ -15,10 +15,7 @@ use input::{Fault, Faults, Text};
 use problem::Problem;
 use sealing::SealError;
 use signing::{SigningKey, SigningSecret};
-use store::{
-    AuditRecord, Change, Endpoint, EndpointStatus, FieldChange, Mode, SealedHeader, SigningKeyRecord,
-    StoreError,
-};
+use store::{AuditRecord, Change, Endpoint, FieldChange, Mode, SealedHeader, SigningKeyRecord, StoreError};
 
 pub(crate) const MOST_HEADERS: usize = 20;
 const LONGEST_HEADER: usize = 1024;
@@ -222,8 +219,6 @@ impl NewEndpoint {
         let (secret, sealed_secret) = new_secret(organization, id, key)?;
         let signing_key = if self.asymmetric { Some(new_signing_key(organization, id, key)?) } else { None };
         let endpoint = Endpoint {
-            id,
-            url: self.url,
             events: self.events.names(),
             workspace_id: self.workspace_id,
             mode: self.mode,
@@ -232,16 +227,8 @@ impl NewEndpoint {
             timeout_seconds: self.timeout_seconds,
             max_retries: self.max_retries,
             rate_limit_per_second: self.rate_limit_per_second,
-            status: EndpointStatus::Enabled,
-            disabled_reason: None,
-            disabled_at: None,
-            missed_since: None,
-            enabled_at: None,
-            sealed_secret,
             signing_key,
-            replaced: None,
-            created_at: now,
-            updated_at: now,
+            ..Endpoint::new(id, self.url, sealed_secret, now)
         };
         Ok((endpoint, secret))
     }

@@ -9,13 +9,11 @@ use input::{Fault, Faults};
 use problem::Problem;
 use store::{
     AuditRecord, Change, Delivery, DeliveryStatus, Endpoint, EndpointStatus, Event, FieldChange, Reopening,
-    Replay, ReplayStatus, Replayed, StoreError, WorkspaceScope,
+    Replay, ReplayStatus, Replayed, SAFETY, StoreError, WorkspaceScope,
 };
 
 use super::endpoint::events as subscribed;
 
-/// A job that was sent along and did not come is made up for by the sweep after this time.
-const SAFETY: Duration = Duration::from_secs(10 * 60);
 /// A delivery that was begun anew is on its way for so long: another job would come no earlier.
 const ON_ITS_WAY: Duration = Duration::from_secs(60);
 const RATE: (u32, u32) = (1, 500);
@@ -236,7 +234,7 @@ mod tests {
             replay_id: None,
             created_at: now,
             updated_at: now,
-            expires_at: 0,
+            expires_at: i64::MAX,
         };
         assert!(forbids_retry(&begun, now + ON_ITS_WAY - Duration::from_millis(1)).is_some());
         for (free, at) in [

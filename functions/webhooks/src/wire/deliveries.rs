@@ -355,7 +355,7 @@ async fn redrive(
     body: Json<Redrive>,
 ) -> Reply {
     let Redrive { delivery_ids, endpoint_id, since, until, events } = body.value;
-    let context = &caller.context;
+    let (context, now) = (&caller.context, caller.context.request.now);
     match (delivery_ids, endpoint_id) {
         (None, Some(endpoint)) => {
             let statuses = Some(vec![Replayed::Dead.as_str().to_owned()]);

@@ -57,7 +57,7 @@ struct CreateEndpoint {
     /// Retries after the first attempt: 0 to 12, 4 if not given.
     #[serde(default)]
     max_retries: Option<u32>,
-    /// Attempts a second, at most: 1 to 1,000; as fast as it can if not given.
+    /// Attempts a second on average, up to a second's worth at once: 1 to 1,000; as fast as it can if not given.
     #[serde(default)]
     rate_limit_per_second: Option<u32>,
     /// How deliveries are signed: `["v1"]` (HMAC-SHA256) if not given, or `["v1", "v1a"]` to have them signed with Ed25519,

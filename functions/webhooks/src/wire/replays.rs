@@ -306,8 +306,7 @@ async fn pause(
     PathId(id): PathId<kind::Replay>,
     key: IdempotencyKey,
 ) -> Reply {
-    let from = [ReplayStatus::Running, ReplayStatus::Running];
-    moved(caller, id, key, "replay.pause", from, ReplayStatus::Paused).await
+    moved(caller, id, key, "replay.pause", &[ReplayStatus::Running], ReplayStatus::Paused).await
 }
 
 /// Resume a replay
@@ -322,8 +321,7 @@ async fn resume(
     PathId(id): PathId<kind::Replay>,
     key: IdempotencyKey,
 ) -> Reply {
-    let from = [ReplayStatus::Paused, ReplayStatus::Paused];
-    moved(caller, id, key, "replay.resume", from, ReplayStatus::Running).await
+    moved(caller, id, key, "replay.resume", &[ReplayStatus::Paused], ReplayStatus::Running).await
 }
 
 /// Cancel a replay
@@ -341,7 +339,7 @@ async fn cancel(
     key: IdempotencyKey,
 ) -> Reply {
     let from = [ReplayStatus::Running, ReplayStatus::Paused];
-    moved(caller, id, key, "replay.cancel", from, ReplayStatus::Cancelled).await
+    moved(caller, id, key, "replay.cancel", &from, ReplayStatus::Cancelled).await
 }
 
 async fn moved(
@@ -349,7 +347,7 @@ async fn moved(
     id: ReplayId,
     key: IdempotencyKey,
     action: &'static str,
-    from: [ReplayStatus; 2],
+    from: &[ReplayStatus],
     to: ReplayStatus,
 ) -> Reply {
     let replay = find_replay(&caller, id).await?;

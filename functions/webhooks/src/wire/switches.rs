@@ -117,7 +117,7 @@ async fn disable(
     let organization = context.caller.known.organization;
     let waiting = context.tenant().backlog(id).await?;
     let record = context.record("endpoint.disable", "endpoint", &id.to_string());
-    let disabled = alteration::disabled(&endpoint, body.value.reason.as_deref(), waiting.oldest, now);
+    let disabled = alteration::disabled(&endpoint, body.value.reason.as_deref(), &waiting, now);
     let (after, change) = match disabled {
         Ok(after) => {
             let change = alteration::change(&endpoint, &after, organization, record)?;

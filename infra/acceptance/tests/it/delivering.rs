@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use artisan_local::engines::Strike;
 use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
+use aws_sdk_dynamodb::types::AttributeValue;
 use clock::Timestamp;
 use events::EventType;
 use futures::future::join_all;
@@ -374,11 +375,11 @@ async fn an_attempt_that_died_on_the_way_is_made_again_after_its_lease() {
         _ = deliver.handle(batch(&bodies, "WebhookJobsQueue")) => panic!("nobody answered"),
         _ = asked.acquire() => {}
     }
-    // It is nobody else's for as long as the attempt could have taken.
-    app.advance(Duration::from_secs(30));
+    // It is nobody else's for as long as the attempt could have taken, and the calls of the store before and after it.
+    app.advance(Duration::from_secs(30 + 4 * 8));
     assert_eq!(deliver.handle(batch(&bodies, "WebhookJobsQueue")).await.batch_item_failures.len(), 1);
     assert_eq!(receiver.received().len(), 1);
-    app.advance(Duration::from_secs(15));
+    app.advance(Duration::from_secs(8));
     assert!(deliver.handle(batch(&bodies, "WebhookJobsQueue")).await.batch_item_failures.is_empty());
     let received = receiver.received();
     assert_eq!(received.len(), 2);
@@ -519,6 +520,8 @@ async fn what_waits_for_a_disabled_endpoint_is_cancelled_two_thousand_at_a_time(
     let receiver = Receiver::start().await;
     let admin = acme(&app).await;
     let (endpoint, _) = app.endpoint(&admin, &receiver, json!({})).await;
+    let created_at = app.now();
+    app.advance(60 * MINUTE);
     let (tenant, ids, now) = (tenant(&app, &admin).await, ids(&app), app.now());
     let endpoint_id = endpoint.parse().unwrap();
     let opened = (0..2_100).map(|_| {
@@ -541,6 +544,62 @@ async fn what_waits_for_a_disabled_endpoint_is_cancelled_two_thousand_at_a_time(
         app.sweep().await;
         assert_eq!(tenant.backlog(endpoint_id).await.unwrap().count, left);
     }
+    // Not all of them were looked at, so the offer leaves out none that there may be.
+    let enabled = admin.post(&format!("/api/admin/webhooks/{endpoint}/enable"), json!({})).await.expect(200);
+    assert_eq!(enabled.text("/replay_offer/since"), created_at.to_string());
+}
+
+/// The sweep had read that it is disabled, and was about to cancel what waits.
+#[tokio::test]
+async fn what_waits_for_an_endpoint_that_is_enabled_meanwhile_is_sent() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::answering(|number| if number < 3 { 500 } else { 204 }).await;
+    let admin = acme(&app).await;
+    let (endpoint, _) = app.endpoint(&admin, &receiver, json!({"events": ["lead.created"]})).await;
+    leads(&admin, 3).await;
+    app.drain().await;
+    let path = format!("/api/admin/webhooks/{endpoint}");
+    let _ = admin.post(&format!("{path}/disable"), json!({})).await.expect(200);
+    let about_to = app.engines().faults().hold("Query", &format!("WAIT#{endpoint}"));
+    tokio::join!(app.sweep(), async {
+        about_to.arrived().await;
+        app.advance(Duration::from_secs(1));
+        let _ = admin.post(&format!("{path}/enable"), json!({})).await.expect(200);
+        drop(about_to);
+    });
+    pass(&app, 8).await;
+    let all = deliveries(&admin, &endpoint).await;
+    assert!(all.len() == 3 && all.iter().all(|it| it["status"] == "succeeded"), "{all:?}");
+}
+
+/// By their partitions its deliveries are found, for an export or an erasure, and those follow from its state.
+#[tokio::test]
+async fn the_state_of_a_deleted_endpoint_outlives_its_deliveries() {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    let admin = app.sign_up("Acme").await;
+    let organization = organization(&admin);
+    let client = app.platform().services_for("auth").unwrap().aws.dynamodb;
+    let agreed = client.update_item().table_name(app.platform().table_name("CoreTable").unwrap());
+    let agreed = agreed.update_expression("SET retention_days = :days");
+    let agreed = agreed.expression_attribute_values(":days", AttributeValue::N("500".to_owned()));
+    let agreed = agreed.key("pk", AttributeValue::S(format!("ORG#{organization}")));
+    agreed.key("sk", AttributeValue::S("ORG".to_owned())).send().await.unwrap();
+    app.advance(Duration::from_secs(11));
+    let (endpoint, _) = app.endpoint(&admin, &receiver, json!({"events": ["lead.created"]})).await;
+    leads(&admin, 1).await;
+    app.drain().await;
+    let _ = admin.delete(&format!("/api/admin/webhooks/{endpoint}")).await.expect(204);
+    app.sweep().await;
+    let table = app.platform().table_name("ActivityTable").unwrap();
+    let items = client.scan().table_name(table).send().await.unwrap().items.unwrap_or_default();
+    let expires = |prefix: &str| -> i64 {
+        let item = items.iter().find(|item| item["sk"].as_s().unwrap().starts_with(prefix)).unwrap();
+        item["expires_at"].as_n().unwrap().parse().unwrap()
+    };
+    assert!(expires("DLV#") >= (app.now() + 499 * DAY).seconds());
+    assert!(expires("EPS#") > expires("DLV#"));
 }
 
 #[tokio::test]

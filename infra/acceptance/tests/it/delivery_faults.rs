@@ -245,7 +245,7 @@ async fn a_poisoned_job_ends_in_the_faults_queue_and_the_nine_beside_it_are_sett
 }
 
 /// Takes an endpoint's URL out of its item, or puts it back.
-async fn malform(app: &TestApp, endpoint: &str) {
+pub(crate) async fn malform(app: &TestApp, endpoint: &str) {
     let client = app.platform().services_for("deliver").unwrap().aws.dynamodb;
     let table = app.platform().table_name("CoreTable").unwrap();
     let items = client.scan().table_name(table).send().await.unwrap().items.unwrap_or_default();
@@ -285,4 +285,37 @@ async fn a_malformed_endpoint_is_nobody_else_s_trouble() {
     assert_eq!(left, 1, "its own job stays");
     app.leaves_jobs();
     app.advance(Duration::from_secs(1));
+}
+
+/// It has the webhook, and what that says of the endpoint could not be written down: it is not sent again for that.
+#[tokio::test]
+async fn a_success_whose_recovery_could_not_be_noted_is_sent_once() {
+    let app = TestApp::start().await;
+    let admin = acme(&app).await;
+    let states = format!("ORG#{}#EPS", tenant(&app, &admin).await.organization_id());
+    let engines = app.engines().clone();
+    let receiver = Receiver::answering(move |number| {
+        if number == 1 {
+            engines.faults().throttle(&states);
+        }
+        if number == 0 { 500 } else { 204 }
+    })
+    .await;
+    let (endpoint, _) = app.endpoint(&admin, &receiver, json!({"events": ["lead.created"]})).await;
+    leads(&admin, 1).await;
+    app.drain().await;
+    app.advance(Duration::from_secs(70));
+    app.drain().await;
+    assert_eq!(deliveries(&admin, &endpoint).await[0]["status"], "succeeded");
+    app.engines().faults().clear();
+    let failures = async || {
+        let state = tenant(&app, &admin).await.endpoint_state(endpoint.parse().unwrap()).await.unwrap();
+        state.unwrap().failures
+    };
+    assert_eq!(failures().await, 1);
+    pass(&app, 8).await;
+    assert_eq!(copies(&receiver).into_values().collect::<Vec<_>>(), [2]);
+    leads(&admin, 1).await;
+    app.drain().await;
+    assert_eq!((failures().await, receiver.received().len()), (0, 3), "the next one is news still");
 }

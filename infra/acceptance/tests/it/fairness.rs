@@ -10,7 +10,7 @@ use http::StatusCode;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
-use store::{EndpointState, Slot};
+use store::{EndpointState, ErrorClass, LastError, NotedFailure, Slot};
 use testkit::{Actor, Receiver, TestApp};
 
 use crate::delivering::{MINUTE, acme, batch, deliveries, held_back, leads, pass, tenant};
@@ -353,7 +353,7 @@ fn whoever_asks_and_when_no_more_is_given_than_the_rate_and_a_second_s_worth_at_
     let (endpoint, _) = runtime.block_on(app.endpoint(&admin, &receiver, json!({})));
     let mut runner = TestRunner::new(Config { cases: 48, failure_persistence: None, ..Config::default() });
     let asked = prop::collection::vec((0_u64..400, any::<bool>()), 1..60);
-    let law = runner.run(&(1_u32..30, asked), |(rate, asked)| {
+    let law = runner.run(&(prop_oneof![1_u32..30, 1_u32..=1000], asked), |(rate, asked)| {
         // What was given before is past.
         begins.set(begins.get() + Duration::from_secs(3600));
         let (mut now, mut given) = (begins.get(), Vec::new());
@@ -389,7 +389,122 @@ fn whoever_asks_and_when_no_more_is_given_than_the_rate_and_a_second_s_worth_at_
     law.unwrap();
 }
 
+/// In whole milliseconds each rate above 500 would be one of 500.
+#[tokio::test]
+async fn a_rate_of_hundreds_is_what_it_says() {
+    const RATE: u32 = 900;
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    let admin = acme(&app).await;
+    let (endpoint, _) = app.endpoint(&admin, &receiver, json!({})).await;
+    let (tenant, from) = (tenant(&app, &admin).await, app.now());
+    let mut given = Vec::new();
+    for after in [0, 100] {
+        let now = from + Duration::from_millis(after);
+        let mut count = 0;
+        while tenant.take_rate(&state(&app, &admin, &endpoint).await, RATE, now).await.unwrap().is_none() {
+            count += 1;
+        }
+        given.push(count);
+    }
+    assert!((890..=900).contains(&given[0]) && (88..=90).contains(&given[1]), "{given:?}");
+}
+
+// ---- pauses
+
+/// What the slow lane has received is in flight for as long as it is hidden, and of that there is only so much.
+#[tokio::test]
+async fn a_pause_is_waited_out_in_the_table_by_what_the_slow_lane_has_received() {
+    for (pause, in_flight) in [("60", 0), ("4", 3)] {
+        let app = TestApp::start().await;
+        let receiver = Receiver::replying(move |number| async move {
+            match number {
+                0 => (StatusCode::TOO_MANY_REQUESTS, [("retry-after", pause)]),
+                _ => (StatusCode::NO_CONTENT, [("retry-after", "")]),
+            }
+        })
+        .await;
+        let admin = acme(&app).await;
+        let (endpoint, _) = app.endpoint(&admin, &receiver, json!({"events": ["lead.created"]})).await;
+        leads(&admin, 1).await;
+        app.drain().await;
+        leads(&admin, 3).await;
+        app.drain().await;
+        // A first try is handed on with a delay, and is not in flight.
+        let jobs: Vec<_> = app.platform().messages("WebhookRetriesQueue");
+        let bodies: Vec<_> =
+            jobs.iter().map(|job| job.body.to_string()).filter(|it| it.contains("body")).collect();
+        assert_eq!((jobs.len(), bodies.len()), (4, 3));
+        let services = app.platform().services_for("deliver").unwrap();
+        let deliver = fn_deliver::handler(&services).await.unwrap();
+        let queue = app.platform().template().queue("WebhookRetriesQueue").unwrap().name.clone();
+        let stay = deliver.handle(batch(&bodies, &queue)).await.batch_item_failures.len();
+        assert_eq!(stay, in_flight, "{pause}");
+        let id = endpoint.parse().unwrap();
+        assert_eq!(tenant(&app, &admin).await.backlog(id).await.unwrap().count, 1 + 3 - in_flight);
+        pass(&app, 8).await;
+        assert!(are_all(&deliveries(&admin, &endpoint).await, "succeeded"));
+        assert_eq!(receiver.received().len(), 5);
+    }
+}
+
 // ---- endpoints that only ever fail
+
+/// The success was there after the batch had read how the endpoint does, and so was the failure before it.
+#[tokio::test]
+async fn a_success_ends_a_row_that_began_in_its_own_batch() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::replying(|number| async move {
+        if number > 0 {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        if number == 0 { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::NO_CONTENT }
+    })
+    .await;
+    let admin = acme(&app).await;
+    let (endpoint, _) = app.endpoint(&admin, &receiver, json!({"events": ["lead.created"]})).await;
+    leads(&admin, 2).await;
+    app.drain().await;
+    assert_eq!(receiver.received().len(), 2);
+    let state = state(&app, &admin, &endpoint).await;
+    assert_eq!((state.failures, state.failing_since), (0, None));
+    assert!(state.last_error.is_some());
+    pass(&app, 8).await;
+}
+
+/// It was to be disabled by how it did, and at that moment took a webhook.
+#[tokio::test]
+async fn an_endpoint_that_recovers_at_that_moment_is_not_disabled() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    let admin = acme(&app).await;
+    let (endpoint, _) = app.endpoint(&admin, &receiver, json!({})).await;
+    let (tenant, id) = (tenant(&app, &admin).await, endpoint.parse().unwrap());
+    for _ in 0..2 {
+        let now = app.now();
+        let delivery_id = store::delivery_id(crate::people::ids(&app).next(), id);
+        let error = LastError { at: now, error: ErrorClass::Timeout, response_status: None, delivery_id };
+        let failure = NotedFailure {
+            read_at: now,
+            error,
+            not_before: None,
+            opens: None,
+            gone: false,
+            exhausted: false,
+        };
+        assert!(tenant.note_failure(id, &failure, now).await.unwrap().is_some());
+        app.advance(Duration::from_secs(6 * 24 * 3600));
+    }
+    let about_to = app.engines().faults().hold("TransactWriteItems", "endpoint.disable");
+    tokio::join!(app.sweep(), async {
+        about_to.arrived().await;
+        tenant.note_recovery(id, app.now(), app.now()).await.unwrap();
+        drop(about_to);
+    });
+    pass(&app, 1).await;
+    let shown = admin.get(&format!("/api/admin/webhooks/{endpoint}")).await.expect(200);
+    assert_eq!((shown.text("/status"), shown.text("/health/state")), ("enabled".into(), "healthy".into()));
+}
 
 /// A lead every six hours for `days`; when the endpoint was disabled, in hours.
 async fn disabled_after(app: &TestApp, admin: &Actor, endpoint: &str, days: usize) -> Option<usize> {

@@ -6,6 +6,7 @@ use serde_json::json;
 use testkit::{Actor, Receiver, TestApp};
 
 use crate::delivering::{MINUTE, acme, leads, tenant};
+use crate::delivery_faults::malform;
 use crate::endpoints::signed_by;
 
 const NEVER: &str =
@@ -116,5 +117,40 @@ async fn the_stream_goes_on_from_the_first_event_that_was_not_queued() {
     app.advance(MINUTE);
     app.drain().await;
     // Nothing was sent the first time, though of two it was said that they were.
+    assert_eq!(receiver.received().len(), 2);
+}
+
+/// What is malformed is one endpoint's: the tenant's others are sent what they want, and a note says what is left to do.
+#[tokio::test]
+async fn a_malformed_endpoint_does_not_keep_events_from_the_others() {
+    let app = TestApp::start().await;
+    let (sick, well) = (Receiver::start().await, Receiver::start().await);
+    let admin = acme(&app).await;
+    let (malformed, _) = app.endpoint(&admin, &sick, json!({"events": ["lead.created"]})).await;
+    app.endpoint(&admin, &well, json!({"events": ["lead.created"]})).await;
+    malform(&app, &malformed).await;
+    leads(&admin, 2).await;
+    app.drain().await;
+    assert_eq!((sick.received().len(), well.received().len()), (0, 2));
+    assert_eq!(app.platform().messages("FanoutFaultsQueue").len(), 2);
+    app.leaves_jobs();
+}
+
+/// That the store refuses a call (a permission, a table that is not there) says nothing of an event: it comes again.
+#[tokio::test]
+async fn what_the_store_refuses_is_not_parked() {
+    const DENIED: &str = r#"{"__type":"com.amazon.coral.service#AccessDeniedException","message":"No"}"#;
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    let admin = acme(&app).await;
+    app.endpoint(&admin, &receiver, json!({"events": ["lead.created"]})).await;
+    leads(&admin, 2).await;
+    app.engines().faults().order("Query", 0, 1, Strike::Before, 400, DENIED);
+    app.drain().await;
+    assert!(app.platform().messages("FanoutFaultsQueue").is_empty());
+    for _ in 0..3 {
+        app.advance(MINUTE);
+        app.drain().await;
+    }
     assert_eq!(receiver.received().len(), 2);
 }

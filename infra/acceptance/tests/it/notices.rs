@@ -100,6 +100,52 @@ async fn an_endpoint_that_fails_and_recovers_is_told_of_once_each_time() {
     app.leaves_jobs();
 }
 
+/// Who mends what was failing is told that it is mended, however they did it.
+#[tokio::test]
+async fn a_recovery_is_told_though_the_endpoint_was_begun_anew() {
+    for by_url in [true, false] {
+        let app = TestApp::start().await;
+        let ((receiver, broken), well) = (fickle().await, Receiver::start().await);
+        let owner = app.sign_up("Acme").await;
+        let admin = app.key(&owner, json!({})).await;
+        let (endpoint, _) = app.endpoint(&admin, &receiver, json!({"events": ["lead.created"]})).await;
+        let path = format!("/api/admin/webhooks/{endpoint}");
+        for number in 0..10 {
+            lead(&admin, number).await;
+        }
+        app.sweep().await;
+        pass(&app, 3).await;
+        let told = feed(&admin).await;
+        assert_eq!(of(&told, "endpoint.failing").len(), 1, "{told:#?}");
+        if by_url {
+            let _ = admin.patch(&path, json!({"url": well.url()})).await.expect(200);
+        } else {
+            let _ = admin.post(&format!("{path}/disable"), json!({})).await.expect(200);
+            app.sweep().await;
+            let _ = admin.post(&format!("{path}/enable"), json!({})).await.expect(200);
+        }
+        broken.store(false, Ordering::Relaxed);
+        pass(&app, 10).await;
+        lead(&admin, 10).await;
+        app.sweep().await;
+        pass(&app, 1).await;
+        let told = feed(&admin).await;
+        assert_eq!(of(&told, "endpoint.recovered").len(), 1, "{told:#?}");
+        // And of what follows as of anything.
+        broken.store(true, Ordering::Relaxed);
+        let _ = admin.patch(&path, json!({"url": receiver.url()})).await.expect(200);
+        for number in 20..30 {
+            lead(&admin, number).await;
+        }
+        app.sweep().await;
+        let told = feed(&admin).await;
+        let of_each = ["endpoint.failing", "endpoint.recovered"].map(|it| of(&told, it).len());
+        assert_eq!(of_each, [2, 1], "{told:#?}");
+        pass(&app, 5).await;
+        app.leaves_jobs();
+    }
+}
+
 /// The delivery is a dead letter, and that could not be told: whoever has its job again tells it.
 #[tokio::test]
 async fn a_dead_letter_is_told_of_though_it_could_not_be_at_once() {

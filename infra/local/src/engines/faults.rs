@@ -1,10 +1,11 @@
 //! Faults on order: makes chosen calls fail, so that what happens then can be tested.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use serde_json::Value;
+use tokio::sync::Notify;
 
 use super::Answer;
 
@@ -26,6 +27,31 @@ struct Fault {
     answer: Answer,
 }
 
+/// A call that waits where it is. It goes on when this is dropped.
+#[derive(Debug)]
+pub struct Held(Arc<Gate>);
+
+#[derive(Debug)]
+struct Gate {
+    operation: String,
+    about: String,
+    arrived: Notify,
+    go: Notify,
+}
+
+impl Held {
+    /// Waits until there is such a call.
+    pub async fn arrived(&self) {
+        self.0.arrived.notified().await;
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.go.notify_one();
+    }
+}
+
 /// What DynamoDB says when it throttles.
 const THROTTLED: &str = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
     "message":"The level of configured provisioned throughput for the table was exceeded"}"#;
@@ -37,6 +63,7 @@ pub struct Faults {
     ordered: Mutex<Vec<Fault>>,
     /// What the keys of throttled partitions begin with.
     throttled: Mutex<Option<String>>,
+    held: Mutex<Vec<Arc<Gate>>>,
 }
 
 /// What becomes of a call to DynamoDB when a partition is throttled.
@@ -71,9 +98,36 @@ impl Faults {
         self.any.store(true, Ordering::Release);
     }
 
+    /// Has the next call of `operation` wait whose request says `about`: what happens meanwhile it has not seen.
+    pub fn hold(&self, operation: &str, about: &str) -> Held {
+        let (operation, about) = (operation.to_owned(), about.to_owned());
+        let gate = Arc::new(Gate { operation, about, arrived: Notify::new(), go: Notify::new() });
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&gate));
+        self.any.store(true, Ordering::Release);
+        Held(gate)
+    }
+
+    /// Waits as long as this call is held.
+    pub(super) async fn pass(&self, operation: &str, body: &[u8]) {
+        if !self.any.load(Ordering::Acquire) {
+            return;
+        }
+        let gate = {
+            let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+            let body = String::from_utf8_lossy(body);
+            let at = held.iter().position(|it| it.operation == operation && body.contains(&it.about));
+            at.map(|at| held.remove(at))
+        };
+        if let Some(gate) = gate {
+            gate.arrived.notify_one();
+            gate.go.notified().await;
+        }
+    }
+
     /// Takes back everything that was ordered.
     pub fn clear(&self) {
         self.lock().clear();
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).clear();
         *self.throttled.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 

@@ -28,7 +28,7 @@ use winterbaume_sqs::SqsService;
 
 pub use dynamodb::DynamoDb;
 use faults::Throttled;
-pub use faults::{Faults, Strike};
+pub use faults::{Faults, Held, Strike};
 pub use meter::{Measured, Meter, Snapshot};
 pub(crate) use stream_table::KEPT as STREAM_RECORDS_KEPT;
 
@@ -137,6 +137,7 @@ impl Engines {
     /// Answers one call: `target` is the `X-Amz-Target` header, `Service_Version.Operation`.
     pub async fn dispatch(&self, target: &str, body: Bytes) -> Answer {
         let (_, operation) = target.split_once('.').unwrap_or_default();
+        self.0.faults.pass(operation, &body).await;
         match self.0.faults.striking(operation) {
             None => self.carry_out(target, body).await,
             Some((Strike::Before, answer)) => answer,

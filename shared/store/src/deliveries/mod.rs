@@ -24,7 +24,7 @@ use crate::spread::{Listed, Spread, months};
 use crate::{PageRequest, Store, StoreError, Tenant};
 
 pub use claim::{Claim, Settlement};
-pub use reopen::Reopening;
+pub use reopen::{Reopening, SAFETY};
 pub use waiting::{Backlog, Waiting};
 
 /// How many attempts a delivery tells of, the last ones.
@@ -410,7 +410,10 @@ impl Tenant {
         };
         let keys = self.store.spread(OPERATION, list, page.limit, |_| true).await?;
         let order: Vec<keys::Key> = keys.items.iter().filter_map(item::key).collect();
-        Ok(Listed { items: self.batch(OPERATION, &order).await?, next: keys.next, looked_at: keys.looked_at })
+        let mut items = self.batch(OPERATION, &order).await?;
+        // The index may still show what was begun anew a moment ago.
+        items.retain(|delivery| delivery.status == DeliveryStatus::Dead);
+        Ok(Listed { items, next: keys.next, looked_at: keys.looked_at })
     }
 
     /// The deliveries at `order`, in that order; ones that are not there are left out.

@@ -1,5 +1,7 @@
 //! Beginning a delivery anew: a dead letter is redriven, an event is replayed.
 
+use std::time::Duration;
+
 use clock::Timestamp;
 use ids::{OrganizationId, ReplayId};
 
@@ -8,6 +10,9 @@ use crate::change::{Expression, Table, Write};
 use crate::item::{self, number, primary, text};
 use crate::write::Written;
 use crate::{Change, Refusal, StoreError, Tenant, keys};
+
+/// A job that was queued and did not come is queued again by the sweep after this time.
+pub const SAFETY: Duration = Duration::from_secs(10 * 60);
 
 /// How a delivery is begun anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
