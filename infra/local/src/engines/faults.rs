@@ -32,7 +32,7 @@ pub struct Faults {
 
 impl Faults {
     /// After `passes` calls of `operation` (SES: `SendEmail`) that go well, the next `times` are answered with `status` and the JSON
-    /// document `body`.
+    /// document `body`; for S3's operations it is XML.
     pub fn order(
         &self,
         operation: &str,
