@@ -1,4 +1,4 @@
-//! What outlives the process: a directory with the database and a few small files, or memory.
+//! What outlives the process: a directory with the database, the objects and a few small files, or memory.
 //!
 //! Files are replaced, never rewritten: a killed process leaves the old one or the new one. The directory belongs
 //! to one running platform at a time.
@@ -8,6 +8,8 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+
+use crate::engines::Files;
 
 /// Why the data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -95,9 +97,9 @@ impl DataDirectory {
         }
     }
 
-    /// The database file.
-    pub(crate) fn database(&self) -> PathBuf {
-        self.path.join("artisan.db")
+    /// The database file and the directory of objects.
+    pub(crate) fn engines(&self) -> Files {
+        Files { database: self.path.join("artisan.db"), objects: self.path.join("objects") }
     }
 }
 

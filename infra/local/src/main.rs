@@ -77,6 +77,7 @@ async fn run(cli: &Cli) -> Result<(), StartupError> {
     let platform = Platform::start(Options {
         data: Data::Directory(cli.data_dir.clone()),
         environment: chosen,
+        aws_address: format!("http://127.0.0.1:{}", cli.port + 1),
         ..Options::new(path)
     })
     .await?;

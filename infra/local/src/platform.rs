@@ -13,7 +13,7 @@ use runtime::{AwsClients, Services};
 
 use crate::data_directory::{DataDirectory, DataError, Keep};
 use crate::engines::queues::{Depth, Waiting};
-use crate::engines::{EngineError, Engines, STREAM_RECORDS_KEPT};
+use crate::engines::{self, EngineError, Engines, STREAM_RECORDS_KEPT};
 use crate::event_sources::{EventSourceError, EventSources, ScheduleError};
 use crate::gateway::{Gateway, RouteError};
 use crate::host::{self, HostError, Surroundings};
@@ -53,6 +53,8 @@ pub struct Options {
     pub environment: BTreeMap<String, String>,
     /// Whether consumed capacity is recorded.
     pub metering: bool,
+    /// Where the AWS endpoint is for others: links to objects lead there.
+    pub aws_address: String,
     /// The functions there are.
     pub registry: Registry,
 }
@@ -67,6 +69,7 @@ impl Options {
             clock: Clock::system(),
             environment: BTreeMap::new(),
             metering: false,
+            aws_address: engines::ADDRESS.to_owned(),
             registry: Registry::artisan(),
         }
     }
@@ -81,8 +84,8 @@ pub enum PlatformError {
     /// The data directory cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// The database cannot be opened.
-    #[error("the database {} cannot be opened; restore it, or delete the data directory to start afresh", path.display())]
+    /// The database or the objects beside it cannot be opened.
+    #[error("the database {}, or the objects beside it, cannot be opened; restore it, or delete the data directory to start afresh", path.display())]
     Database {
         /// The file.
         path: PathBuf,
@@ -135,19 +138,19 @@ impl Platform {
     /// # Errors
     /// [`PlatformError`].
     pub async fn start(options: Options) -> Result<Self, PlatformError> {
-        let Options { template, data, clock, environment, metering, registry } = options;
+        let Options { template, data, clock, environment, metering, aws_address, registry } = options;
         let template = Template::read(&template)?;
         let (keep, engines) = match data {
             Data::Memory => {
-                let engines = Engines::open(None, &clock, metering)
+                let engines = Engines::open(None, &clock, metering, &aws_address)
                     .map_err(|source| PlatformError::Database { path: ":memory:".into(), source })?;
                 (Keep::memory(), engines)
             }
             Data::Directory(path) => {
                 let directory = DataDirectory::open(&path)?;
-                let path = directory.database();
-                let engines = Engines::open(Some(&path), &clock, metering)
-                    .map_err(|source| PlatformError::Database { path, source })?;
+                let files = directory.engines();
+                let engines = Engines::open(Some(&files), &clock, metering, &aws_address)
+                    .map_err(|source| PlatformError::Database { path: files.database, source })?;
                 (Keep::Directory(directory), engines)
             }
         };

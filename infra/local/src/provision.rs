@@ -1,4 +1,4 @@
-//! Makes what the template declares: tables, indexes, streams, times to live, queues and secrets.
+//! Makes what the template declares: tables, indexes, streams, times to live, queues, buckets and secrets.
 //!
 //! Running it again on an existing database changes only what the template has changed since, as a deployment
 //! would: indexes come and go, a table's own key cannot change.
@@ -72,6 +72,9 @@ pub(crate) async fn provision(
             redrive: queue.redrive.clone(),
         };
         engines.queues().create(&queue.name, settings);
+    }
+    for bucket in &template.buckets {
+        engines.objects().create(&bucket.name, bucket.object_lock);
     }
     make_secrets(&template.secrets, engines, keep).await
 }

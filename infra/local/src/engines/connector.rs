@@ -11,7 +11,11 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
+use futures::TryStreamExt as _;
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
 
+use super::s3::{self, Content};
 use super::{Answer, Engines};
 use crate::template::REGION;
 
@@ -32,7 +36,7 @@ impl Engines {
         aws_config::defaults(runtime::behavior())
             .profile_files(empty)
             .region(Region::from_static(REGION))
-            .endpoint_url("http://aws.localhost")
+            .endpoint_url(self.0.address.as_str())
             .credentials_provider(Credentials::new(IDENTITY, IDENTITY, None, None, IDENTITY))
             .http_client(self.clone())
     }
@@ -48,8 +52,11 @@ impl HttpConnector for Engines {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let engines = self.clone();
         HttpConnectorFuture::new(async move {
+            if s3::is_signed_for(request.headers().get("authorization").unwrap_or_default()) {
+                return object_store(&engines, request).await;
+            }
             let target = request.headers().get("x-amz-target").unwrap_or_default().to_owned();
-            // All services here are sent complete bodies; a streaming one would be a service that isn't here.
+            // All other services here are sent complete bodies.
             let body = request.body().bytes().map(Bytes::copy_from_slice).unwrap_or_default();
             let path =
                 request.uri().parse::<http::Uri>().map(|uri| uri.path().to_owned()).unwrap_or_default();
@@ -59,6 +66,37 @@ impl HttpConnector for Engines {
             response(engines.dispatch(&target, body).await)
         })
     }
+}
+
+async fn object_store(engines: &Engines, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+    let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
+    let (parts, body) = request.into_parts();
+    let body = match body.bytes() {
+        Some(complete) => Bytes::copy_from_slice(complete),
+        None => body.collect().await.map_err(ConnectorError::user)?.to_bytes(),
+    };
+    let call = s3::Call {
+        method: parts.method.to_string(),
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        headers: parts.headers,
+        body,
+    };
+    let reply = engines.dispatch_s3(call).await;
+    let body = match reply.content {
+        Content::Bytes(bytes) => SdkBody::from(bytes),
+        Content::File { file, length } => {
+            SdkBody::from_body_1_x(StreamBody::new(s3::chunks(file, length).map_ok(Frame::data)))
+        }
+    };
+    let status =
+        StatusCode::try_from(reply.status).map_err(|error| ConnectorError::other(error.into(), None))?;
+    let mut response = HttpResponse::new(status, body);
+    for (name, value) in &reply.headers {
+        let value = value.to_str().map_err(|error| ConnectorError::other(error.into(), None))?;
+        response.headers_mut().append(name.as_str().to_owned(), value.to_owned());
+    }
+    Ok(response)
 }
 
 fn response(answer: Answer) -> Result<HttpResponse, ConnectorError> {

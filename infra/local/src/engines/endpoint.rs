@@ -2,7 +2,9 @@
 //!
 //! Whoever may run programs on this machine may use it, as there are no credentials that would mean anything here. What
 //! must not reach it are web pages (another `Host` after DNS rebinding, an `Origin`) and webhooks, whose content type
-//! is never that of an SDK. SES alone is sent plain JSON: its one path takes that, from whoever signed for AWS.
+//! is never that of an SDK. SES is sent plain JSON: its one path takes that, from whoever signed for AWS. S3 is sent
+//! whatever the objects are, with a signature for S3 and a header that no webhook may have; and links to objects are
+//! followed by whoever has them, by people with a browser above all.
 
 use axum::Router;
 use axum::body::Body;
@@ -12,10 +14,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use bytes::Bytes;
 
+use super::s3::{self, Content};
 use super::{Answer, Engines, ses};
 use crate::server::names_this_machine;
 
-/// DynamoDB accepts bodies up to 16 MB.
+/// DynamoDB accepts bodies up to 16 MB. S3 accepts parts of 5 GB; those of ours are a few MB.
 const MAX_BODY: usize = 16 * 1024 * 1024;
 
 impl Engines {
@@ -23,6 +26,16 @@ impl Engines {
     pub fn endpoint(&self) -> Router {
         Router::new().fallback(any(call)).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(self.clone())
     }
+}
+
+/// Whether this is what an SDK on this machine sends to S3, or a link to an object that is followed.
+fn is_for_s3(method: &Method, query: &str, headers: &HeaderMap) -> bool {
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_here = names_this_machine(header(header::HOST)) && !headers.contains_key(header::ORIGIN);
+    let is_followed = matches!(*method, Method::GET | Method::HEAD) && s3::is_link(query);
+    let is_signed =
+        s3::is_signed_for(header(header::AUTHORIZATION)) && headers.contains_key("x-amz-content-sha256");
+    is_here && (is_followed || is_signed)
 }
 
 /// Whether this is what an SDK on this machine sends to `path`.
@@ -45,6 +58,12 @@ async fn call(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    let query = uri.query().unwrap_or_default();
+    if is_for_s3(&method, query, &headers) {
+        let (path, query) = (uri.path().to_owned(), query.to_owned());
+        let call = s3::Call { method: method.to_string(), path, query, headers, body };
+        return object_store(engines.dispatch_s3(call).await);
+    }
     if !is_from_an_sdk_here(uri.path(), &headers) {
         return (StatusCode::FORBIDDEN, "This port answers AWS SDKs on this machine only.\n").into_response();
     }
@@ -54,11 +73,22 @@ async fn call(
     let Some(target) = headers.get("x-amz-target").and_then(|target| target.to_str().ok()) else {
         return (
             StatusCode::NOT_FOUND,
-            "This port answers the AWS SDK: DynamoDB, SQS, Secrets Manager and SES. The API is on the other port.\n",
+            "This port answers the AWS SDK: DynamoDB, SQS, S3, Secrets Manager and SES. The API is on the other port.\n",
         )
             .into_response();
     };
     response(engines.dispatch(target, body).await)
+}
+
+fn object_store(reply: s3::Reply) -> Response {
+    let body = match reply.content {
+        Content::Bytes(bytes) => Body::from(bytes),
+        Content::File { file, length } => Body::from_stream(s3::chunks(file, length)),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.headers_mut() = reply.headers;
+    response
 }
 
 fn response(answer: Answer) -> Response {

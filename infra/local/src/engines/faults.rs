@@ -76,7 +76,7 @@ pub(super) enum Throttled {
 
 impl Faults {
     /// After `passes` calls of `operation` (SES: `SendEmail`) that go well, the next `times` are answered with `status` and the JSON
-    /// document `body`.
+    /// document `body`; for S3's operations it is XML.
     pub fn order(
         &self,
         operation: &str,

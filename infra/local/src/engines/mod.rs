@@ -1,4 +1,4 @@
-//! The engines that stand in for AWS: DynamoDB, SQS, Secrets Manager and SES in this process.
+//! The engines that stand in for AWS: DynamoDB, SQS, S3, Secrets Manager and SES in this process.
 //!
 //! One dispatch answers all of them from the bytes that the AWS SDK sends. Hosted functions reach it through an HTTP
 //! connector without a socket ([`Engines::sdk_config`]), other processes through a loopback port
@@ -11,11 +11,12 @@ mod endpoint;
 mod faults;
 mod meter;
 pub mod queues;
+pub mod s3;
 mod ses;
 mod stream_table;
 mod tokens;
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -28,11 +29,12 @@ use winterbaume_sqs::SqsService;
 
 pub use dynamodb::DynamoDb;
 use faults::Throttled;
-pub use faults::{Faults, Held, Strike};
+pub use faults::{Faults, Strike};
 pub use meter::{Measured, Meter, Snapshot};
 pub(crate) use stream_table::KEPT as STREAM_RECORDS_KEPT;
 
 use queues::{Backend, Queues, Ruling, Wire};
+use s3::Buckets;
 
 use crate::mailbox::Mailbox;
 
@@ -42,7 +44,22 @@ pub enum EngineError {
     /// The database engine refused.
     #[error("the database cannot be used")]
     Database(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The directory of objects cannot be made or read.
+    #[error("the object store cannot be used")]
+    Objects(#[source] std::io::Error),
 }
+
+/// Where engines keep what outlives the process.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// The database file; made if it does not exist.
+    pub database: PathBuf,
+    /// The directory of objects; made if it does not exist.
+    pub objects: PathBuf,
+}
+
+/// Where clients in this process believe the engines are, unless they are told another address.
+pub const ADDRESS: &str = "http://aws.localhost";
 
 /// The answer to one call.
 #[derive(Debug, Clone)]
@@ -67,10 +84,12 @@ struct Inner {
     faults: Faults,
     dynamodb: DynamoDb,
     queues: Queues,
+    objects: Arc<Buckets>,
     limits: Wire,
     sqs: SqsService,
     secrets: SecretsManagerService,
     mailbox: Mailbox,
+    address: String,
 }
 
 impl std::fmt::Debug for Engines {
@@ -80,16 +99,24 @@ impl std::fmt::Debug for Engines {
 }
 
 impl Engines {
-    /// Engines whose database is the file at `database`, or in memory without one. Queues and times to live go by
-    /// `clock`; with `metering`, consumed capacity is recorded.
+    /// Engines that keep tables and objects in `files`, or in memory without them. Queues, links to objects and times to
+    /// live go by `clock`; with `metering`, consumed capacity is recorded. `address` is where other processes reach them:
+    /// links to objects lead there.
     ///
     /// # Errors
-    /// [`EngineError::Database`] when the file cannot be opened as a database.
-    pub fn open(database: Option<&Path>, clock: &Clock, metering: bool) -> Result<Self, EngineError> {
+    /// [`EngineError`] when the database or the directory of objects cannot be opened.
+    pub fn open(
+        files: Option<&Files>,
+        clock: &Clock,
+        metering: bool,
+        address: &str,
+    ) -> Result<Self, EngineError> {
         let meter = Arc::new(Meter::new(metering));
-        let dynamodb = match database {
-            Some(path) => DynamoDb::on_disk(path, Arc::clone(&meter))?,
-            None => DynamoDb::in_memory(clock, Arc::clone(&meter))?,
+        let (dynamodb, objects) = match files {
+            Some(Files { database, objects }) => {
+                (DynamoDb::on_disk(database, Arc::clone(&meter))?, Buckets::on_disk(objects, clock.clone())?)
+            }
+            None => (DynamoDb::in_memory(clock, Arc::clone(&meter))?, Buckets::in_memory(clock.clone())),
         };
         let queues = Queues::new(clock.clone());
         Ok(Self(Arc::new(Inner {
@@ -99,8 +126,10 @@ impl Engines {
             limits: Wire(queues.clone()),
             sqs: SqsService::with_backend(Arc::new(Backend(queues.clone()))),
             queues,
+            objects: Arc::new(objects),
             secrets: SecretsManagerService::new(),
             mailbox: Mailbox::new(clock.clone()),
+            address: address.to_owned(),
         })))
     }
 
@@ -122,6 +151,12 @@ impl Engines {
         &self.0.queues
     }
 
+    /// The buckets.
+    #[must_use]
+    pub fn objects(&self) -> &Buckets {
+        &self.0.objects
+    }
+
     /// The mails that were sent.
     #[must_use]
     pub fn mailbox(&self) -> &Mailbox {
@@ -137,7 +172,6 @@ impl Engines {
     /// Answers one call: `target` is the `X-Amz-Target` header, `Service_Version.Operation`.
     pub async fn dispatch(&self, target: &str, body: Bytes) -> Answer {
         let (_, operation) = target.split_once('.').unwrap_or_default();
-        self.0.faults.pass(operation, &body).await;
         match self.0.faults.striking(operation) {
             None => self.carry_out(target, body).await,
             Some((Strike::Before, answer)) => answer,
@@ -164,6 +198,27 @@ impl Engines {
                 answer
             }
         })
+    }
+
+    /// Answers one call of S3, whose protocol is one of its own. What it has to do with files is done where it may block.
+    pub async fn dispatch_s3(&self, call: s3::Call) -> s3::Reply {
+        let request = match s3::Request::read(&call) {
+            Ok(request) => request,
+            Err(refused) => return refused.reply(),
+        };
+        let (operation, bucket) = request.names();
+        self.0.meter.call(operation, bucket);
+        let struck = self.0.faults.striking(operation);
+        if let Some((Strike::Before, answer)) = struck {
+            return s3::Reply::ordered(answer);
+        }
+        let objects = Arc::clone(&self.0.objects);
+        let carried_out = tokio::task::spawn_blocking(move || objects.answer(&request, &call)).await;
+        match (struck, carried_out) {
+            (Some((_, answer)), _) => s3::Reply::ordered(answer),
+            (None, Ok(reply)) => reply,
+            (None, Err(error)) => s3::Reply::failed(&error),
+        }
     }
 
     async fn carry_out(&self, target: &str, body: Bytes) -> Answer {

@@ -17,6 +17,11 @@ pub(super) fn physical_name(logical_id: &str) -> String {
     format!("{STACK}-{logical_id}")
 }
 
+/// The physical name of a bucket: lower case, as S3 wants it and CloudFormation makes it.
+pub(super) fn bucket_name(logical_id: &str) -> String {
+    physical_name(logical_id).to_lowercase()
+}
+
 /// The ARN of a queue.
 pub(super) fn queue_arn(name: &str) -> String {
     format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}")
@@ -142,6 +147,7 @@ impl Intrinsics<'_> {
         let physical = physical_name(name);
         Ok(match kind(resource) {
             "AWS::SQS::Queue" => queue_url(&physical).into(),
+            "AWS::S3::Bucket" => bucket_name(name).into(),
             _ => physical.into(),
         })
     }
@@ -170,7 +176,7 @@ impl Intrinsics<'_> {
             ("AWS::Serverless::Function", "Arn") => {
                 format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{physical}")
             }
-            ("AWS::S3::Bucket", "Arn") => format!("arn:aws:s3:::{physical}"),
+            ("AWS::S3::Bucket", "Arn") => format!("arn:aws:s3:::{}", bucket_name(name)),
             (_, "Arn") => format!("arn:aws:local:{REGION}:{ACCOUNT}:{physical}"),
             (kind, _) => return Err(format!("asks for {attribute} of {name}, unknown locally for {kind}")),
         }

@@ -54,6 +54,8 @@ pub struct Template {
     pub tables: Vec<Table>,
     /// SQS queues.
     pub queues: Vec<Queue>,
+    /// S3 buckets.
+    pub buckets: Vec<Bucket>,
     /// Secrets.
     pub secrets: Vec<Secret>,
     /// Functions, with what calls them.
@@ -89,6 +91,12 @@ impl Template {
     #[must_use]
     pub fn queue(&self, logical_id: &str) -> Option<&Queue> {
         self.queues.iter().find(|queue| queue.logical_id == logical_id)
+    }
+
+    /// The bucket with this logical id.
+    #[must_use]
+    pub fn bucket(&self, logical_id: &str) -> Option<&Bucket> {
+        self.buckets.iter().find(|bucket| bucket.logical_id == logical_id)
     }
 
     /// The function built from this binary.
@@ -163,6 +171,17 @@ pub struct Redrive {
     pub target: String,
     /// A message received this often without being deleted moves at its next turn.
     pub max_receive_count: u32,
+}
+
+/// An S3 bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bucket {
+    /// Its name in the template.
+    pub logical_id: String,
+    /// Its name in the engine.
+    pub name: String,
+    /// Whether objects in it are neither replaced nor deleted.
+    pub object_lock: bool,
 }
 
 /// A secret.

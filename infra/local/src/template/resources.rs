@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::document::{Document, kind};
-use super::intrinsics::{Intrinsics, physical_name, queue_arn, stream_arn};
+use super::intrinsics::{Intrinsics, bucket_name, physical_name, queue_arn, stream_arn};
 use super::reader::Reader;
 use super::{
-    Function, Index, Key, Queue, QueueSource, Redrive, Route, ScheduleSource, Secret, SecretValue,
+    Bucket, Function, Index, Key, Queue, QueueSource, Redrive, Route, ScheduleSource, Secret, SecretValue,
     StreamSource, Table, Template, TemplateError,
 };
 use crate::event_sources::filter::FilterCriteria;
@@ -19,7 +19,8 @@ const DEFAULT_CONCURRENCY: u32 = 10;
 
 pub(super) fn read(document: &Document) -> Result<Template, TemplateError> {
     let intrinsics = Intrinsics { document };
-    let mut template = Template { tables: vec![], queues: vec![], secrets: vec![], functions: vec![] };
+    let mut template =
+        Template { tables: vec![], queues: vec![], buckets: vec![], secrets: vec![], functions: vec![] };
     let mut readers = Vec::new();
     for (id, resource) in document.resources() {
         let reader = Reader::new(intrinsics, id, resource);
@@ -31,6 +32,7 @@ pub(super) fn read(document: &Document) -> Result<Template, TemplateError> {
         match *kind {
             "AWS::DynamoDB::Table" => template.tables.push(table(reader)?),
             "AWS::SQS::Queue" => template.queues.push(queue(reader)?),
+            "AWS::S3::Bucket" => template.buckets.push(bucket(reader)?),
             "AWS::SecretsManager::Secret" => template.secrets.push(secret(reader)?),
             _ => {}
         }
@@ -141,6 +143,18 @@ fn queue(resource: &Reader<'_>) -> Result<Queue, TemplateError> {
         retention: properties.at("MessageRetentionPeriod").count(4 * 24 * 3600)?,
         delay: properties.at("DelaySeconds").count(0)?,
         redrive,
+    })
+}
+
+fn bucket(resource: &Reader<'_>) -> Result<Bucket, TemplateError> {
+    let named = resource.at("Properties.BucketName");
+    if named.is_present() {
+        return Err(named.error("is given; names are left to CloudFormation"));
+    }
+    Ok(Bucket {
+        logical_id: resource.resource().to_owned(),
+        name: bucket_name(resource.resource()),
+        object_lock: resource.at("Properties.ObjectLockEnabled").flag()?,
     })
 }
 

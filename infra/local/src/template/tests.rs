@@ -37,6 +37,11 @@ Resources:
       RedrivePolicy: { deadLetterTargetArn: !GetAtt Faults.Arn, maxReceiveCount: 5 }
   Faults:
     Type: AWS::SQS::Queue
+  Archive:
+    Type: AWS::S3::Bucket
+    Properties: { ObjectLockEnabled: true }
+  Exports:
+    Type: AWS::S3::Bucket
   Master:
     Type: AWS::SecretsManager::Secret
     Properties: { GenerateSecretString: { PasswordLength: 64, ExcludePunctuation: true } }
@@ -58,6 +63,8 @@ Resources:
           SHARED: own
           TABLE: !Ref Core
           QUEUE_URL: !Ref Jobs
+          BUCKET: !Ref Archive
+          BUCKET_ARN: !GetAtt Archive.Arn
           SECRET_ID: !GetAtt Master.Id
           RETRY: !Ref Retry
           ARN: !Sub "${Core.Arn}/index/*"
@@ -105,6 +112,9 @@ fn everything_the_platform_builds_is_read() {
     let redrive = Redrive { target: "artisan-local-Faults".to_owned(), max_receive_count: 5 };
     assert_eq!(queue.redrive, Some(redrive));
     assert!(template.queue("Absent").is_none(), "its condition does not hold");
+    let bucket = template.bucket("Archive").unwrap();
+    assert_eq!((bucket.name.as_str(), bucket.object_lock), ("artisan-local-archive", true));
+    assert!(!template.bucket("Exports").unwrap().object_lock);
     assert_eq!(template.secrets[0].value, SecretValue::Generated(64));
 }
 
@@ -114,6 +124,8 @@ fn functions_have_their_environment_and_their_triggers() {
     let function = template.function("one").unwrap();
     let expected = [
         ("ARN", "arn:aws:dynamodb:eu-central-1:000000000000:table/artisan-local-Core/index/*"),
+        ("BUCKET", "artisan-local-archive"),
+        ("BUCKET_ARN", "arn:aws:s3:::artisan-local-archive"),
         ("CHOSEN", "no"),
         ("JOINED", "a-eu-central-1"),
         ("LITERAL", "x${B}"),
@@ -170,6 +182,7 @@ fn what_cannot_be_read_is_named_in_one_line() {
         ("rate(1 day)", "cron(0 12 * * ? *)", "Nightly.Properties.Schedule is cron(0 12 * * ? *)"),
         ("rate(3 hours)", "rate(1 hours)", "Hourly.Properties.ScheduleExpression is rate(1 hours)"),
         ("rate(3 hours)", "rate(0 hours)", "ScheduleExpression is rate(0 hours)"),
+        ("ObjectLockEnabled: true", "BucketName: mine", "Archive.Properties.BucketName is given"),
         ("Path: \"/v1/things/{id}\"", "Path: v1", "Path does not begin with a slash"),
     ] {
         let complaint = complaint(from, to);
