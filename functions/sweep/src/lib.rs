@@ -1,15 +1,18 @@
 //! The sweep: what time alone must bring about.
 //!
-//! Called once a minute, it looks at webhook endpoints that need it (`endpoints`) and carries replays on (`replays`), and
-//! takes the tasks that are due from the list (`store::Due`) and carries them out, the longest overdue first, until none is
-//! left or its own time is. A task may come up twice or after what made it necessary is gone, so each looks first. One that
-//! fails is put off by a quarter of an hour, so that it can't hold up the others, and the whole call counts as failed, which
-//! raises an alarm. It is called by nobody but the clock and takes no input.
+//! Called once a minute, it looks at webhook endpoints that need it (`endpoints`), carries replays on (`replays`), queues long
+//! jobs again that nobody looks after (`long_jobs`), and takes the tasks that are due from the list (`store::Due`) and
+//! carries them out, the longest overdue first, until none is left or its own time is. A task may come up twice or after
+//! what made it necessary is gone, so each looks first. One that fails is put off by a quarter of an hour, so that it can't
+//! hold up the others, and the whole call counts as failed, which raises an alarm. It is called by nobody but the clock and
+//! takes no input.
 
 mod endpoints;
 mod erase;
 mod expiry;
+mod long_jobs;
 mod replays;
+mod witness;
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +20,7 @@ use clock::Clock;
 use dns::Resolver;
 use domains::Recheck;
 use ids::{Ids, OrganizationId};
-use jobs::SlowLane;
+use jobs::{LongJobs, SlowLane};
 use mailing::MailSeal;
 use runtime::{Services, StartError};
 use sealing::MasterSecret;
@@ -38,6 +41,7 @@ pub struct Sweep {
     resolver: Option<Resolver>,
     mail_seal: MailSeal,
     lane: SlowLane,
+    long_jobs: LongJobs,
     clock: Clock,
     ids: Ids,
 }
@@ -49,7 +53,7 @@ pub enum SweepError {
     #[error("the list of tasks cannot be read or kept")]
     List(#[source] StoreError),
     /// What needs attention can't be found.
-    #[error("the endpoints and replays that need attention cannot be found")]
+    #[error("what needs attention cannot be found")]
     Attention(#[source] StoreError),
     /// Some tasks failed; each is in the log, and put off, or comes up again with the next call.
     #[error("{0} tasks failed and come up again")]
@@ -82,8 +86,8 @@ pub(crate) enum Outcome {
     Unfinished,
 }
 
-/// Builds the sweep from the tables, `SESSION_SECRET_ID`, `WEBHOOK_RETRIES_QUEUE_URL` and `DNS_RESOLVER`, and opens the
-/// connections.
+/// Builds the sweep from the tables, `SESSION_SECRET_ID`, `WEBHOOK_RETRIES_QUEUE_URL`, `LONG_JOBS_QUEUE_URL` and
+/// `DNS_RESOLVER`, and opens the connections.
 ///
 /// # Errors
 /// [`StartError`] when a variable or the secret is missing.
@@ -94,7 +98,16 @@ pub async fn handler(services: &Services) -> Result<Sweep, StartError> {
         .map_err(|source| StartError::Client { what: "mail key", source: Box::new(source) })?;
     let resolver = resolver(services)?;
     let lane = SlowLane::from_services(services)?;
-    Ok(Sweep { store, resolver, mail_seal, lane, clock: services.clock.clone(), ids: services.ids.clone() })
+    let long_jobs = LongJobs::from_services(services)?;
+    Ok(Sweep {
+        store,
+        resolver,
+        mail_seal,
+        lane,
+        long_jobs,
+        clock: services.clock.clone(),
+        ids: services.ids.clone(),
+    })
 }
 
 impl Sweep {
@@ -112,7 +125,7 @@ impl Sweep {
         }
     }
 
-    /// Looks at the endpoints and replays that need it; how many could not be looked at.
+    /// Looks at the endpoints, replays and long jobs that need it; how many could not be looked at.
     async fn attend(&self, started: Instant) -> Result<usize, SweepError> {
         let found = self.store.needing_attention().await.map_err(SweepError::Attention)?;
         let (mut endpoints, mut replays) = (found.endpoints, found.replays);
@@ -122,9 +135,12 @@ impl Sweep {
         let (first_endpoint, first_replay) = (rotated(endpoints.len()), rotated(replays.len()));
         endpoints.rotate_left(first_endpoint);
         replays.rotate_left(first_replay);
-        let (endpoints, replays) =
-            tokio::join!(self.look_at_endpoints(endpoints, started), self.carry_replays_on(replays, started));
-        Ok(endpoints + replays)
+        let (endpoints, replays, long_jobs) = tokio::join!(
+            self.look_at_endpoints(endpoints, started),
+            self.carry_replays_on(replays, started),
+            self.look_at_long_jobs(found.long_jobs, started),
+        );
+        Ok(endpoints + replays + long_jobs)
     }
 
     /// Carries out the tasks that are due; how many failed.
@@ -183,6 +199,10 @@ impl Sweep {
             }
             Task::EraseWorkspace { organization_id, workspace_id } => {
                 self.erase_workspace(due, *organization_id, *workspace_id, budget).await
+            }
+            Task::WitnessLog { organization_id } => {
+                self.witness(due, *organization_id).await?;
+                Ok(Outcome::Done)
             }
             Task::EraseOrganization { organization_id } => {
                 self.erase_organization(due, *organization_id, budget).await

@@ -62,6 +62,7 @@ impl Registry {
     pub fn artisan() -> Self {
         Self::empty()
             .http("api-keys", |services| async move { fn_api_keys::router(&services).await })
+            .http("audit-logs", |services| async move { fn_audit_logs::router(&services).await })
             .http("auth", |services| async move { fn_auth::router(&services).await })
             .http("campaigns", |services| async move { fn_campaigns::router(&services).await })
             .http("docs", |services| async move { fn_docs::router(&services).await })
@@ -85,8 +86,22 @@ impl Registry {
                     async move { function.handle(event).await }
                 })
             })
+            .stream("seal", |services| async move {
+                let function = Arc::new(fn_seal::handler(&services).await?);
+                Ok(move |event| {
+                    let function = Arc::clone(&function);
+                    async move { function.handle(event).await }
+                })
+            })
             .queue("mail", |services| async move {
                 let function = fn_mail::handler(&services).await?;
+                Ok(move |event| {
+                    let function = function.clone();
+                    async move { function.handle(event).await }
+                })
+            })
+            .queue("worker", |services| async move {
+                let function = fn_worker::handler(&services).await?;
                 Ok(move |event| {
                     let function = function.clone();
                     async move { function.handle(event).await }

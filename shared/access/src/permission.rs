@@ -21,6 +21,7 @@ pub enum Resource {
     Meetings,
     Analytics,
     AuditLogs,
+    Privacy,
 }
 
 /// What a permission allows.
@@ -48,6 +49,7 @@ impl Resource {
         Self::Meetings,
         Self::Analytics,
         Self::AuditLogs,
+        Self::Privacy,
     ];
 
     fn name(self) -> &'static str {
@@ -64,6 +66,7 @@ impl Resource {
             Self::Meetings => "meetings",
             Self::Analytics => "analytics",
             Self::AuditLogs => "audit_logs",
+            Self::Privacy => "privacy",
         }
     }
 
@@ -72,6 +75,7 @@ impl Resource {
         match self {
             Self::Analytics => &[Action::Read],
             Self::AuditLogs => &[Action::Read, Action::Export],
+            Self::Privacy => &[Action::Read, Action::Write],
             _ => &[Action::Read, Action::Write, Action::Delete],
         }
     }
@@ -200,6 +204,8 @@ fn holds(role: Role, Permission(resource, action): Permission) -> bool {
     use Resource as R;
     match (role, resource) {
         (Role::Admin, _) => true,
+        // Everything that is held about a person, in one place: nobody's but an admin's.
+        (Role::Manager | Role::Member | Role::ReadOnly, R::Privacy) => false,
         (Role::ReadOnly, _) => action == Action::Read,
         (Role::Manager, R::Campaigns | R::Leads | R::Meetings) => true,
         (Role::Manager, R::AuditLogs) => false,
@@ -302,6 +308,10 @@ permits! {
     LeadsDelete = Leads Delete;
     MeetingsRead = Meetings Read;
     MeetingsWrite = Meetings Write;
+    AuditLogsRead = AuditLogs Read;
+    AuditLogsExport = AuditLogs Export;
+    PrivacyRead = Privacy Read;
+    PrivacyWrite = Privacy Write;
 }
 
 #[cfg(test)]
@@ -326,12 +336,13 @@ mod tests {
             Resource::Leads,
             Resource::Analytics,
             Resource::AuditLogs,
+            Resource::Privacy,
         ];
         let table = [
-            (Role::Admin, ["rwd", "rwd", "rwd", "r", "re"]),
-            (Role::Manager, ["r", "r", "rwd", "r", ""]),
-            (Role::Member, ["", "", "rw", "", ""]),
-            (Role::ReadOnly, ["r", "r", "r", "r", "r"]),
+            (Role::Admin, ["rwd", "rwd", "rwd", "r", "re", "rw"]),
+            (Role::Manager, ["r", "r", "rwd", "r", "", ""]),
+            (Role::Member, ["", "", "rw", "", "", ""]),
+            (Role::ReadOnly, ["r", "r", "r", "r", "r", ""]),
         ];
         for (role, expected) in table {
             assert_eq!(columns.map(|column| row(role, column)), expected, "{role:?}");

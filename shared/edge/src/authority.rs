@@ -404,6 +404,7 @@ fn alters_what_has_no_mode(permission: Permission) -> bool {
                 | Resource::Sso
                 | Resource::Workspaces
                 | Resource::Users
+                | Resource::Privacy
         )
 }
 

@@ -137,6 +137,12 @@ impl<K: Kind> Id<K> {
         self.0.as_bytes()
     }
 
+    /// The id whose [`as_bytes`](Self::as_bytes) these are.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes), PhantomData)
+    }
+
     /// Reads an id.
     ///
     /// # Errors

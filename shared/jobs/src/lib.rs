@@ -1,4 +1,4 @@
-//! The queues of webhook jobs.
+//! The queues of jobs.
 //!
 //! A job says "look at this delivery". It is never the truth about it: the item in the table is. A job for a first try
 //! carries all that makes the item, and the event's body, so that it needs no read of either.
@@ -14,7 +14,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ids::{DeliveryId, EndpointId, OrganizationId};
+use ids::{DeliveryId, EndpointId, ExportId, OrganizationId};
 use queue::{Message, Queue, Unsendable};
 use runtime::{Services, StartError};
 use serde::{Deserialize, Serialize};
@@ -85,6 +85,51 @@ pub enum QueueError {
     /// A job cannot be written as JSON.
     #[error("a job cannot be written")]
     Malformed(#[from] serde_json::Error),
+}
+
+/// Says which long job to look at: an export or an erasure. The job itself is an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LongJobMessage {
+    /// Format version.
+    pub v: u32,
+    /// The tenant.
+    pub organization_id: OrganizationId,
+    /// The job.
+    pub job_id: ExportId,
+}
+
+/// The queue of long jobs.
+#[derive(Debug, Clone)]
+pub struct LongJobs(Queue);
+
+impl LongJobs {
+    /// The queue that `LONG_JOBS_QUEUE_URL` names.
+    ///
+    /// # Errors
+    /// [`StartError::Missing`] when it is not set.
+    pub fn from_services(services: &Services) -> Result<Self, StartError> {
+        Queue::from_services(services, "LONG_JOBS_QUEUE_URL").map(Self)
+    }
+
+    /// Has a job looked at.
+    ///
+    /// # Errors
+    /// [`QueueError`]; it may then be on the queue all the same. Sending it again is safe.
+    pub async fn send(&self, organization: OrganizationId, job: ExportId) -> Result<(), QueueError> {
+        let message = LongJobMessage { v: 1, organization_id: organization, job_id: job };
+        let body = serde_json::to_string(&message)?;
+        let group = Some(organization.to_string());
+        self.0.send([Message { group, body, delay: Duration::ZERO }]).await?;
+        Ok(())
+    }
+
+    /// Hides a received message for `wait`: it comes back after that.
+    ///
+    /// # Errors
+    /// What the SDK reports. The message then comes back when its visibility runs out.
+    pub async fn hide(&self, receipt_handle: Option<String>, wait: Duration) -> Result<(), BoxError> {
+        self.0.hide(receipt_handle, wait).await
+    }
 }
 
 /// The lane of first tries.

@@ -106,6 +106,8 @@ pub enum Purpose {
     SingleSignOn,
     /// Sealing mails until they are sent.
     Mail,
+    /// Signing the checkpoints of audit logs.
+    AuditLog,
 }
 
 impl Purpose {
@@ -120,6 +122,7 @@ impl Purpose {
             Self::MfaTokens => b"artisan/mfa-tokens/1",
             Self::SingleSignOn => b"artisan/single-sign-on/1",
             Self::Mail => b"artisan/mail/1",
+            Self::AuditLog => b"artisan/audit-log/1",
         }
     }
 }

@@ -315,7 +315,7 @@ impl Store {
         idempotent: Option<(Realm, &Idempotent)>,
     ) -> Result<(Vec<TransactWriteItem>, Vec<Meaning>), StoreError> {
         let operation = change.operation;
-        let caused = change.events.len() + change.mails.len() + change.audit.len();
+        let caused = change.events.len() + change.mails.len() + 2 * change.audit.len();
         let mut steps = Vec::with_capacity(change.steps.len() + caused + 1);
         let mut meanings = Vec::with_capacity(steps.capacity());
         if let Some((realm, idempotent)) = idempotent {
@@ -348,8 +348,13 @@ impl Store {
             meanings.push(Meaning::Fixed(Refusal::Exists("mail")));
         }
         for record in change.audit {
-            steps.push((Table::Audit, Write::Create(record.item()?)));
+            let (item, personal) = record.items()?;
+            steps.push((Table::Audit, Write::Create(item)));
             meanings.push(Meaning::Fixed(Refusal::Exists("audit record")));
+            if let Some(personal) = personal {
+                steps.push((Table::Activity, Write::Create(personal)));
+                meanings.push(Meaning::Fixed(Refusal::Exists("audit record")));
+            }
         }
         let writes = steps
             .into_iter()

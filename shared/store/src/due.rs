@@ -4,6 +4,8 @@
 //! none is forgotten. A task may come up twice, or after what made it necessary is gone: whoever carries it out looks
 //! first. The list is spread over a few partitions; the sweep reads the front of each.
 
+use std::time::Duration;
+
 use clock::Timestamp;
 use futures::future::try_join_all;
 use ids::{KeyId, OrganizationId, WorkspaceId};
@@ -40,6 +42,11 @@ pub enum Task {
         /// The workspace.
         workspace_id: WorkspaceId,
     },
+    /// Put on record that nothing was, if nothing was for a day, so that a log that ends early shows.
+    WitnessLog {
+        /// The organization.
+        organization_id: OrganizationId,
+    },
     /// Erase a deleted organization.
     EraseOrganization {
         /// The organization.
@@ -66,12 +73,22 @@ impl Task {
             Self::EraseWorkspace { organization_id, workspace_id } => {
                 format!("{organization_id}#workspace#{workspace_id}")
             }
+            Self::WitnessLog { organization_id } => format!("{organization_id}#log"),
             Self::EraseOrganization { organization_id } => format!("{organization_id}#organization"),
         }
     }
 }
 
+/// After so long without a record, it is put on record that there was none.
+pub const LONGEST_SILENCE: Duration = Duration::from_secs(24 * 60 * 60);
+
 impl Due {
+    /// The next look at whether an organization's log has been silent.
+    #[must_use]
+    pub fn witness(organization_id: OrganizationId, last: Timestamp) -> Self {
+        Self { task: Task::WitnessLog { organization_id }, due_at: last + LONGEST_SILENCE }
+    }
+
     pub(crate) fn key(&self) -> keys::Key {
         keys::due(self.due_at, &self.task.name())
     }

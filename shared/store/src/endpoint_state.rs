@@ -778,7 +778,7 @@ impl Store {
         Ok(Batch { found, left: request.into_values().flat_map(|rest| rest.keys).collect() })
     }
 
-    /// What the sweep has to look at, of every tenant: endpoints and replays. Reads an index as a whole that holds nothing
+    /// What the sweep has to look at, of every tenant: endpoints, replays and long jobs. Reads an index as a whole that holds nothing
     /// else.
     ///
     /// # Errors
@@ -803,6 +803,8 @@ impl Store {
                 found.endpoints.push((organization, endpoint));
             } else if let Some(replay) = keys::parse_replay(sk) {
                 found.replays.push((organization, replay));
+            } else if let Some(job) = keys::parse_long_job(sk) {
+                found.long_jobs.push((organization, job));
             }
         }
         Ok(found)
@@ -816,4 +818,6 @@ pub struct NeedingAttention {
     pub endpoints: Vec<(OrganizationId, EndpointId)>,
     /// Replays that run.
     pub replays: Vec<(OrganizationId, ids::ReplayId)>,
+    /// Long jobs that are not finished.
+    pub long_jobs: Vec<(OrganizationId, ids::ExportId)>,
 }

@@ -92,7 +92,7 @@ impl Tenant {
     ) -> Result<Listed<StoredEvent>, StoreError> {
         let list = Spread {
             table: self.store.activity_table(),
-            by_state: false,
+            index: None,
             forward,
             levels: months
                 .into_iter()

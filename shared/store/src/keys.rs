@@ -43,9 +43,23 @@
 //! | deliveries to an endpoint that wait | activity, `by-state` | `state_pk = ORG#<org>#WAIT#<ep>#<shard>`, `state_sk <= <time>`, one query a shard |
 //! | dead letters of an organization | activity, `by-state` | `state_pk = ORG#<org>#DEAD#<shard>`, one query a shard |
 //! | mails of the last day | activity, `by-state` | `state_pk = ORG#<org>#MAIL`; read as a whole, never by tenant |
-//! | endpoints and replays that need attention | activity, `by-attention` | `attention_pk = ORG#<org>#ATTENTION`; read as a whole, never by tenant |
-//! | remembered answer to an idempotency key | activity | `pk = ORG#<org>#IDEM#<digest>`, `sk = IDEM` |
-//! | audit records of a day | audit | `pk = ORG#<org>#AUD#<day>#<shard>`, one query a shard |
+//! | endpoints, replays and long jobs that need attention | activity, `by-attention` | `attention_pk = ORG#<org>#ATTENTION`; read as a whole, never by tenant |
+//! | long jobs of an organization | activity | `pk = ORG#<org>#JOB`, `sk` begins `JOB#` |
+//! | which of them are not finished | activity | `pk = ORG#<org>#JOB`, `sk = UNFINISHED#<kind>` |
+//! | remembered answer to an idempotency key | activity | `pk = ORG#<org>#IDEM#<part>`, `sk = IDEM#<digest>` |
+//! | remembered answers of an organization | activity | the same `pk`, one query a part |
+//! | personal values of an audit record | activity | `pk = ORG#<org>#PSN#<month>#<shard>`, `sk = PSN#<aud>` |
+//! | audit records of a month | audit | `pk = ORG#<org>#AUD#<month>#<shard>`, `sk` begins `AUD#`, one query a shard |
+//! | where a sealed record stands in the log | audit | the same `pk`, `sk = SEAL#<aud>` |
+//! | audit records by who did it | audit, `by-actor` | `actor_pk = ORG#<org>#BY#<actor>` |
+//! | audit records by what it was done to | audit, `by-resource` | `resource_pk = ORG#<org>#ON#<resource>` |
+//! | audit records by what was done | audit, `by-action` | `action_pk = ORG#<org>#DID#<action>#<shard>`, one query a shard |
+//! | audit records of a workspace | audit, `by-place` | `place_pk = ORG#<org>#IN#<ws>#<shard>`, one query a shard |
+//! | audit records with certain marks | audit, `by-mark` | `mark_pk = ORG#<org>#MARK#<marks>`, one query a combination |
+//! | leaves of a tile of the log | audit | `pk = ORG#<org>#TILE#0#<tile>` |
+//! | hashes of a tile above them | audit | `pk = ORG#<org>#TILE#<level>#<tile>` |
+//! | checkpoints | audit | `pk = ORG#<org>#CHK`, `sk = CHK#<size>` |
+//! | head of the log | core | `pk = ORG#<org>#LOG`, `sk = HEAD` |
 //!
 //! In `core`, `activity` and `audit`, and in every index on them, the organization comes first, so that one
 //! `dynamodb:LeadingKeys` pattern fences a tenant. The day or month, where there is one, is that of the id's own time:
@@ -55,8 +69,8 @@
 
 use clock::Timestamp;
 use ids::{
-    AuditId, CampaignId, DeliveryId, EndpointId, EventId, InvitationId, KeyId, LeadId, MailId, MeetingId,
-    NoticeId, OrganizationId, ReplayId, ReplyId, SessionId, UserId, WorkspaceId,
+    AuditId, CampaignId, DeliveryId, EndpointId, EventId, ExportId, InvitationId, KeyId, LeadId, MailId,
+    MeetingId, NoticeId, OrganizationId, ReplayId, ReplyId, SessionId, UserId, WorkspaceId,
 };
 
 use sha2::{Digest as _, Sha256};
@@ -79,7 +93,8 @@ const ACTIVITY_SHARDS: u8 = 8;
 /// How many partitions the deliveries that wait for one endpoint are spread over, and a tenant's dead letters; likewise
 /// fixed.
 const STATE_SHARDS: u8 = 4;
-/// How many partitions a tenant's audit records of a day are spread over; likewise fixed.
+/// How many partitions a tenant's audit records of a month are spread over, and each list of them that grows with traffic;
+/// likewise fixed.
 const AUDIT_SHARDS: u8 = 4;
 
 /// The primary key of an item.
@@ -157,6 +172,16 @@ pub(crate) fn parse_left(sk: &str) -> Option<OrganizationId> {
 /// Whether a sort key in the partition of an e-mail address tells of a membership.
 pub(crate) fn is_membership(sk: &str) -> bool {
     sk.starts_with("ORG#")
+}
+
+/// Whether a partition of the directory is that of an e-mail address.
+pub(crate) fn is_under_address(pk: &str) -> bool {
+    pk.starts_with("EMAIL#")
+}
+
+/// Whether a sort key in the partition of an e-mail address is the identity's own, and no organization's.
+pub(crate) fn is_of_identity(sk: &str) -> bool {
+    sk == "IDENTITY" || sk.starts_with(SIGNED_IN_FROM)
 }
 
 pub(crate) fn open_invitation(email: &str, organization: OrganizationId) -> Key {
@@ -290,6 +315,14 @@ pub(crate) fn lead_shards(scope: &WorkspaceScope) -> impl Iterator<Item = String
 pub(crate) fn lead(scope: &WorkspaceScope, id: LeadId) -> Key {
     let shard = shard(id.as_bytes(), LEAD_SHARDS);
     Key::new(format!("{}#LEAD#{shard}", scope_prefix(scope)), id.to_string())
+}
+
+/// The workspace and the mode that a partition below a workspace belongs to.
+pub(crate) fn workspace_of(pk: &str) -> Option<(WorkspaceId, Mode)> {
+    let (_, rest) = pk.split_once("#WS#")?;
+    let (workspace, rest) = rest.split_once('#')?;
+    let mode = [Mode::Live, Mode::Test].into_iter().find(|it| rest.split('#').next() == Some(mode(*it)))?;
+    Some((workspace.parse().ok()?, mode))
 }
 
 pub(crate) fn replies(scope: &WorkspaceScope, lead: LeadId) -> String {
@@ -570,26 +603,168 @@ pub(crate) fn parse_delivery(sk: &str) -> Option<DeliveryId> {
     sk.strip_prefix(DELIVERY_PREFIX)?.parse().ok()
 }
 
+/// How the sort key of a long job begins.
+const LONG_JOB_PREFIX: &str = "JOB#";
+
+/// An organization's long jobs share a partition: they are few.
+pub(crate) fn long_jobs(organization: OrganizationId) -> String {
+    format!("ORG#{organization}#JOB")
+}
+
+pub(crate) fn long_job(organization: OrganizationId, id: ExportId) -> Key {
+    Key::new(long_jobs(organization), format!("{LONG_JOB_PREFIX}{id}"))
+}
+
+/// Before and after the sort keys of all long jobs.
+pub(crate) fn long_job_bounds() -> (String, String) {
+    (LONG_JOB_PREFIX.to_owned(), format!("{LONG_JOB_PREFIX}~"))
+}
+
+/// The long job in its sort key.
+pub(crate) fn parse_long_job(sk: &str) -> Option<ExportId> {
+    sk.strip_prefix(LONG_JOB_PREFIX)?.parse().ok()
+}
+
+/// Names the long jobs of a kind that are not finished.
+pub(crate) fn unfinished_jobs(organization: OrganizationId, kind: &str) -> Key {
+    Key::new(long_jobs(organization), format!("UNFINISHED#{kind}"))
+}
+
+/// A remembered answer. The first byte of the digest says in which of 256 parts it lies, so that all can be walked.
 pub(crate) fn idempotency(organization: OrganizationId, digest: &str) -> Key {
-    Key::new(format!("ORG#{organization}#IDEM#{digest}"), "IDEM")
+    let part = digest.get(..2).unwrap_or("00");
+    Key::new(format!("ORG#{organization}#IDEM#{part}"), format!("IDEM#{digest}"))
+}
+
+/// The partitions of all remembered answers.
+pub(crate) fn remembered_answers(organization: OrganizationId) -> impl Iterator<Item = String> {
+    (0..=u8::MAX).map(move |part| format!("ORG#{organization}#IDEM#{part:02x}"))
 }
 
 // ── audit ───────────────────────────────────────────────────────────────────────────────────────
 
-pub(crate) fn audit(organization: OrganizationId, id: AuditId) -> Key {
-    let shard = shard(id.as_bytes(), AUDIT_SHARDS);
-    Key::new(format!("ORG#{organization}#AUD#{}#{shard}", id.time().day()), format!("AUD#{id}"))
+/// How the sort key of an audit record begins. The stream filter in `template.yaml` knows it.
+pub const AUDIT_PREFIX: &str = "AUD#";
+const SEAL_PREFIX: &str = "SEAL#";
+
+fn audit_partition(organization: OrganizationId, month: &str, shard: u8) -> String {
+    format!("ORG#{organization}#AUD#{month}#{shard}")
 }
 
-pub(crate) fn audit_shards(organization: OrganizationId, day: Timestamp) -> impl Iterator<Item = String> {
-    (0..AUDIT_SHARDS).map(move |shard| format!("ORG#{organization}#AUD#{}#{shard}", day.day()))
+pub(crate) fn audit(organization: OrganizationId, id: AuditId) -> Key {
+    let shard = shard(id.as_bytes(), AUDIT_SHARDS);
+    Key::new(audit_partition(organization, &id.time().month(), shard), audit_sk(id))
+}
+
+pub(crate) fn audit_sk(id: AuditId) -> String {
+    format!("{AUDIT_PREFIX}{id}")
+}
+
+/// After the sort keys of all audit records.
+pub(crate) fn audit_sk_end() -> String {
+    format!("{AUDIT_PREFIX}~")
+}
+
+/// The organization that a partition belongs to.
+pub(crate) fn parse_owner(pk: &str) -> Option<OrganizationId> {
+    let rest = pk.strip_prefix("ORG#")?;
+    rest.split_once('#').map_or(rest, |(organization, _)| organization).parse().ok()
+}
+
+/// The organization and the id in the primary key of an audit record.
+pub(crate) fn parse_audit(pk: &str, sk: &str) -> Option<(OrganizationId, AuditId)> {
+    let (organization, _) = pk.strip_prefix("ORG#")?.split_once("#AUD#")?;
+    Some((organization.parse().ok()?, sk.strip_prefix(AUDIT_PREFIX)?.parse().ok()?))
+}
+
+pub(crate) fn audit_shards(organization: OrganizationId, month: Timestamp) -> impl Iterator<Item = String> {
+    let month = month.month();
+    (0..AUDIT_SHARDS).map(move |shard| audit_partition(organization, &month, shard))
+}
+
+/// Where an audit record stands in the log, once it is sealed: beside the record.
+pub(crate) fn seal(organization: OrganizationId, id: AuditId) -> Key {
+    Key::new(audit(organization, id).pk, format!("{SEAL_PREFIX}{id}"))
+}
+
+/// The personal values of an audit record: apart from it, so that they can be erased.
+pub(crate) fn audit_personal(organization: OrganizationId, id: AuditId) -> Key {
+    let shard = shard(id.as_bytes(), AUDIT_SHARDS);
+    Key::new(format!("ORG#{organization}#PSN#{}#{shard}", id.time().month()), format!("PSN#{id}"))
+}
+
+/// The partitions of the personal values of a month's audit records.
+pub(crate) fn audit_personals(
+    organization: OrganizationId,
+    month: Timestamp,
+) -> impl Iterator<Item = String> {
+    let month = month.month();
+    (0..AUDIT_SHARDS).map(move |shard| format!("ORG#{organization}#PSN#{month}#{shard}"))
+}
+
+/// Partition in `by-actor`.
+pub(crate) fn audit_actor(organization: OrganizationId, actor: &str) -> String {
+    format!("ORG#{organization}#BY#{actor}")
+}
+
+/// Partition in `by-resource`.
+pub(crate) fn audit_resource(organization: OrganizationId, resource: &str) -> String {
+    format!("ORG#{organization}#ON#{resource}")
+}
+
+/// Partitions in `by-action`.
+pub(crate) fn audit_action_shards(organization: OrganizationId, action: &str) -> Vec<String> {
+    (0..AUDIT_SHARDS).map(|shard| format!("ORG#{organization}#DID#{action}#{shard}")).collect()
+}
+
+pub(crate) fn audit_action(organization: OrganizationId, action: &str, id: AuditId) -> String {
+    format!("ORG#{organization}#DID#{action}#{}", shard(id.as_bytes(), AUDIT_SHARDS))
+}
+
+/// Partitions in `by-place`.
+pub(crate) fn audit_workspace_shards(organization: OrganizationId, workspace: WorkspaceId) -> Vec<String> {
+    (0..AUDIT_SHARDS).map(|shard| format!("ORG#{organization}#IN#{workspace}#{shard}")).collect()
+}
+
+pub(crate) fn audit_workspace(organization: OrganizationId, workspace: WorkspaceId, id: AuditId) -> String {
+    format!("ORG#{organization}#IN#{workspace}#{}", shard(id.as_bytes(), AUDIT_SHARDS))
+}
+
+/// Partition in `by-mark`: of the records with exactly these marks.
+pub(crate) fn audit_marks(organization: OrganizationId, marks: u8) -> String {
+    format!("ORG#{organization}#MARK#{marks:02}")
+}
+
+/// The head of an organization's log: what is sealed.
+pub(crate) fn log_head(organization: OrganizationId) -> Key {
+    Key::new(format!("ORG#{organization}#LOG"), "HEAD")
+}
+
+/// The checkpoints of an organization's log, by size.
+pub(crate) fn checkpoint(organization: OrganizationId, size: u64) -> Key {
+    Key::new(format!("ORG#{organization}#CHK"), format!("CHK#{size:016}"))
+}
+
+/// A bundle of leaves, which all lie in one tile of level 0.
+pub(crate) fn leaves(organization: OrganizationId, first: u64) -> Key {
+    Key::new(tile(organization, 0, first >> 8), format!("LEAF#{first:016}"))
+}
+
+/// A hash in a tile above level 0.
+pub(crate) fn node(organization: OrganizationId, level: u8, index: u64) -> Key {
+    Key::new(tile(organization, level, index >> 8), format!("NODE#{index:016}"))
+}
+
+/// The partition of a tile.
+pub(crate) fn tile(organization: OrganizationId, level: u8, tile: u64) -> String {
+    format!("ORG#{organization}#TILE#{level}#{tile:012}")
 }
 
 // ── what an item is ─────────────────────────────────────────────────────────────────────────────
 
 /// What an item in a partition of an organization or of its activity is, by its sort key, as exports name it.
 pub(crate) fn kind_of(sk: &str) -> &'static str {
-    const KINDS: [(&str, &str); 15] = [
+    const KINDS: [(&str, &str); 19] = [
         ("WS#", "workspace"),
         ("MEMBER#", "member"),
         ("INV#", "invitation"),
@@ -604,7 +779,11 @@ pub(crate) fn kind_of(sk: &str) -> &'static str {
         (REPLAY_PREFIX, "replay"),
         ("OPEN", "open_replays"),
         ("NTC#", "notice"),
-        ("AUD#", "audit_record"),
+        (LONG_JOB_PREFIX, "long_job"),
+        ("UNFINISHED#", "unfinished_jobs"),
+        (AUDIT_PREFIX, "audit_record"),
+        (SEAL_PREFIX, "audit_seal"),
+        ("PSN#", "personal_values"),
     ];
     match sk {
         "ORG" => "organization",
@@ -674,6 +853,17 @@ mod tests {
             attempt(id(1), id(11), 3),
             idempotency(id(1), "00ff"),
             audit(id(1), id(12)),
+            seal(id(1), id(12)),
+            audit_personal(id(1), id(12)),
+            Key::new(audit_actor(id(1), "usr_1"), audit_sk(id(12))),
+            Key::new(audit_resource(id(1), "lead_1"), ""),
+            Key::new(audit_action(id(1), "lead.create", id(12)), ""),
+            Key::new(audit_workspace(id(1), id(2), id(12)), ""),
+            Key::new(audit_marks(id(1), 3), ""),
+            log_head(id(1)),
+            checkpoint(id(1), 300),
+            leaves(id(1), 300),
+            node(id(1), 1, 300),
             Key::new(waiting(id(1), id(6), id(11)), state_since(clock::utc(2026, 11, 22, 15, 4), id(11))),
             Key::new(dead(id(1), id(11)), ""),
             Key::new(attention(id(1)), ""),
@@ -681,6 +871,8 @@ mod tests {
             replay(id(1), id(14)),
             open_replays(id(1)),
             notice(id(1), id(15)),
+            long_job(id(1), id(16)),
+            unfinished_jobs(id(1), "erasure"),
             key_usage(id(1), id(5), clock::utc(2026, 11, 22, 15, 4)),
             mail(id(1), id(13)),
             Key::new(mails(id(1)), mail_since(clock::utc(2026, 11, 22, 15, 4), id(13))),
@@ -703,6 +895,17 @@ mod tests {
             (Some(id(1)), Some(id(6)))
         );
         assert_eq!(parse_replay(&replay(id(1), id(14)).sk), Some(id(14)));
+        let unfinished = unfinished_jobs(id(1), "erasure");
+        assert_eq!(parse_long_job(&long_job(id(1), id(16)).sk), Some(id(16)));
+        assert_eq!(parse_long_job(&unfinished.sk), None);
+        let (start, end) = long_job_bounds();
+        assert!(
+            start < long_job(id(1), id(16)).sk && long_job(id(1), id(16)).sk < end && end < unfinished.sk
+        );
+        let record = audit(id(1), id(12));
+        assert_eq!(parse_audit(&record.pk, &record.sk), Some((id(1), id(12))));
+        let seal = seal(id(1), id(12));
+        assert_eq!((parse_audit(&seal.pk, &seal.sk), &seal.pk), (None, &record.pk));
         let mail = mail(id(1), id(13));
         assert_eq!(parse_mail(&mail.pk, &mail.sk), Some((id(1), id(13))));
         assert_eq!((parse_mail(&key.pk, &key.sk), parse_delivery(&mail.sk)), (None, None));
@@ -727,9 +930,13 @@ mod tests {
             (replay(id(1), id(14)), "replay"),
             (open_replays(id(1)), "open_replays"),
             (notice(id(1), id(15)), "notice"),
+            (long_job(id(1), id(16)), "long_job"),
+            (unfinished_jobs(id(1), "erasure"), "unfinished_jobs"),
             (delivery(id(1), id(11)), "delivery"),
             (attempt(id(1), id(11), 3), "attempt"),
             (audit(id(1), id(12)), "audit_record"),
+            (seal(id(1), id(12)), "audit_seal"),
+            (audit_personal(id(1), id(12)), "personal_values"),
         ] {
             assert_eq!(kind_of(&key.sk), kind, "{}", key.sk);
         }
@@ -752,9 +959,19 @@ mod tests {
             assert_eq!(notices_of(id(1), at), notice(id(1), id(seed)).pk);
             assert_eq!(mails_of(id(1), at), mail(id(1), id(seed)).pk);
             assert!(audit_shards(id(1), at).any(|pk| pk == audit(id(1), id(seed)).pk));
+            let answer = idempotency(id(1), &format!("{seed:02x}ff"));
+            assert!(remembered_answers(id(1)).any(|pk| pk == answer.pk));
+            assert!(audit_personals(id(1), at).any(|pk| pk == audit_personal(id(1), id(seed)).pk));
+            let actions = audit_action_shards(id(1), "lead.create");
+            assert!(actions.contains(&audit_action(id(1), "lead.create", id(seed))));
+            assert!(audit_workspace_shards(id(1), id(2)).contains(&audit_workspace(id(1), id(2), id(seed))));
         }
         assert_eq!(organization_partition(id(1)), sso(id(1)).pk);
         assert_eq!(replies(&scope(), id(8)), reply(&scope(), id(8), id(9)).pk);
+        let test = WorkspaceScope { mode: Mode::Test, ..scope() };
+        assert_eq!(workspace_of(&lead(&scope(), id(8)).pk), Some((id(2), Mode::Live)));
+        assert_eq!(workspace_of(&meeting(&test, id(8)).pk), Some((id(2), Mode::Test)));
+        assert_eq!(workspace_of(&organization(id(1)).pk), None);
     }
 
     #[test]

@@ -32,6 +32,7 @@ mod item;
 pub mod keys;
 mod leads;
 mod leaks;
+mod long_jobs;
 mod mails;
 mod meetings;
 mod members;
@@ -59,7 +60,10 @@ use serde::{Deserialize, Serialize};
 
 pub use admission::{Proof, Quota, Visit};
 pub use api_keys::{ApiKey, KeyStatus, LastUse, Secret, Succession};
-pub use audit::{Actor, AuditRecord, FieldChange};
+pub use audit::{
+    AUDIT_KEPT_FOR_DAYS, Actor, AuditEntry, AuditFilter, AuditRecord, FieldChange, Image, Leaf, LogHead,
+    MOST_SEALED, Outcome, Sealing, SealingOutcome, TileHash, audit_at,
+};
 pub use campaigns::{Campaign, CampaignStatus};
 pub use change::{Change, CommitError, Refusal};
 pub use deliveries::{
@@ -70,13 +74,13 @@ pub use directory::{
     Account, Admission, Identity, IdentityMembership, KeyCredential, SecondFactor, Session, SessionCredential,
 };
 pub use domains::{AutoJoin, DomainClaim, DomainOwner, DomainStatus};
-pub use due::{Due, Task};
+pub use due::{Due, LONGEST_SILENCE, Task};
 pub use endpoint_state::{
     EndpointState, LastError, NeedingAttention, NotedFailure, SLOTS, Slot, Told, Watched,
 };
 pub use endpoints::{Endpoint, EndpointStatus, Replaced, SealedHeader, SigningKeyRecord};
 pub use error::{BoxError, StoreError};
-pub use estate::{Erased, Holding, Holdings, Position};
+pub use estate::{Erased, Forgotten, Holding, Holdings, Person, PersonWalk, PersonsEvents, Position};
 pub use event_log::{EventFilter, event_at};
 pub use expiry::{ExpiryWarning, Notice};
 pub use idempotency::{Answer, Idempotent};
@@ -84,6 +88,10 @@ pub use invitations::{Invitation, InvitationStatus};
 pub use keys::delivery_id;
 pub use leads::{Lead, LeadStanding, LeadStatus, Reply};
 pub use leaks::Leak;
+pub use long_jobs::{
+    ExportFormat, ExportedFile, LongClaim, LongJob, LongJobKind, LongJobStatus, LongTask, MOST_STARTS,
+    MOST_UNFINISHED, Subject, long_job_at,
+};
 pub use mails::{Outboxed, OutgoingMail};
 pub use meetings::{Meeting, MeetingStatus};
 pub use members::{MOST_NOTIFIED, Member, MemberStatus, Role, WorkspaceRole, new_generation};

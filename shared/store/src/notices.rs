@@ -150,7 +150,7 @@ impl Tenant {
         months.reverse();
         let list = Spread {
             table: self.store.activity_table(),
-            by_state: false,
+            index: None,
             forward: false,
             levels: months
                 .into_iter()

@@ -279,7 +279,7 @@ impl Tenant {
         let end = page.after.map_or_else(|| "RPL#~".to_owned(), |id| keys::replay(self.organization, id).sk);
         let list = crate::spread::Spread {
             table: self.store.activity_table(),
-            by_state: false,
+            index: None,
             forward: false,
             levels: vec![vec![keys::replays(self.organization)]],
             between: ("RPL#".to_owned(), end),

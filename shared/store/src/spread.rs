@@ -22,8 +22,8 @@ const FURTHEST_MONTHS: usize = 13;
 #[derive(Debug, Clone)]
 pub(crate) struct Spread<'a> {
     pub(crate) table: &'a str,
-    /// Whether it is read by the index on state and not by the primary key.
-    pub(crate) by_state: bool,
+    /// By which index it is read; by the primary key without one.
+    pub(crate) index: Option<Index>,
     /// Oldest first; else newest first.
     pub(crate) forward: bool,
     /// Sets of shards, in the order in which they are read.
@@ -31,6 +31,17 @@ pub(crate) struct Spread<'a> {
     /// Sort keys lie between these two, which are none themselves.
     pub(crate) between: (String, String),
 }
+
+/// An index of a table: its name, and those of its keys.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Index {
+    pub(crate) name: &'static str,
+    pub(crate) partition: &'static str,
+    pub(crate) sort: &'static str,
+}
+
+/// [`BY_STATE`].
+pub(crate) const STATE_INDEX: Index = Index { name: BY_STATE, partition: "state_pk", sort: "state_sk" };
 
 /// Some items of a list, in order.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,7 +105,7 @@ impl Store {
         wanted: usize,
         keep: impl Fn(&Item) -> bool,
     ) -> Result<Listed<Item>, StoreError> {
-        let sort_key = if list.by_state { "state_sk" } else { SK };
+        let sort_key = list.index.map_or(SK, |index| index.sort);
         let (mut low, mut high) = list.between.clone();
         let mut kept: Vec<Item> = Vec::with_capacity(wanted);
         let mut looked_at = 0;
@@ -157,14 +168,14 @@ impl Store {
         high: &str,
         count: usize,
     ) -> Result<Front, StoreError> {
-        let (pk, sk) = if list.by_state { ("state_pk", "state_sk") } else { (PK, SK) };
+        let (pk, sk) = list.index.map_or((PK, SK), |index| (index.partition, index.sort));
         // BETWEEN includes both ends, of which each may be an item that was shown before.
         let limit = count + 2;
         let answer = self
             .client
             .query()
             .table_name(list.table)
-            .set_index_name(list.by_state.then(|| BY_STATE.to_owned()))
+            .set_index_name(list.index.map(|index| index.name.to_owned()))
             .key_condition_expression(format!("{pk} = :pk AND {sk} BETWEEN :low AND :high"))
             .expression_attribute_values(":pk", text(partition))
             .expression_attribute_values(":low", text(low))

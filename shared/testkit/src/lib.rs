@@ -227,6 +227,8 @@ impl Drop for TestApp {
             "FanoutFaultsQueue",
             "MailQueue",
             "MailFaultsQueue",
+            "LongJobsQueue",
+            "LongJobsFaultsQueue",
         ] {
             let left = self.platform.depth(queue).map_or(0, |depth| depth.total());
             assert!(left == 0, "{left} messages were left in {queue}");

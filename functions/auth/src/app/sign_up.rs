@@ -6,8 +6,8 @@ use ids::{Ids, UserId};
 use input::Faults;
 use problem::Problem;
 use store::{
-    AuditRecord, Change, Identity, Member, MemberStatus, Organization, Role, Session, StoreError, Workspace,
-    WorkspaceStatus,
+    AuditRecord, Change, Due, Identity, Member, MemberStatus, Organization, Role, Session, StoreError,
+    Workspace, WorkspaceStatus,
 };
 
 use crate::password;
@@ -111,7 +111,9 @@ impl Founding {
     pub(crate) fn change(&self, session: &Session, mut record: AuditRecord) -> Result<Change, StoreError> {
         record.compliance_relevant = true;
         record.pii_accessed = true;
+        let witness = Due::witness(self.organization.id, self.organization.created_at);
         Change::audited(record)
+            .schedule(&witness)?
             .create_identity(&self.identity)?
             .found_organization(&self.organization, &self.workspace, &self.admin)?
             .begin_session(session, REQUESTS_PER_HOUR)

@@ -17,9 +17,10 @@ use store::{AuditRecord, Change, Event, FieldChange, LeadStanding, LeadStatus, S
 
 /// Events of one request.
 pub(crate) const MOST_EVENTS: usize = 100;
-/// Events of a part: with a lead for each of them, the remembered answer and the audit record, a transaction of 100 items.
+/// Events of a part: with a lead for each of them, the remembered answer, the audit record and its personal part, a transaction
+/// of at most 100 items.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
-const EVENTS_OF_A_PART: usize = 49;
+const EVENTS_OF_A_PART: usize = 48;
 /// How far ahead of ours the clock of a reporter may be.
 const TOLERANCE: Duration = Duration::from_secs(5 * 60);
 /// How long ago it may have been.
@@ -231,6 +232,6 @@ mod tests {
         }
         let taken = check(vec![good; MOST_EVENTS], scope(&ids), &ids, now).unwrap();
         assert_eq!(taken[0].occurred_at, now);
-        assert_eq!(parts(&taken).map(<[EmailEvent]>::len).collect::<Vec<_>>(), [49, 49, 2]);
+        assert_eq!(parts(&taken).map(<[EmailEvent]>::len).collect::<Vec<_>>(), [48, 48, 4]);
     }
 }

@@ -79,7 +79,7 @@ struct EmailEventList {
 /// Record what happened to e-mails
 ///
 /// Causes `email.sent`, `email.opened` and `email.bounced`. What is sent to a `new` lead moves it to `contacted`. More than
-/// 49 events are recorded in parts, each as a whole; with an `Idempotency-Key` a request that was cut off can be sent
+/// 48 events are recorded in parts, each as a whole; with an `Idempotency-Key` a request that was cut off can be sent
 /// again and goes on where it ended.
 #[utoipa::path(
     post, path = "/v1/email-events", operation_id = "create_email_events", tag = "leads",

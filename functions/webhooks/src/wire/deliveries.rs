@@ -385,7 +385,7 @@ async fn redrive(
                 .collect();
             let dead = |delivery: &Delivery| {
                 delivery.status == DeliveryStatus::Dead
-                    && !delivery.is_expired(context.request.now)
+                    && !delivery.is_expired(now)
                     && sendable.contains(&delivery.endpoint_id)
             };
             let redriven: Vec<_> = found.into_iter().filter(dead).collect();

@@ -172,7 +172,8 @@ impl Engines {
     /// Answers one call: `target` is the `X-Amz-Target` header, `Service_Version.Operation`.
     pub async fn dispatch(&self, target: &str, body: Bytes) -> Answer {
         let (_, operation) = target.split_once('.').unwrap_or_default();
-        match self.0.faults.striking(operation) {
+        self.0.faults.pass(operation, &body).await;
+        match self.0.faults.striking(operation, &body) {
             None => self.carry_out(target, body).await,
             Some((Strike::Before, answer)) => answer,
             Some((Strike::After, answer)) => {
@@ -190,7 +191,7 @@ impl Engines {
         }
         self.0.meter.call(ses::SEND_EMAIL, "");
         let send = || ses::send(&self.0.mailbox, body);
-        Some(match self.0.faults.striking(ses::SEND_EMAIL) {
+        Some(match self.0.faults.striking(ses::SEND_EMAIL, body) {
             None => send(),
             Some((Strike::Before, answer)) => answer,
             Some((Strike::After, answer)) => {
@@ -208,7 +209,7 @@ impl Engines {
         };
         let (operation, bucket) = request.names();
         self.0.meter.call(operation, bucket);
-        let struck = self.0.faults.striking(operation);
+        let struck = self.0.faults.striking(operation, &[]);
         if let Some((Strike::Before, answer)) = struck {
             return s3::Reply::ordered(answer);
         }

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::item::{self, Item, text};
 use crate::keys::{self, EndpointTag};
-use crate::spread::{Listed, Spread, months};
+use crate::spread::{Listed, STATE_INDEX, Spread, months};
 use crate::{PageRequest, Store, StoreError, Tenant};
 
 pub use claim::{Claim, Settlement};
@@ -378,7 +378,7 @@ impl Tenant {
         let high = after.map_or_else(keys::delivery_sk_end, keys::delivery_sk);
         let list = Spread {
             table: self.store.activity_table(),
-            by_state: false,
+            index: None,
             forward: false,
             levels: months
                 .into_iter()
@@ -402,7 +402,7 @@ impl Tenant {
         const OPERATION: &str = "dead_letters";
         let list = Spread {
             table: self.store.activity_table(),
-            by_state: true,
+            index: Some(STATE_INDEX),
             forward: false,
             levels: vec![keys::all_dead(self.organization).collect()],
             // Times begin with a digit, and `~` sorts after all.

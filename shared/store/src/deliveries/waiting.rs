@@ -7,7 +7,7 @@ use super::DeliveryStatus;
 use crate::change::{Expression, Table};
 use crate::item::{self, primary, text};
 use crate::keys::{self, PK, SK};
-use crate::spread::Spread;
+use crate::spread::{STATE_INDEX, Spread};
 use crate::write::Written;
 use crate::{Store, StoreError, Tenant};
 
@@ -47,7 +47,7 @@ impl Tenant {
     ) -> Result<Vec<Waiting>, StoreError> {
         let list = Spread {
             table: self.store.activity_table(),
-            by_state: true,
+            index: Some(STATE_INDEX),
             forward: true,
             levels: vec![keys::all_waiting(self.organization, endpoint).collect()],
             // `~` sorts after what follows the time in a key of this very millisecond.

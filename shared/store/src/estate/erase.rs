@@ -1,4 +1,5 @@
-//! The erasure: what an organization owns is removed, batch by batch. Nothing of the audit log is ever touched.
+//! The erasure: what an organization owns is removed, batch by batch. Nothing of the audit log is
+//! ever touched, but what it says of people, which lies apart from it, goes.
 //!
 //! It can stop anywhere and begin again. What is found only by something else goes before that: replies before their lead,
 //! deliveries before the state of their endpoint, a credential before the key, the link from an address before the member. The
@@ -13,7 +14,9 @@ use clock::Timestamp;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use ids::{LeadId, UserId, WorkspaceId};
 
-use super::{Looks, Part, Position, Stretch, Wanted, of_activity, of_mails, of_workspace};
+use super::{
+    Looks, Part, Position, Stretch, Wanted, of_activity, of_mails, of_personal_values, of_workspace,
+};
 use crate::change::{Expression, Table, Write};
 use crate::item::{self, Item, get_text, number, primary, text};
 use crate::keys::{self, Key, OfOrganization};
@@ -74,7 +77,7 @@ impl Work {
     }
 }
 
-fn keys_of(items: &[Item]) -> Vec<Key> {
+pub(super) fn keys_of(items: &[Item]) -> Vec<Key> {
     items.iter().filter_map(item::key).collect()
 }
 
@@ -126,8 +129,9 @@ impl Tenant {
         }
         let tags = self.endpoint_tags().await?;
         parts.extend(of_activity(self.organization, &tags, organization.created_at, now));
-        parts.extend([Part::Replays, Part::EndpointStates]);
+        parts.extend([Part::Replays, Part::EndpointStates, Part::LongJobs]);
         parts.extend(of_mails(organization.created_at, now));
+        parts.extend(of_personal_values(self.organization, organization.created_at, now));
         let next = self.erase_parts(parts, now, from, work).await?;
         if next.is_some() {
             return Ok(next);
@@ -204,7 +208,9 @@ impl Tenant {
             | Part::Notices { .. }
             | Part::Replays
             | Part::EndpointStates
-            | Part::Mails { .. } => Table::Activity,
+            | Part::LongJobs
+            | Part::Mails { .. }
+            | Part::PersonalValues { .. } => Table::Activity,
             Part::Own | Part::Campaigns { .. } | Part::Leads { .. } | Part::Meetings { .. } => Table::Core,
             Part::Audit { .. } => return Ok(None),
         };
@@ -248,7 +254,7 @@ impl Tenant {
     }
 
     /// Erases a partition, or what in it has a sort key that begins with `prefix`.
-    async fn erase_all(
+    pub(super) async fn erase_all(
         &self,
         table: Table,
         partition: String,
@@ -430,7 +436,12 @@ impl Tenant {
     }
 
     /// One transaction: an item, what the directory has of it, and its count.
-    async fn end_bound(&self, own: Expression, named: Vec<Key>, tally: Tally) -> Result<(), StoreError> {
+    pub(super) async fn end_bound(
+        &self,
+        own: Expression,
+        named: Vec<Key>,
+        tally: Tally,
+    ) -> Result<(), StoreError> {
         const OPERATION: &str = "erase";
         let fault = |source| StoreError::Refused { operation: OPERATION, source: Box::new(source) };
         let mut writes = vec![self.store.write(Table::Core, Write::Delete(own)).map_err(fault)?];
@@ -458,7 +469,7 @@ impl Tenant {
     }
 
     /// Deletes items, batch by batch, until DynamoDB has taken all of them.
-    async fn delete(&self, table: Table, keys: Vec<Key>) -> Result<(), StoreError> {
+    pub(super) async fn delete(&self, table: Table, keys: Vec<Key>) -> Result<(), StoreError> {
         // One batch may not name an item twice.
         let mut keys: Vec<Key> = keys;
         keys.sort_unstable_by(|a, b| (&a.pk, &a.sk).cmp(&(&b.pk, &b.sk)));
@@ -558,7 +569,7 @@ impl WorkspaceStore {
 }
 
 /// The deletion of an item that is as it was read.
-fn unchanged(key: &Key, read: Timestamp) -> Expression {
+pub(super) fn unchanged(key: &Key, read: Timestamp) -> Expression {
     Expression {
         key: primary(key),
         condition: "updated_at = :read".to_owned(),

@@ -72,10 +72,14 @@ impl Walk {
             Part::Meetings { .. } => "meeting",
             _ => keys::kind_of(get_text(&item, keys::SK).unwrap_or_default()),
         };
-        if kind == "audit_record" && came_too_late(&item, self.position.until) {
+        let record = match kind {
+            "audit_record" => audit_entry(&item)?,
+            "audit_seal" => return Ok(()),
+            _ => shown(kind, item)?,
+        };
+        if kind == "audit_record" && came_too_late(&record, self.position.until) {
             return Ok(());
         }
-        let record = shown(kind, item)?;
         self.bytes += record.to_string().len();
         self.items.push(Holding { kind, record });
         Ok(())
@@ -84,14 +88,21 @@ impl Walk {
 
 /// Whether an audit record was made after the export began, or by it: an export that showed its own records would never
 /// come to an end.
-fn came_too_late(record: &Item, until: Timestamp) -> bool {
-    let (at, until) = (get_text(record, "timestamp").unwrap_or_default(), until.to_string());
-    let own = get_text(record, "action") == Some("organization.export");
+fn came_too_late(record: &Value, until: Timestamp) -> bool {
+    let text = |name: &str| record.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (at, until) = (text("timestamp"), until.to_string());
+    let own = text("action") == "organization.export";
     at > until.as_str() || (own && at == until.as_str())
 }
 
+/// What the log commits to of an audit record. Its personal values are filled in once the page is complete.
+fn audit_entry(item: &Item) -> Result<Value, StoreError> {
+    let entry = get_text(item, "entry").unwrap_or_default();
+    serde_json::from_str(entry).map_err(|e| StoreError::malformed("export", e))
+}
+
 /// An item without its keys and secrets.
-fn shown(kind: &str, mut item: Item) -> Result<Value, StoreError> {
+pub(super) fn shown(kind: &str, mut item: Item) -> Result<Value, StoreError> {
     let delivery = get_text(&item, keys::SK).and_then(keys::delivery_of_attempt);
     item.retain(|name, _| !is_hidden(name));
     let mut record: Value = item::read("export", item)?;
@@ -132,6 +143,28 @@ impl Tenant {
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub async fn holdings(
+        &self,
+        page: &PageRequest<Position>,
+        now: Timestamp,
+    ) -> Result<Holdings, StoreError> {
+        let mut holdings = self.walk_estate(page, now).await?;
+        self.fill_in(&mut holdings.items).await?;
+        Ok(holdings)
+    }
+
+    /// Puts the personal values of audit records into their places.
+    async fn fill_in(&self, items: &mut [Holding]) -> Result<(), StoreError> {
+        let records: Vec<&mut Holding> = items.iter_mut().filter(|it| it.kind == "audit_record").collect();
+        let id = |it: &Holding| it.record.get("id")?.as_str()?.parse().ok();
+        let ids = records.iter().filter_map(|it| Some((id(it)?, it.record.to_string())));
+        let entries = self.with_rest(ids.collect()).await?;
+        for (holding, entry) in records.into_iter().zip(entries) {
+            holding.record = entry.record()?;
+        }
+        Ok(())
+    }
+
+    async fn walk_estate(
         &self,
         page: &PageRequest<Position>,
         now: Timestamp,
@@ -182,7 +215,7 @@ impl Tenant {
         }
         let tags = self.endpoint_tags().await?;
         parts.extend(of_activity(self.organization, &tags, active_since, until));
-        parts.extend([Part::Replays, Part::EndpointStates]);
+        parts.extend([Part::Replays, Part::EndpointStates, Part::LongJobs]);
         parts.extend(of_audit(self.organization, founded, until));
         parts.sort_unstable();
         Ok(parts)

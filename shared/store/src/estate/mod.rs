@@ -10,8 +10,11 @@
 //! idempotency keys and counters, none of which says whose it is and all of which go away by themselves within 30 days,
 //! the grace before an erasure.
 
+mod about;
 mod erase;
 mod export;
+mod forget;
+mod person;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -27,8 +30,11 @@ use crate::keys::{self, EndpointTag, OfOrganization};
 use crate::spread::all_months;
 use crate::{Mode, Store, StoreError, Tenant, Workspace, WorkspaceScope};
 
+pub use about::{PersonWalk, PersonsEvents};
 pub use erase::Erased;
 pub use export::{Holding, Holdings};
+pub use forget::Forgotten;
+pub use person::Person;
 
 /// How many partitions are looked into side by side.
 const LOOKS_AT_ONCE: usize = 64;
@@ -72,11 +78,18 @@ enum Part {
     Replays,
     /// How endpoints do. It says where the deliveries to them are, so it comes after those.
     EndpointStates,
+    /// Exports and erasures that were asked for.
+    LongJobs,
     Mails {
         day: i64,
     },
+    /// What audit records say of people.
+    PersonalValues {
+        month: i64,
+        shard: usize,
+    },
     Audit {
-        day: i64,
+        month: i64,
         shard: usize,
     },
 }
@@ -140,8 +153,14 @@ impl Part {
             Self::Notices { month } => Some(keys::notices_of(organization, at_day(month))),
             Self::Replays => Some(keys::replays(organization)),
             Self::EndpointStates => Some(keys::endpoint_states(organization)),
+            Self::LongJobs => Some(keys::long_jobs(organization)),
             Self::Mails { day } => Some(keys::mails_of(organization, at_day(day))),
-            Self::Audit { day, shard } => nth(Box::new(keys::audit_shards(organization, at_day(day))), shard),
+            Self::PersonalValues { month, shard } => {
+                nth(Box::new(keys::audit_personals(organization, at_day(month))), shard)
+            }
+            Self::Audit { month, shard } => {
+                nth(Box::new(keys::audit_shards(organization, at_day(month))), shard)
+            }
         }
         // A position is sealed, so it names no shard that there isn't; one of another version finds nothing.
         .unwrap_or_default()
@@ -157,7 +176,9 @@ impl Part {
             | Self::Notices { .. }
             | Self::Replays
             | Self::EndpointStates
-            | Self::Mails { .. } => store.activity_table(),
+            | Self::LongJobs
+            | Self::Mails { .. }
+            | Self::PersonalValues { .. } => store.activity_table(),
             Self::Audit { .. } => store.audit_table(),
         }
     }
@@ -200,10 +221,19 @@ fn of_mails(first: Timestamp, last: Timestamp) -> Vec<Part> {
     (day_of(first)..=day_of(last)).map(|day| Part::Mails { day }).collect()
 }
 
+fn of_personal_values(organization: OrganizationId, first: Timestamp, last: Timestamp) -> Vec<Part> {
+    let shards = keys::audit_personals(organization, first).count();
+    all_months(first, last)
+        .into_iter()
+        .flat_map(|month| (0..shards).map(move |shard| Part::PersonalValues { month: day_of(month), shard }))
+        .collect()
+}
+
 fn of_audit(organization: OrganizationId, first: Timestamp, last: Timestamp) -> Vec<Part> {
     let shards = keys::audit_shards(organization, first).count();
-    (day_of(first)..=day_of(last))
-        .flat_map(|day| (0..shards).map(move |shard| Part::Audit { day, shard }))
+    all_months(first, last)
+        .into_iter()
+        .flat_map(|month| (0..shards).map(move |shard| Part::Audit { month: day_of(month), shard }))
         .collect()
 }
 
@@ -313,7 +343,7 @@ mod tests {
             Part::Own,
             Part::Leads { workspace, mode: Mode::Test, shard: 3 },
             Part::Deliveries { tag: 7, month: day_of(at()), shard: 3 },
-            Part::Audit { day: day_of(at()), shard: 0 },
+            Part::Audit { month: day_of(at()), shard: 0 },
         ] {
             let position = Position {
                 part,

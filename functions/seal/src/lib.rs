@@ -1,0 +1,127 @@
+//! Sealing: from audit records to a log that cannot be edited unnoticed.
+//!
+//! The stream of the `audit` table brings what happens to it. New records become leaves of their organization's Merkle log,
+//! in batches, under a checkpoint signed each time; what is sealed goes to the archive. A record is sealed once, whatever
+//! comes twice and wherever it broke off: its place is written under the condition that it has none.
+//!
+//! Nothing else may happen to that table. A record that is changed, or removed before its time, is somebody's doing whom no
+//! function lets: an alarm goes on record, and into the log like any other.
+//!
+//! Before anything is sealed on top of a head, the head must be what its own checkpoint signs. So nobody without the key
+//! moves the log, neither back nor aside, and has it go on from there.
+
+mod archive;
+mod log;
+mod records;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aws_lambda_events::event::dynamodb::Event;
+use aws_lambda_events::event::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
+use futures::future::join_all;
+use ids::{Ids, OrganizationId};
+use objects::Bucket;
+use runtime::{Services, StartError};
+use store::{Leaf, Store};
+
+use crate::log::Signers;
+use crate::records::{Happened, read};
+
+pub use crate::log::SealError;
+
+/// The sealing. Cheap to clone.
+#[derive(Clone)]
+pub struct Seal(Arc<Shared>);
+
+struct Shared {
+    store: Store,
+    signers: Signers,
+    archive: Bucket,
+    clock: clock::Clock,
+    ids: Ids,
+}
+
+impl std::fmt::Debug for Seal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Seal")
+    }
+}
+
+/// Builds the function from `CORE_TABLE`, `AUDIT_TABLE`, `ARCHIVE_BUCKET`, `AUDIT_SIGNING_SECRET_ID` and
+/// `PUBLIC_URL`, and opens the connections.
+///
+/// # Errors
+/// [`StartError`] when a variable or the secret is missing.
+pub async fn handler(services: &Services) -> Result<Seal, StartError> {
+    let environment = &services.environment;
+    let store = Store::from_environment(environment, services.aws.dynamodb.clone())?;
+    let archive =
+        Bucket::from_environment(environment, "ARCHIVE_BUCKET", &objects::Client::from_services(services))?;
+    let (secret, ()) = tokio::join!(services.secret("AUDIT_SIGNING_SECRET_ID"), store.warm_up());
+    let signers = Signers::new(&secret?, &environment.required("PUBLIC_URL")?)
+        .ok_or(StartError::Unreadable { name: "PUBLIC_URL" })?;
+    let (clock, ids) = (services.clock.clone(), services.ids.clone());
+    Ok(Seal(Arc::new(Shared { store, signers, archive, clock, ids })))
+}
+
+/// What a batch holds of one organization, and where in the stream that begins.
+#[derive(Default)]
+struct Share {
+    first: usize,
+    leaves: Vec<Leaf>,
+    offences: Vec<watch::Offence>,
+}
+
+impl Seal {
+    /// Seals what a batch brings. The answer names the record from which the stream is to be read again, if any.
+    pub async fn handle(&self, batch: Event) -> DynamoDbEventResponse {
+        let mut shares: BTreeMap<OrganizationId, Share> = BTreeMap::new();
+        for (index, record) in batch.records.iter().enumerate() {
+            let (organization, happened) = match read(record) {
+                Ok(Some(known)) => known,
+                Ok(None) => continue,
+                Err(error) => {
+                    // It cannot be sealed, ever: the verifier will name it. Holding up all others would not help it.
+                    tracing::error!(%error, "an audit record cannot be read");
+                    continue;
+                }
+            };
+            let share =
+                shares.entry(organization).or_insert_with(|| Share { first: index, ..Share::default() });
+            match happened {
+                Happened::Written(leaf) => share.leaves.push(leaf),
+                Happened::Offence(offence) => share.offences.push(offence),
+            }
+        }
+        let sealed = join_all(shares.into_iter().map(async |(organization, share)| {
+            let first = share.first;
+            self.take(organization, share).await.map_err(|error| (first, error))
+        }));
+        let mut first: Option<usize> = None;
+        for (index, error) in sealed.await.into_iter().filter_map(Result::err) {
+            tracing::error!(error = telemetry::chain(&error), "a batch will be tried again");
+            first = Some(first.map_or(index, |first| first.min(index)));
+        }
+        let mut answer = DynamoDbEventResponse::default();
+        if let Some(record) = first.and_then(|index| batch.records.get(index)) {
+            let mut failure = DynamoDbBatchItemFailure::default();
+            failure.item_identifier = record.change.sequence_number.clone();
+            answer.batch_item_failures.push(failure);
+        }
+        answer
+    }
+
+    async fn take(&self, organization: OrganizationId, share: Share) -> Result<(), SealError> {
+        let tenant = self.0.store.tenant_of_job(organization);
+        for offence in &share.offences {
+            self.raise(&tenant, offence).await?;
+        }
+        let mut leaves = share.leaves;
+        leaves.sort_unstable_by_key(|leaf| leaf.id);
+        leaves.dedup_by_key(|leaf| leaf.id);
+        self.seal(&tenant, leaves).await?;
+        self.archive(&tenant).await
+    }
+}

@@ -1,0 +1,300 @@
+//! The export of the audit log: records, and what proves them.
+//!
+//! The head of the log is read first, so whatever it commits to can be found; what is written after that is in the export
+//! without a place. Records come in the order of their ids. A range is one of the records' own times. An id is made with
+//! its record, or while its request is served; so ids are looked at for a while beyond the end of a range.
+//!
+//! The last lines are about leaves that have no record in the file: those whose record lies outside the range, and those whose
+//! record can't be found or is not what was sealed.
+
+use std::time::Duration;
+
+use audit_format::{
+    CheckpointKind, CheckpointLine, ExportKind, FORMAT, Header, Line, MissingKind, MissingLine, OutsideKind,
+    OutsideLine, RecordKind, RecordLine, TableWriter, Tile,
+};
+use clock::Timestamp;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use store::{AuditEntry, AuditFilter, ExportFormat, LogHead, MOST_STARTS, PageRequest, Tenant, audit_at};
+use tlog::{Hash, TILE_WIDTH, TileId, leaf_hash};
+
+use crate::leaves::{self, Leaves};
+use crate::output::{Output, Shared};
+use crate::{Hold, JobError, Outcome, Worker};
+
+/// Records read at once.
+const PAGE: usize = 1_000;
+/// An id may be so much younger than what it stands for: a request takes no longer.
+const SERVED_WITHIN: Duration = Duration::from_secs(60);
+/// Other clocks are ahead by no more than this.
+const SKEW: Duration = Duration::from_secs(60);
+
+const NDJSON: &str = "application/x-ndjson";
+const CSV: &str = "text/csv; charset=utf-8";
+
+/// What an export is of.
+struct Scope<'a> {
+    filter: &'a AuditFilter,
+    head: LogHead,
+    begun: Timestamp,
+}
+
+impl Scope<'_> {
+    fn size(&self) -> u64 {
+        self.head.size
+    }
+
+    fn is_whole(&self) -> bool {
+        self.filter.from.is_none() && self.filter.to.is_none()
+    }
+
+    /// Whether a record lies in the range. One that says no time is for the verifier to name.
+    fn covers(&self, at: Option<Timestamp>) -> bool {
+        let Some(at) = at else { return true };
+        self.filter.from.is_none_or(|from| at >= from) && self.filter.to.is_none_or(|to| at < to)
+    }
+
+    fn header(&self, tenant: &Tenant, host: &str) -> Header {
+        let organization = tenant.organization_id();
+        let origin = self.head.checkpoint.lines().next().map(str::to_owned);
+        Header {
+            kind: ExportKind::Export,
+            format: FORMAT,
+            organization_id: organization.to_string(),
+            origin: origin.unwrap_or_else(|| format!("{host}/audit/{organization}")),
+            created_at: self.begun,
+            from: self.filter.from,
+            // The filter ends before its end; the header names the last instant that is included.
+            to: self.filter.to.map(|to| to - Duration::from_millis(1)),
+            filtered: self.filter.is_narrow(),
+        }
+    }
+}
+
+/// Where records go.
+enum Sink {
+    Lines(Output),
+    Table { output: Output, rows: Box<TableWriter<Shared>>, written: Shared },
+}
+
+impl Sink {
+    fn table(output: Output) -> Result<Self, JobError> {
+        let written = Shared::default();
+        let rows = Box::new(TableWriter::new(written.clone()).map_err(JobError::write)?);
+        Ok(Self::Table { output, rows, written })
+    }
+
+    async fn record(&mut self, line: RecordLine, hold: &mut Hold<'_>) -> Result<(), JobError> {
+        match self {
+            Self::Lines(output) => {
+                Line::Record(line).write(output.buffer()).map_err(JobError::write)?;
+                output.send(hold).await
+            }
+            Self::Table { output, rows, written } => {
+                rows.write(&line).and_then(|()| rows.flush()).map_err(JobError::write)?;
+                written.drain_into(output.buffer());
+                output.send(hold).await
+            }
+        }
+    }
+}
+
+async fn write(output: &mut Output, line: Line, hold: &mut Hold<'_>) -> Result<(), JobError> {
+    line.write(output.buffer()).map_err(JobError::write)?;
+    output.send(hold).await
+}
+
+#[derive(Deserialize)]
+struct Timed {
+    timestamp: Timestamp,
+}
+
+fn time_of(entry: &str) -> Option<Timestamp> {
+    serde_json::from_str(entry).ok().map(|Timed { timestamp }| timestamp)
+}
+
+impl Worker {
+    /// Writes an export of the audit log.
+    pub(crate) async fn export_audit_log(
+        &self,
+        hold: &mut Hold<'_>,
+        format: ExportFormat,
+        filter: &AuditFilter,
+    ) -> Result<Outcome, JobError> {
+        let begun = self.0.clock.now();
+        let head = hold.tenant.log_head().await?.unwrap_or_else(|| LogHead::empty(begun));
+        if head.size > leaves::MOST {
+            return Err(JobError::GivenUp(
+                "The head of the log says that it is larger than it can be.".to_owned(),
+            ));
+        }
+        let scope = Scope { filter, head, begun };
+        hold.job.records = 0;
+        hold.job.records_in_all = Some(scope.size()).filter(|_| scope.is_whole() && !filter.is_narrow());
+        hold.note().await?;
+
+        let output = |hold: &Hold<'_>, name, content_type| {
+            Output::new(&self.0.exports, self.key_of(hold.job, &hold.tenant, name), content_type)
+        };
+        let header = Line::Export(scope.header(&hold.tenant, &self.0.host));
+        let mut sink = match format {
+            ExportFormat::Ndjson => {
+                let mut output = output(hold, "audit-log.ndjson", NDJSON);
+                write(&mut output, header.clone(), hold).await?;
+                Sink::Lines(output)
+            }
+            ExportFormat::Csv => Sink::table(output(hold, "audit-log.csv", CSV))?,
+        };
+        let written = self.write_records(&scope, &mut sink, hold).await?;
+        let mut proofs = match sink {
+            Sink::Lines(output) => output,
+            Sink::Table { output: mut table, written: rest, rows } => {
+                drop(rows);
+                // The names of the columns, where there is no record.
+                rest.drain_into(table.buffer());
+                hold.job.file = Some(table.finish().await?);
+                hold.job.upload = None;
+                hold.note().await?;
+                let mut proofs = output(hold, "audit-log.proofs.ndjson", NDJSON);
+                write(&mut proofs, header, hold).await?;
+                proofs
+            }
+        };
+        if !filter.is_narrow() {
+            self.write_gaps(&scope, &written, &mut proofs, hold).await?;
+        }
+        write_tiles(&scope, &written, &mut proofs, hold).await?;
+        let note = Some(scope.head.checkpoint.clone()).filter(|_| scope.size() > 0);
+        let last = CheckpointLine { kind: CheckpointKind::Checkpoint, note, records: hold.job.records };
+        write(&mut proofs, Line::Checkpoint(last), hold).await?;
+        let proofs = proofs.finish().await?;
+        match format {
+            ExportFormat::Ndjson => hold.job.file = Some(proofs),
+            ExportFormat::Csv => hold.job.proofs = Some(proofs),
+        }
+        self.finish(hold).await
+    }
+
+    /// Writes the records; which leaves they are.
+    async fn write_records(
+        &self,
+        scope: &Scope<'_>,
+        sink: &mut Sink,
+        hold: &mut Hold<'_>,
+    ) -> Result<Leaves, JobError> {
+        let mut written = Leaves::of(scope.size());
+        let filter = AuditFilter { to: scope.filter.to.map(|to| to + SERVED_WITHIN), ..scope.filter.clone() };
+        let mut page = PageRequest { limit: PAGE, after: None };
+        loop {
+            if hold.is_late() {
+                return Err(JobError::GivenUp(
+                    "There is more than can be exported in one go. Ask for a shorter time.".to_owned(),
+                ));
+            }
+            let listed = hold.tenant.audit_records(&filter, &page, true, self.0.clock.now() + SKEW).await?;
+            for AuditEntry { id, entry, personal, leaf_index } in listed.items {
+                let leaf_index = leaf_index.filter(|index| *index < scope.size());
+                if leaf_index.is_none() && id.time() > scope.begun {
+                    if id.time() > scope.begun + SKEW {
+                        return Ok(written);
+                    }
+                    continue;
+                }
+                if !scope.covers(time_of(&entry)) {
+                    continue;
+                }
+                // What is no JSON was not sealed so; its leaf is told of at the end.
+                let Ok(entry) = RawValue::from_string(entry) else { continue };
+                let line = RecordLine { kind: RecordKind::Record, leaf_index, entry, personal };
+                hold.job.records += 1;
+                sink.record(line, hold).await?;
+                leaf_index.into_iter().for_each(|leaf| written.insert(leaf));
+            }
+            hold.note_now_and_then().await?;
+            match listed.next.as_deref().and_then(audit_at) {
+                Some(next) => page.after = Some(next),
+                None => return Ok(written),
+            }
+        }
+    }
+
+    /// Tells of the leaves without a record in the file.
+    async fn write_gaps(
+        &self,
+        scope: &Scope<'_>,
+        written: &Leaves,
+        proofs: &mut Output,
+        hold: &mut Hold<'_>,
+    ) -> Result<(), JobError> {
+        let mut tile = None;
+        for leaf in written.gaps(scope.is_whole()) {
+            let index = leaf / TILE_WIDTH;
+            if tile.as_ref().is_none_or(|tile: &SealedTile| tile.index != index) {
+                hold.note_now_and_then().await?;
+                tile = Some(SealedTile::read(&hold.tenant, index, scope.size()).await?);
+            }
+            let Some(tile) = &tile else { continue };
+            let place = usize::try_from(leaf % TILE_WIDTH).unwrap_or(usize::MAX);
+            let id = tile.ids.get(place).map(ToString::to_string);
+            let intact = tile.intact(place);
+            let line = match (&id, intact) {
+                (Some(id), Some(entry)) if !scope.covers(time_of(entry)) => Line::Outside(OutsideLine {
+                    kind: OutsideKind::Outside,
+                    leaf_index: leaf,
+                    id: id.clone(),
+                }),
+                // It is there and was not listed: an index that lags, or somebody's doing.
+                (_, Some(_)) if hold.job.starts < MOST_STARTS => return Err(JobError::Unsettled),
+                _ => Line::Missing(MissingLine { kind: MissingKind::Missing, leaf_index: leaf, id }),
+            };
+            write(proofs, line, hold).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What was sealed in a tile, and what there is of it.
+struct SealedTile {
+    index: u64,
+    ids: Vec<ids::AuditId>,
+    hashes: Vec<[u8; 32]>,
+    entries: Vec<Option<String>>,
+}
+
+impl SealedTile {
+    async fn read(tenant: &Tenant, index: u64, size: u64) -> Result<Self, JobError> {
+        let first = index * TILE_WIDTH;
+        let range = first..size.min(first + TILE_WIDTH);
+        let (ids, hashes, entries) = tokio::try_join!(
+            tenant.tile_records(index),
+            tenant.tile(0, index),
+            tenant.sealed_entries(range)
+        )?;
+        Ok(Self { index, ids, hashes, entries })
+    }
+
+    /// The record at a place, if it is what was sealed there.
+    fn intact(&self, place: usize) -> Option<&str> {
+        let entry = self.entries.get(place)?.as_ref()?;
+        let sealed = self.hashes.get(place)?;
+        (leaf_hash(entry.as_bytes()).as_bytes() == sealed).then_some(entry)
+    }
+}
+
+/// The tiles that prove the records.
+async fn write_tiles(
+    scope: &Scope<'_>,
+    written: &Leaves,
+    proofs: &mut Output,
+    hold: &mut Hold<'_>,
+) -> Result<(), JobError> {
+    for id in TileId::proving(scope.size(), written.iter()) {
+        hold.note_now_and_then().await?;
+        let hashes = hold.tenant.tile(id.level, id.index).await?;
+        // More may have been sealed since.
+        let hashes = hashes.into_iter().take(id.width(scope.size())).map(Hash::from_bytes).collect();
+        write(proofs, Line::Tile(Tile::new(id, hashes)), hold).await?;
+    }
+    Ok(())
+}

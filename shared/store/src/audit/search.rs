@@ -1,0 +1,347 @@
+//! Finding audit records: by time, who, what, on what, where, how it ended and what it touched, in any combination.
+//!
+//! Each search reads one list, newest or oldest first: that of the narrowest thing that is asked for. What else is asked for
+//! is held against the records of that list, of which a page looks at no more than [`MOST_LOOKED_AT`]; it may then be
+//! short, or empty, and still not be the last. So what a page costs does not depend on how many records there are.
+
+use std::collections::HashMap;
+
+use audit_format::Personal;
+use clock::Timestamp;
+use futures::future::try_join_all;
+use ids::{AuditId, WorkspaceId};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{AuditEntry, Mark, Stored, StoredPersonal, log::SealRecord};
+use crate::change::Table;
+use crate::item::{self, Item};
+use crate::keys::{self, Key};
+use crate::spread::{Index, Listed, Spread, all_months};
+use crate::{PageRequest, StoreError, Tenant};
+
+/// A page with a filter looks at no more records than this.
+const MOST_LOOKED_AT: usize = 1_000;
+/// DynamoDB gives so many items at once.
+const BATCH: usize = 100;
+
+const BY_ACTOR: Index = Index { name: "by-actor", partition: "actor_pk", sort: keys::SK };
+const BY_RESOURCE: Index = Index { name: "by-resource", partition: "resource_pk", sort: keys::SK };
+const BY_ACTION: Index = Index { name: "by-action", partition: "action_pk", sort: keys::SK };
+const BY_PLACE: Index = Index { name: "by-place", partition: "place_pk", sort: keys::SK };
+const BY_MARK: Index = Index { name: "by-mark", partition: "mark_pk", sort: keys::SK };
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// It was carried out.
+    Success,
+    /// It was refused.
+    Failure,
+}
+
+/// Which records are wanted. What is `None` does not matter.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AuditFilter {
+    /// From this instant on.
+    pub from: Option<Timestamp>,
+    /// Before this instant.
+    pub to: Option<Timestamp>,
+    /// By this user or key.
+    pub actor: Option<String>,
+    /// This was done: `lead.create`.
+    pub action: Option<String>,
+    /// To a thing of this kind.
+    pub resource_type: Option<String>,
+    /// To this thing.
+    pub resource: Option<String>,
+    /// In this workspace.
+    pub workspace: Option<WorkspaceId>,
+    /// It ended so.
+    pub outcome: Option<Outcome>,
+    /// It read or wrote personal data, or did not.
+    pub pii_accessed: Option<bool>,
+    /// It touched credentials or permissions, or did not.
+    pub sensitive: Option<bool>,
+    /// It matters to auditors, or does not.
+    pub compliance_relevant: Option<bool>,
+}
+
+/// The record at a position that a search gave.
+#[must_use]
+pub fn audit_at(position: &str) -> Option<AuditId> {
+    position.strip_prefix(keys::AUDIT_PREFIX)?.parse().ok()
+}
+
+impl AuditFilter {
+    /// Whether anything but the time matters.
+    #[must_use]
+    pub fn is_narrow(&self) -> bool {
+        *self != Self { from: self.from, to: self.to, ..Self::default() }
+    }
+
+    fn keeps(&self, entry: &Value) -> bool {
+        let text = |pointer: &str, wanted: &Option<String>| {
+            wanted
+                .as_ref()
+                .is_none_or(|wanted| entry.pointer(pointer).and_then(Value::as_str) == Some(wanted))
+        };
+        let flag = |pointer: &str, wanted: Option<bool>| {
+            wanted.is_none_or(|wanted| entry.pointer(pointer).and_then(Value::as_bool) == Some(wanted))
+        };
+        text("/actor/id", &self.actor)
+            && text("/action", &self.action)
+            && text("/resource_type", &self.resource_type)
+            && text("/resource_id", &self.resource)
+            && text("/workspace_id", &self.workspace.map(|id| id.to_string()))
+            && flag("/success", self.outcome.map(|outcome| outcome == Outcome::Success))
+            && flag("/pii_accessed", self.pii_accessed)
+            && flag("/sensitive", self.sensitive)
+            && flag("/compliance_relevant", self.compliance_relevant)
+    }
+
+    /// The combinations of marks that records have which are wanted for theirs; `None` if no mark must be there.
+    fn marks(&self) -> Option<Vec<u8>> {
+        let failed = self.outcome.map(|outcome| outcome == Outcome::Failure);
+        let wanted = [
+            (Mark::Failed, failed),
+            (Mark::Personal, self.pii_accessed),
+            (Mark::Sensitive, self.sensitive),
+            (Mark::Compliance, self.compliance_relevant),
+        ];
+        wanted.iter().any(|(_, wanted)| *wanted == Some(true)).then(|| {
+            let fits = |marks: u8| {
+                wanted.iter().all(|(mark, wanted)| wanted.is_none_or(|is| (marks & *mark as u8 != 0) == is))
+            };
+            (1..16).filter(|marks| fits(*marks)).collect()
+        })
+    }
+}
+
+/// The list that a search reads: the index and its partitions. Without an index, months of shards.
+struct List {
+    index: Option<Index>,
+    levels: Vec<Vec<String>>,
+}
+
+impl Tenant {
+    /// The records that `filter` keeps, newest first, or oldest first if `forward`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn audit_records(
+        &self,
+        filter: &AuditFilter,
+        page: &PageRequest<AuditId>,
+        forward: bool,
+        now: Timestamp,
+    ) -> Result<Listed<AuditEntry>, StoreError> {
+        const OPERATION: &str = "audit_records";
+        let smallest = |at: Timestamp| keys::audit_sk(AuditId::derived(at, [0; 16]));
+        let mut low = filter.from.map_or_else(|| keys::AUDIT_PREFIX.to_owned(), &smallest);
+        let mut high = filter.to.map_or_else(keys::audit_sk_end, &smallest);
+        if let Some(after) = page.after {
+            *(if forward { &mut low } else { &mut high }) = keys::audit_sk(after);
+        }
+        if low >= high {
+            return Ok(Listed { items: Vec::new(), next: None, looked_at: 0 });
+        }
+        let list = self.list(filter, page.after, forward, now);
+        let (mut kept, mut looked_at) = (Vec::with_capacity(page.limit), 0);
+        loop {
+            let wanted = if filter.is_narrow() { BATCH } else { page.limit };
+            let spread = Spread {
+                table: self.store.audit_table(),
+                index: list.index,
+                forward,
+                levels: list.levels.clone(),
+                between: (low.clone(), high.clone()),
+            };
+            let found = self.store.spread(OPERATION, spread, wanted, |_| true).await?;
+            let stored = match list.index {
+                None => found.items,
+                Some(_) => {
+                    let order: Vec<Key> = found.items.iter().filter_map(item::key).collect();
+                    self.in_order(OPERATION, Table::Audit, &order).await?
+                }
+            };
+            let mut last = None;
+            for item in stored {
+                if kept.len() == page.limit || looked_at == MOST_LOOKED_AT {
+                    return Ok(Listed { items: self.with_rest(kept).await?, next: last, looked_at });
+                }
+                let (id, entry) = read(OPERATION, item)?;
+                last = Some(keys::audit_sk(id));
+                looked_at += 1;
+                if !filter.is_narrow() || filter.keeps(&value(OPERATION, &entry)?) {
+                    kept.push((id, entry));
+                }
+            }
+            match found.next {
+                Some(next) if kept.len() < page.limit && looked_at < MOST_LOOKED_AT => {
+                    *(if forward { &mut low } else { &mut high }) = next;
+                }
+                next => return Ok(Listed { items: self.with_rest(kept).await?, next, looked_at }),
+            }
+        }
+    }
+
+    fn list(&self, filter: &AuditFilter, after: Option<AuditId>, forward: bool, now: Timestamp) -> List {
+        let organization = self.organization;
+        let one = |index, partitions| List { index: Some(index), levels: vec![partitions] };
+        if let Some(resource) = &filter.resource {
+            return one(BY_RESOURCE, vec![keys::audit_resource(organization, resource)]);
+        }
+        if let Some(actor) = &filter.actor {
+            return one(BY_ACTOR, vec![keys::audit_actor(organization, actor)]);
+        }
+        if let Some(action) = &filter.action {
+            return one(BY_ACTION, keys::audit_action_shards(organization, action));
+        }
+        if let Some(marks) = filter.marks() {
+            let partitions = marks.into_iter().map(|marks| keys::audit_marks(organization, marks));
+            return one(BY_MARK, partitions.collect());
+        }
+        if let Some(workspace) = filter.workspace {
+            return one(BY_PLACE, keys::audit_workspace_shards(organization, workspace));
+        }
+        let (mut first, mut last) = (filter.from.unwrap_or(organization.time()), filter.to.unwrap_or(now));
+        if let Some(after) = after {
+            *(if forward { &mut first } else { &mut last }) = after.time();
+        }
+        let mut months = all_months(first.max(organization.time()), last.min(now));
+        if !forward {
+            months.reverse();
+        }
+        let shards = |month| keys::audit_shards(organization, month).collect();
+        List { index: None, levels: months.into_iter().map(shards).collect() }
+    }
+
+    /// One record.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn audit_record(&self, id: AuditId) -> Result<Option<AuditEntry>, StoreError> {
+        const OPERATION: &str = "audit_record";
+        let keys = [keys::audit(self.organization, id)];
+        let Some(item) = self.in_order(OPERATION, Table::Audit, &keys).await?.pop() else { return Ok(None) };
+        let record = read(OPERATION, item)?;
+        Ok(self.with_rest(vec![record]).await?.pop())
+    }
+
+    /// The texts of records by their ids, in this order; `None` for one that isn't there.
+    pub(crate) async fn entries(&self, ids: &[AuditId]) -> Result<Vec<Option<String>>, StoreError> {
+        const OPERATION: &str = "entries";
+        let order: Vec<Key> = ids.iter().map(|id| keys::audit(self.organization, *id)).collect();
+        let items = self.in_order(OPERATION, Table::Audit, &order).await?;
+        let records = items.into_iter().map(|item| read(OPERATION, item));
+        let mut found: HashMap<AuditId, String> = records.collect::<Result<_, _>>()?;
+        Ok(ids.iter().map(|id| found.remove(id)).collect())
+    }
+
+    /// Where records stand in the log, and what of their personal values there is.
+    pub(crate) async fn with_rest(
+        &self,
+        records: Vec<(AuditId, String)>,
+    ) -> Result<Vec<AuditEntry>, StoreError> {
+        const OPERATION: &str = "audit_rest";
+        let half = BATCH / 2;
+        let chunks = records.chunks(half).map(async |chunk| {
+            let seals: Vec<Key> = chunk.iter().map(|(id, _)| keys::seal(self.organization, *id)).collect();
+            let personal: Vec<Key> = chunk
+                .iter()
+                .filter(|(_, entry)| may_have_commitments(entry))
+                .map(|(id, _)| keys::audit_personal(self.organization, *id))
+                .collect();
+            self.store.batch(OPERATION, [(Table::Audit, &*seals), (Table::Activity, &*personal)]).await
+        });
+        let (mut places, mut personals) = (HashMap::new(), HashMap::<AuditId, Personal>::new());
+        for item in try_join_all(chunks).await?.into_iter().flatten() {
+            if item.contains_key("personal") {
+                let apart: StoredPersonal = item::read(OPERATION, item)?;
+                let personal = Personal::from_json(&apart.personal);
+                personals.insert(apart.id, personal.map_err(|e| StoreError::malformed(OPERATION, e))?);
+            } else {
+                let seal: SealRecord = item::read(OPERATION, item)?;
+                places.insert(seal.id, seal.leaf_index);
+            }
+        }
+        let entry = |(id, entry)| AuditEntry {
+            personal: personals.remove(&id).unwrap_or_default(),
+            leaf_index: places.get(&id).copied(),
+            id,
+            entry,
+        };
+        Ok(records.into_iter().map(entry).collect())
+    }
+
+    /// Items by their keys, in the order of these; those that there aren't are left out.
+    pub(crate) async fn in_order(
+        &self,
+        operation: &'static str,
+        table: Table,
+        order: &[Key],
+    ) -> Result<Vec<Item>, StoreError> {
+        let chunks = order.chunks(BATCH).map(|chunk| self.store.batch(operation, [(table, chunk)]));
+        let mut found: HashMap<Key, Item> = try_join_all(chunks)
+            .await?
+            .into_iter()
+            .flatten()
+            .filter_map(|item| Some((item::key(&item)?, item)))
+            .collect();
+        Ok(order.iter().filter_map(|key| found.remove(key)).collect())
+    }
+
+    /// All records, oldest first, as JSON: for whoever has few.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn every_audit_record(&self, now: Timestamp) -> Result<Vec<Value>, StoreError> {
+        let mut page = PageRequest { limit: BATCH, after: None };
+        let mut records = Vec::new();
+        loop {
+            let listed = self.audit_records(&AuditFilter::default(), &page, true, now).await?;
+            for entry in &listed.items {
+                records.push(entry.record()?);
+            }
+            match listed.next.as_deref().and_then(audit_at) {
+                Some(next) => page.after = Some(next),
+                None => return Ok(records),
+            }
+        }
+    }
+}
+
+/// Saves the look for personal values where there were none.
+fn may_have_commitments(entry: &str) -> bool {
+    entry.contains(r#"{"committed":""#)
+}
+
+fn read(operation: &'static str, item: Item) -> Result<(AuditId, String), StoreError> {
+    let id = item::get_text(&item, keys::SK).and_then(audit_at);
+    let id = id.ok_or_else(|| StoreError::malformed(operation, "a sort key without an id"))?;
+    let stored: Stored = item::read(operation, item)?;
+    Ok((id, stored.entry))
+}
+
+fn value(operation: &'static str, entry: &str) -> Result<Value, StoreError> {
+    serde_json::from_str(entry).map_err(|e| StoreError::malformed(operation, e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_found_in_all_their_combinations() {
+        let failed = AuditFilter { outcome: Some(Outcome::Failure), ..AuditFilter::default() };
+        assert_eq!(failed.marks().unwrap(), [1, 3, 5, 7, 9, 11, 13, 15]);
+        let harmless =
+            AuditFilter { pii_accessed: Some(true), sensitive: Some(false), ..AuditFilter::default() };
+        assert_eq!(harmless.marks().unwrap(), [2, 3, 10, 11]);
+        let succeeded = AuditFilter { outcome: Some(Outcome::Success), ..AuditFilter::default() };
+        assert_eq!(succeeded.marks(), None, "nothing marks a success");
+    }
+}
