@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Soak(Soak),
     /// Single operations of the API
     Requests(Requests),
+    /// Searching and sealing the audit log as it grows; exits with 1 if a record was not sealed or a search not answered
+    Audit(Audit),
 }
 
 /// Options of `pipeline`.
@@ -62,6 +64,20 @@ pub(crate) struct Requests {
     /// Seconds spent on each operation at full load, at most
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) seconds: u64,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// Options of `audit`.
+#[derive(Debug, Args)]
+pub(crate) struct Audit {
+    /// Numbers of records at which it is measured, from small to large
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1000,100000",
+          value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub(crate) records: Vec<u64>,
+    /// Searches of each kind
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub(crate) searches: u64,
     #[command(flatten)]
     pub(crate) common: Common,
 }

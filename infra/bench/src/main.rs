@@ -1,8 +1,9 @@
-//! The benchmark: `cargo run --release -p bench -- pipeline`, `-- isolation`, `-- soak` and `-- requests`.
+//! The benchmark: `cargo run --release -p bench -- pipeline`, `-- isolation`, `-- soak`, `-- requests` and `-- audit`.
 //!
 //! It starts the local platform on a fresh directory, puts load on it over real HTTP, receives its webhooks, and
 //! prints what that came to. Everything stays on loopback, and everything is bounded in number and time.
 
+mod audit;
 mod cli;
 mod client;
 mod cpu;
@@ -62,6 +63,7 @@ fn measure(command: &Command) -> Result<bool, BenchError> {
         Command::Isolation(options) => &options.common,
         Command::Soak(options) => &options.common,
         Command::Requests(options) => &options.common,
+        Command::Audit(options) => &options.common,
     };
     let workshop = Workshop::open(template(common), common.data_dir.as_deref())?;
     // One thread for the load and the receiver: they are not what is measured, and should not crowd it out.
@@ -111,6 +113,14 @@ async fn run(workshop: &Workshop, command: &Command) -> Result<bool, BenchError>
                 say("bench: requests were refused");
             }
             Ok(!report.refused_any())
+        }
+        Command::Audit(options) => {
+            let report = audit::run(workshop, options).await?;
+            report::publish(&report.tables(), &report, options.common.json.as_deref())?;
+            if !report.is_sound() {
+                say("bench: records were not sealed, or searches not answered");
+            }
+            Ok(report.is_sound())
         }
     }
 }
