@@ -9,11 +9,11 @@
     reason = "what cannot go on fails the test"
 )]
 
+#[path = "support/killed.rs"]
+mod killed;
 mod support;
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,58 +23,10 @@ use axum::extract::State;
 use axum::routing::post;
 use serde_json::{Value, json};
 
+use killed::{Api, Running};
 use support::{free_ports, until};
 
 const KILLS: usize = 40;
-
-/// The running platform, killed when dropped.
-struct Running(Child);
-
-impl Running {
-    fn start(port: u16, data: &Path) -> Self {
-        let child = Command::new(env!("CARGO_BIN_EXE_artisan-local"))
-            .args(["--port", &port.to_string(), "--data-dir"])
-            .arg(data)
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("the platform starts");
-        Self(child)
-    }
-
-    /// SIGKILL: no handler runs, nothing is flushed.
-    fn kill(&mut self) {
-        self.0.kill().expect("it runs");
-        self.0.wait().expect("it ends");
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[derive(Clone)]
-struct Api {
-    http: reqwest::Client,
-    base: String,
-}
-
-impl Api {
-    /// The answer to a POST; `None` when the platform was not there to give one.
-    async fn post(&self, path: &str, token: &str, body: Value) -> Option<(u16, Value)> {
-        let request = self.http.post(format!("{}{path}", self.base)).bearer_auth(token);
-        let answer =
-            request.header("content-type", "application/json").body(body.to_string()).send().await.ok()?;
-        let status = answer.status().as_u16();
-        Some((status, serde_json::from_slice(&answer.bytes().await.ok()?).unwrap_or_default()))
-    }
-
-    async fn ready(&self) {
-        until("a start", async || self.http.get(format!("{}/health", self.base)).send().await.ok()).await;
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_accepted_event_is_delivered_however_often_the_platform_is_killed() {

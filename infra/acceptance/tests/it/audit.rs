@@ -8,7 +8,7 @@ pub(crate) async fn records(app: &TestApp, admin: &Actor) -> Vec<Value> {
     let services = app.platform().services_for("leads").unwrap();
     let store = Store::from_environment(&services.environment, services.aws.dynamodb).unwrap();
     let organization = admin.text("/organization/id").parse().unwrap();
-    store.tenant_of_job(organization).audit_day(app.now()).await.unwrap()
+    store.tenant_of_job(organization).every_audit_record(app.now()).await.unwrap()
 }
 
 #[tokio::test]

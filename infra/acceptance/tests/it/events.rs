@@ -32,6 +32,7 @@ async fn invoke(app: &TestApp, function: &str, payload: &str) -> (u16, String) {
     let router = match function {
         "auth" => fn_auth::router(&services).await,
         "api-keys" => fn_api_keys::router(&services).await,
+        "audit-logs" => fn_audit_logs::router(&services).await,
         "campaigns" => fn_campaigns::router(&services).await,
         "leads" => fn_leads::router(&services).await,
         "meetings" => fn_meetings::router(&services).await,
@@ -55,6 +56,7 @@ async fn http_payloads_are_understood_by_their_functions() {
     for function in [
         "auth",
         "api-keys",
+        "audit-logs",
         "campaigns",
         "leads",
         "meetings",
@@ -109,6 +111,30 @@ async fn a_stream_batch_is_fanned_out_and_a_malformed_record_is_parked() {
 }
 
 #[tokio::test]
+async fn a_record_is_sealed_once_and_what_is_done_to_it_is_put_on_record() {
+    let app = TestApp::start().await;
+    let services = app.platform().services_for("seal").unwrap();
+    let seal = fn_seal::handler(&services).await.unwrap();
+    let store = store::Store::from_environment(&services.environment, services.aws.dynamodb.clone()).unwrap();
+    let tenant = store.tenant_of_job("org_01m81wjar3f7g82fx6abtjv4fw".parse().unwrap());
+    for (name, payload) in files("seal") {
+        // Twice, as Lambda may.
+        for _ in 0..2 {
+            let batch: dynamodb::Event = serde_json::from_str(&payload).unwrap();
+            let answer = seal.handle(batch).await;
+            assert!(answer.batch_item_failures.is_empty(), "{name}");
+        }
+        let records = tenant.every_audit_record(app.now()).await.unwrap();
+        let sealed = tenant.log_head().await.unwrap().map(|head| head.size);
+        match name.as_str() {
+            "expired" => assert_eq!((records.len(), sealed), (0, None)),
+            "record" => assert_eq!((records.len(), sealed), (0, Some(1))),
+            _ => assert_eq!((records.len(), sealed), (1, Some(1)), "an alarm, sealed in its turn"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_job_for_a_delivery_that_is_gone_is_done_and_a_poisonous_one_stays() {
     let app = TestApp::start().await;
     let services = app.platform().services_for("deliver").unwrap();
@@ -125,6 +151,18 @@ async fn a_job_for_a_delivery_that_is_gone_is_done_and_a_poisonous_one_stays() {
             }
             _ => assert!(failures.is_empty(), "{name}: {failures:?}"),
         }
+    }
+}
+
+#[tokio::test]
+async fn a_long_job_that_is_gone_is_done_and_a_poisonous_message_stays() {
+    let app = TestApp::start().await;
+    let services = app.platform().services_for("worker").unwrap();
+    let worker = fn_worker::handler(&services).await.unwrap();
+    for (name, payload) in files("worker") {
+        let batch: sqs::SqsEvent = serde_json::from_str(&payload).unwrap();
+        let failed = worker.handle(batch).await.batch_item_failures.len();
+        assert_eq!(failed, usize::from(name == "poison"), "{name}");
     }
 }
 
@@ -159,6 +197,7 @@ fn every_file_belongs_to_a_function_that_is_tested_here() {
     let tested = BTreeSet::from(
         [
             "api-keys",
+            "audit-logs",
             "auth",
             "campaigns",
             "deliver",
@@ -168,8 +207,10 @@ fn every_file_belongs_to_a_function_that_is_tested_here() {
             "mail",
             "meetings",
             "organizations",
+            "seal",
             "users",
             "webhooks",
+            "worker",
             "workspaces",
         ]
         .map(str::to_owned),

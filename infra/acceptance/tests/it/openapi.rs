@@ -10,6 +10,7 @@ fn document() -> Value {
     let parts = [
         fn_auth::openapi(),
         fn_api_keys::openapi(),
+        fn_audit_logs::openapi(),
         fn_campaigns::openapi(),
         fn_leads::openapi(),
         fn_meetings::openapi(),

@@ -292,7 +292,7 @@ async fn a_change_of_settings_is_on_record_field_by_field() {
         "session_max_age_seconds": 900, "admin_allowed_cidrs": ["127.0.0.1/8"], "cors_origins": [],
     }});
     let _ = admin.patch(PATH, body).await.expect(200);
-    let all = tenant(&app, &admin).audit_day(app.now()).await.unwrap();
+    let all = tenant(&app, &admin).every_audit_record(app.now()).await.unwrap();
     let updates: Vec<_> = all.iter().filter(|it| it["action"] == "organization.update").collect();
     assert_eq!(updates.len(), 1);
     let update = updates[0];
@@ -306,7 +306,7 @@ async fn a_change_of_settings_is_on_record_field_by_field() {
     );
     assert_eq!((&update["sensitive"], &update["compliance_relevant"]), (&json!(true), &json!(true)));
     let _ = admin.patch(PATH, json!({})).await.expect(200);
-    assert_eq!(tenant(&app, &admin).audit_day(app.now()).await.unwrap().len(), all.len());
+    assert_eq!(tenant(&app, &admin).every_audit_record(app.now()).await.unwrap().len(), all.len());
     // The session is as old as it may be.
     app.advance(Duration::from_secs(899));
     let body = json!({"refresh_token": admin.text("/refresh_token")});
@@ -462,7 +462,7 @@ async fn a_deleted_organization_stops_people_and_keys_at_once_and_comes_back_who
         store(&app).due(app.now() + Duration::from_secs(31 * 24 * 60 * 60), 10).await.unwrap().is_empty()
     );
     let actions: Vec<_> = tenant(&app, &admin)
-        .audit_day(app.now())
+        .every_audit_record(app.now())
         .await
         .unwrap()
         .iter()

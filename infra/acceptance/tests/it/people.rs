@@ -49,7 +49,7 @@ pub(crate) fn record(app: &TestApp, organization: OrganizationId) -> AuditRecord
 
 /// All audit records of an organization today.
 pub(crate) async fn records(app: &TestApp, organization: OrganizationId) -> Vec<Value> {
-    store(app).tenant_of_job(organization).audit_day(app.now()).await.unwrap()
+    store(app).tenant_of_job(organization).every_audit_record(app.now()).await.unwrap()
 }
 
 /// Invites somebody to the organization and gives the token.

@@ -24,7 +24,7 @@ async fn fill(actor: &Actor) {
     }
 }
 
-/// Everything in the tables, as text.
+/// Everything in the tables, as text, but the heads of audit logs, which stay with the logs.
 async fn tables(app: &TestApp) -> String {
     let mut all = String::new();
     for table in ["DirectoryTable", "CoreTable", "ActivityTable"] {
@@ -32,7 +32,10 @@ async fn tables(app: &TestApp) -> String {
         let answer = app.engines().dispatch("DynamoDB_20120810.Scan", scan.into()).await;
         let text = String::from_utf8(answer.body.to_vec()).unwrap();
         assert!(answer.status == 200 && !text.contains("LastEvaluatedKey"), "{text}");
-        all.push_str(&text);
+        let items: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let items = items["Items"].as_array().unwrap().iter();
+        let is_head = |item: &&serde_json::Value| item["pk"]["S"].as_str().unwrap().ends_with("#LOG");
+        items.filter(|item| !is_head(item)).for_each(|item| all.push_str(&item.to_string()));
     }
     all
 }
@@ -64,6 +67,8 @@ async fn a_deleted_organization_is_erased_after_thirty_days_and_its_admins_get_a
     // What is left of it ends by itself: sessions, mails that were sent, remembered answers.
     app.advance(DAY * 400);
     let _ = app.engines().dynamodb().sweep().unwrap();
+    // The next look at its log finds nobody and is the last.
+    sweep(&app).await;
     assert!(!tables(&app).await.contains(&id), "{}", tables(&app).await);
     let _ = key.get("/v1/whoami").await.expect_problem(401, "key_unknown");
     let initech = app.sign_in_again(&initech).await;

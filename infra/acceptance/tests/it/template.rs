@@ -38,6 +38,10 @@ fn read_by(function: &str) -> BTreeSet<String> {
             names.remove(name);
         }
     }
+    // And of the queue of long jobs.
+    if !sources(&folders[0]).any(|text| text.contains("LongJobs::from_services")) {
+        names.remove("LONG_JOBS_QUEUE_URL");
+    }
     names
 }
 
@@ -47,7 +51,9 @@ fn sources(folder: &Path) -> impl Iterator<Item = String> {
 }
 
 fn is_variable(word: &str) -> bool {
-    ["_TABLE", "_URL", "_ID", "_SECONDS", "_LOOPBACK", "_FROM"].iter().any(|suffix| word.ends_with(suffix))
+    ["_TABLE", "_URL", "_ID", "_SECONDS", "_LOOPBACK", "_FROM", "_BUCKET"]
+        .iter()
+        .any(|suffix| word.ends_with(suffix))
         && word.chars().all(|c| c.is_ascii_uppercase() || c == '_')
 }
 
@@ -58,7 +64,7 @@ fn every_function_is_given_the_variables_it_reads_and_no_others() {
     let never = "WEBHOOK_ALLOW_LOOPBACK";
     // A function names the tables it uses; the store takes those it is given.
     let optional = ["DIRECTORY_TABLE", "CORE_TABLE", "ACTIVITY_TABLE", "AUDIT_TABLE"];
-    assert_eq!(template.functions.len(), 14);
+    assert_eq!(template.functions.len(), 17);
     for function in &template.functions {
         let reads = read_by(&function.binary);
         let given: BTreeSet<String> =
@@ -85,19 +91,20 @@ fn every_function_is_given_the_variables_it_reads_and_no_others() {
 #[test]
 fn queues_and_streams_are_wired_as_the_code_relies_on() {
     let text = std::fs::read_to_string(testkit::template()).unwrap();
-    for prefix in [store::keys::EVENT_PREFIX, store::keys::MAIL_PREFIX] {
+    for prefix in [store::keys::EVENT_PREFIX, store::keys::MAIL_PREFIX, store::keys::AUDIT_PREFIX] {
         assert!(
             text.contains(&format!(r#"{{"prefix":"{prefix}"}}"#)),
             "the stream filter selects by {prefix}"
         );
     }
-    assert_eq!(text.matches("ReportBatchItemFailures").count(), 4);
+    assert_eq!(text.matches("ReportBatchItemFailures").count(), 6);
     assert!(!text.contains("WEBHOOK_ALLOW_LOOPBACK"));
     let template = template();
     for (jobs, faults, binary) in [
         ("WebhookJobsQueue", "WebhookFaultsQueue", "deliver"),
         ("WebhookRetriesQueue", "WebhookFaultsQueue", "deliver"),
         ("MailQueue", "MailFaultsQueue", "mail"),
+        ("LongJobsQueue", "LongJobsFaultsQueue", "worker"),
     ] {
         let (jobs, faults) = (template.queue(jobs).unwrap(), template.queue(faults).unwrap());
         assert_eq!(

@@ -120,7 +120,7 @@ async fn who_is_turned_away_is_on_record_once_a_minute_for_each_reason_and_addre
     let admin = app.sign_up("Acme").await;
     let tenant = store(&app).tenant_of_job(organization(&admin));
     let records = async |code: &str| {
-        let records = tenant.audit_day(app.now()).await.unwrap();
+        let records = tenant.every_audit_record(app.now()).await.unwrap();
         records.into_iter().filter(|record| record["error_code"] == code).count()
     };
     let soon = (app.now() + Duration::from_secs(30)).to_string();

@@ -1,0 +1,413 @@
+//! Exports of the audit log: what is in them, that they prove it, and what becomes of them when something breaks.
+
+use std::io::Cursor;
+use std::time::Duration;
+
+use artisan_local::engines::{ADDRESS, Strike};
+use artisan_verify::{Problem, Report, Scope, Trust, verify_export, verify_table};
+use axum::body::Body;
+use clock::Timestamp;
+use dynoxide::actions::update_item::UpdateItemRequest;
+use http::{Request, StatusCode};
+use ids::ExportId;
+use serde_json::{Value, json};
+use store::{AuditRecord, FieldChange, LongClaim, Store, Tenant};
+use testkit::{Actor, TestApp};
+use tower::ServiceExt as _;
+
+const EXPORTS: &str = "/api/admin/audit-logs/exports";
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What is behind a link, if anything is.
+pub(crate) async fn follow(app: &TestApp, link: &str) -> Result<Vec<u8>, StatusCode> {
+    let target = link.strip_prefix(ADDRESS).expect("it leads to the platform");
+    let request = Request::get(target).header("host", "127.0.0.1:8001").body(Body::empty()).unwrap();
+    let answer = app.engines().endpoint().oneshot(request).await.unwrap();
+    let status = answer.status();
+    let body = axum::body::to_bytes(Body::new(answer.into_body()), usize::MAX).await.unwrap();
+    if status == StatusCode::OK { Ok(body.to_vec()) } else { Err(status) }
+}
+
+pub(crate) fn tenant(app: &TestApp, admin: &Actor) -> Tenant {
+    let services = app.platform().services_for("worker").unwrap();
+    let store = Store::from_environment(&services.environment, services.aws.dynamodb).unwrap();
+    store.tenant_of_job(admin.text("/organization/id").parse().unwrap())
+}
+
+pub(crate) async fn trust(admin: &Actor) -> Trust {
+    let keys = admin.get("/api/admin/audit-logs/checkpoint/keys").await.expect(200).body;
+    Trust { keys: keys.lines().map(|key| key.parse().unwrap()).collect(), kept: None }
+}
+
+async fn start(admin: &Actor, wanted: Value) -> String {
+    let job = admin.post(EXPORTS, wanted).await.expect(202);
+    assert_eq!(job.text("/status"), "queued");
+    job.text("/id")
+}
+
+async fn show(admin: &Actor, id: &str) -> Value {
+    admin.get(&format!("{EXPORTS}/{id}")).await.expect(200).json
+}
+
+/// An export that is done, with its files.
+struct Exported {
+    job: Value,
+    file: Vec<u8>,
+    proofs: Option<Vec<u8>>,
+}
+
+impl Exported {
+    fn verify(&self, trust: &Trust) -> Report {
+        match &self.proofs {
+            None => verify_export(Cursor::new(&self.file), trust).unwrap(),
+            Some(proofs) => verify_table(&*self.file, Cursor::new(proofs), trust).unwrap(),
+        }
+    }
+
+    fn lines(&self) -> Vec<Value> {
+        let text = self.proofs.as_ref().unwrap_or(&self.file);
+        text.split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_slice(line).unwrap())
+            .collect()
+    }
+
+    fn count(&self, kind: &str) -> usize {
+        self.lines().iter().filter(|line| line["type"] == kind).count()
+    }
+}
+
+async fn fetch(app: &TestApp, admin: &Actor, id: &str) -> Exported {
+    let job = show(admin, id).await;
+    assert_eq!(job["status"], "done", "{job}");
+    let file = follow(app, job["links"]["file"].as_str().unwrap()).await.unwrap();
+    let proofs = match job["links"]["proofs"].as_str() {
+        Some(link) => Some(follow(app, link).await.unwrap()),
+        None => None,
+    };
+    for (bytes, told) in [(Some(&file), &job), (proofs.as_ref(), &job["proofs"])] {
+        let Some(bytes) = bytes else { continue };
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+        let sha256: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!((&told["size"], &told["sha256"]), (&json!(bytes.len()), &json!(sha256)));
+    }
+    Exported { job, file, proofs }
+}
+
+async fn export(app: &TestApp, admin: &Actor, wanted: Value) -> Exported {
+    let id = start(admin, wanted).await;
+    app.drain().await;
+    fetch(app, admin, &id).await
+}
+
+/// Writes a record of that time now, which takes up about so many bytes.
+async fn record(app: &TestApp, tenant: &Tenant, timestamp: Timestamp, bytes: usize) {
+    app.advance(Duration::from_millis(1));
+    let record = AuditRecord {
+        id: ids::Ids::new(app.platform().clock().clone()).next(),
+        action: "campaign.update",
+        actor: store::Actor { r#type: "api_key".to_owned(), id: "key_1".to_owned(), email: None },
+        resource_type: "campaign".to_owned(),
+        resource_id: None,
+        organization_id: tenant.organization_id(),
+        workspace_id: None,
+        ip_address: "203.0.113.7".to_owned(),
+        user_agent: None,
+        request_id: "req_1".to_owned(),
+        timestamp,
+        success: true,
+        error_code: None,
+        changes: vec![FieldChange {
+            field: "description".to_owned(),
+            before: Value::Null,
+            after: "=cmd() ".repeat(bytes / 7).into(),
+        }],
+        pii_accessed: false,
+        sensitive: false,
+        compliance_relevant: false,
+    };
+    tenant.record(&record).await.unwrap();
+}
+
+/// Records that take up so many bytes each.
+async fn fill(app: &TestApp, admin: &Actor, count: u64, bytes: usize) {
+    let tenant = tenant(app, admin);
+    for _ in 0..count {
+        record(app, &tenant, app.now(), bytes).await;
+    }
+}
+
+#[tokio::test]
+async fn an_export_of_every_kind_proves_itself() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    // Several tiles, the last of them in part.
+    fill(&app, &admin, 300, 100).await;
+    app.advance(Duration::from_secs(3600));
+    let admin = app.sign_in_again(&admin).await;
+    app.advance(Duration::from_secs(1));
+    let from = app.now();
+    for name in ["Autumn", "Winter"] {
+        let _ = admin.post("/v1/campaigns", json!({"name": name})).await.expect(201);
+        app.advance(Duration::from_secs(10));
+        // Of a request that took its time, and began before the range.
+        record(&app, &tenant(&app, &admin), from - Duration::from_secs(1), 100).await;
+        app.advance(Duration::from_secs(50));
+    }
+    let to = app.now();
+    fill(&app, &admin, 290, 100).await;
+    app.drain().await;
+    let trust = trust(&admin).await;
+
+    for format in ["ndjson", "csv"] {
+        let whole = export(&app, &admin, json!({"format": format})).await;
+        let report = whole.verify(&trust);
+        assert!(report.intact, "{report}");
+        assert_eq!(report.scope, Scope::WholeLog);
+        assert_eq!((report.records, report.not_sealed_yet), (report.sealed, 0));
+        assert!(report.records > 593, "{report}");
+        assert_eq!(whole.job["progress"]["records"], report.records);
+        assert_eq!(whole.job["progress"]["total"], report.records);
+        assert_eq!((whole.count("missing"), whole.count("outside")), (0, 0));
+        assert_eq!(whole.count("tile"), 3 + 1);
+
+        let range = json!({"format": format, "from": from, "to": to});
+        let range = export(&app, &admin, range).await;
+        let report = range.verify(&trust);
+        assert!(report.intact, "{report}");
+        assert!(matches!(report.scope, Scope::Range { from: Some(_), to: Some(_) }));
+        // One of the two lies between records of the range, in the log.
+        assert_eq!((report.records, range.count("outside")), (2, 1));
+        assert_eq!(range.job["progress"]["total"], Value::Null);
+        // The leaves' own, the last one, and all above.
+        assert_eq!(range.count("tile"), 3);
+
+        let some = export(&app, &admin, json!({"format": format, "action": "campaign.create"})).await;
+        let report = some.verify(&trust);
+        assert!(report.intact, "{report}");
+        assert_eq!((report.records, report.scope), (2, Scope::Selection));
+        let none = json!({"format": format, "actor": "usr_nobody"});
+        let none = export(&app, &admin, none).await;
+        let report = none.verify(&trust);
+        assert!(report.intact && report.records == 0, "{report}");
+    }
+    // Each is on record, with what was asked for.
+    let records = admin.get("/api/admin/audit-logs?action=audit_log.export").await.expect(200).json;
+    assert_eq!(records["data"].as_array().unwrap().len(), 8);
+    let of_nobody = records["data"].as_array().unwrap().iter();
+    let of_nobody = of_nobody.filter(|record| record["changes"].to_string().contains("usr_nobody"));
+    for record in of_nobody.clone() {
+        assert_eq!((&record["resource_type"], &record["sensitive"]), (&json!("audit_export"), &json!(true)));
+    }
+    assert_eq!(of_nobody.count(), 2);
+}
+
+#[tokio::test]
+async fn what_was_tampered_with_shows_in_an_export() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    fill(&app, &admin, 20, 100).await;
+    app.drain().await;
+    let trust = trust(&admin).await;
+    let records = admin.get("/api/admin/audit-logs?limit=20").await.expect(200).json;
+    let victim = records["data"][7].clone();
+    let id: ids::AuditId = victim["id"].as_str().unwrap().parse().unwrap();
+    let organization = admin.text("/organization/id");
+    let pk = format!("ORG#{organization}#AUD#{}#{}", id.time().month(), id.as_bytes()[15] % 4);
+    let update = |entry: &str| -> UpdateItemRequest {
+        serde_json::from_value(json!({
+            "TableName": app.platform().template().table("AuditTable").unwrap().name,
+            "Key": {"pk": {"S": pk}, "sk": {"S": format!("AUD#{id}")}},
+            "UpdateExpression": "SET entry = :entry",
+            "ExpressionAttributeValues": {":entry": {"S": entry}},
+        }))
+        .unwrap()
+    };
+    let database = app.engines().dynamodb().database();
+    let original = admin.get(&format!("/api/admin/audit-logs/{id}/entry")).await.expect(200).body;
+    database.update_item(update(&original.replace("key_1", "key_2"))).unwrap();
+    let report = export(&app, &admin, json!({"format": "ndjson"})).await.verify(&trust);
+    assert_eq!(report.findings[0].problem, Problem::RecordChanged, "{report}");
+    assert_eq!(report.findings[0].id.as_deref(), Some(id.to_string().as_str()));
+    // A text that is no record any more can't be shown, and is missed.
+    database.update_item(update("nonsense")).unwrap();
+    for format in ["ndjson", "csv"] {
+        let broken = export(&app, &admin, json!({"format": format})).await;
+        assert_eq!(broken.count("missing"), 1);
+        let report = broken.verify(&trust);
+        assert_eq!(report.findings[0].problem, Problem::RecordMissing, "{report}");
+        assert_eq!(report.findings[0].id.as_deref(), Some(id.to_string().as_str()));
+    }
+}
+
+#[tokio::test]
+async fn wrong_wishes_are_refused_and_nobody_sees_another_tenants_exports() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let stranger = app.sign_up("Other").await;
+    for (wanted, pointer) in [
+        (json!({}), "/format"),
+        (json!({"format": "xml"}), "/format"),
+        (json!({"format": "csv", "from": "yesterday"}), "/from"),
+        (json!({"format": "csv", "from": "2026-11-22T00:00:00Z", "to": "2026-11-22T00:00:00Z"}), "/to"),
+        (json!({"format": "csv", "outcome": "perhaps"}), "/outcome"),
+        (json!({"format": "csv", "sensitive": "true"}), "/sensitive"),
+        (json!({"format": "csv", "workspace_id": "ws_1"}), "/workspace_id"),
+        (json!({"format": "csv", "color": "red"}), "/color"),
+    ] {
+        let refused = admin.post(EXPORTS, wanted.clone()).await.expect_problem(422, "invalid");
+        assert_eq!(refused.text("/errors/0/pointer"), pointer, "{wanted}");
+    }
+    let once = admin.with("idempotency-key", "one");
+    let first = once.post(EXPORTS, json!({"format": "csv"})).await.expect(202);
+    let again = once.post(EXPORTS, json!({"format": "csv"})).await.expect(202);
+    assert_eq!(first.json, again.json);
+    app.advance(Duration::from_millis(1));
+    let second = start(&admin, json!({"format": "csv"})).await;
+    let full = admin.post(EXPORTS, json!({"format": "csv"})).await;
+    let _ = full.expect_problem(409, "conflict");
+    let _ = once.post(EXPORTS, json!({"format": "csv"})).await.expect(202);
+    let _ = stranger.post(EXPORTS, json!({"format": "csv"})).await.expect(202);
+    let _ = stranger.get(&format!("{EXPORTS}/{second}")).await.expect_problem(404, "not_found");
+    let path = format!("/api/admin/privacy/exports/{second}");
+    let _ = admin.get(&path).await.expect_problem(404, "not_found");
+    let _ = admin.get(&format!("{EXPORTS}/exp_x")).await.expect_problem(404, "not_found");
+    app.drain().await;
+    let listed = admin.get(&format!("{EXPORTS}?limit=1")).await.expect(200).json;
+    assert_eq!((&listed["data"][0]["id"], &listed["data"][0]["status"]), (&json!(second), &json!("done")));
+    assert!(listed["data"][0].get("links").is_none());
+    let cursor = listed["next_cursor"].as_str().unwrap();
+    let rest = admin.get(&format!("{EXPORTS}?cursor={cursor}")).await.expect(200).json;
+    assert_eq!((&rest["data"][0]["id"], rest["data"].as_array().unwrap().len()), (&first.json["id"], 1));
+    assert_eq!(rest["data"][0]["requested_by"], admin.text("/user/id"));
+    // Finished ones make room.
+    let _ = start(&admin, json!({"format": "csv"})).await;
+    app.drain().await;
+}
+
+#[tokio::test]
+async fn files_expire_and_so_do_links() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    app.drain().await;
+    let id = start(&admin, json!({"format": "ndjson"})).await;
+    app.drain().await;
+    let link = show(&admin, &id).await["links"]["file"].as_str().unwrap().to_owned();
+    assert!(follow(&app, &link).await.is_ok());
+    app.advance(Duration::from_secs(3601));
+    assert_eq!(follow(&app, &link).await, Err(StatusCode::FORBIDDEN));
+    let admin = app.sign_in_again(&admin).await;
+    let link = show(&admin, &id).await["links"]["file"].as_str().unwrap().to_owned();
+    assert!(follow(&app, &link).await.is_ok());
+    app.advance(7 * DAY);
+    let admin = app.sign_in_again(&admin).await;
+    let job = show(&admin, &id).await;
+    assert_eq!(job["status"], "expired");
+    assert!(job.get("links").is_none() && job["size"].is_null(), "{job}");
+    app.drain().await;
+}
+
+/// Everything that S3 is asked fails, as long as `times` says.
+fn strike(app: &TestApp, operation: &str, passes: usize, times: usize) {
+    app.engines().faults().order(operation, passes, times, Strike::Before, 500, "");
+}
+
+#[tokio::test]
+async fn an_export_that_breaks_off_is_begun_again_and_given_up_after_three_times() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    // Two parts and the beginning of a third.
+    fill(&app, &admin, 220, 50_000).await;
+    app.drain().await;
+    let trust = trust(&admin).await;
+    let id = start(&admin, json!({"format": "ndjson"})).await;
+    // As often as the client tries.
+    strike(&app, "UploadPart", 1, 3);
+    app.drain().await;
+    let job = show(&admin, &id).await;
+    assert_eq!(job["status"], "queued");
+    assert!(job["progress"]["records"].as_u64().unwrap() > 100, "{job}");
+    app.advance(Duration::from_secs(31));
+    app.drain().await;
+    let exported = fetch(&app, &admin, &id).await;
+    assert!(exported.file.len() > 10 * 1024 * 1024);
+    let report = exported.verify(&trust);
+    assert!(report.intact && report.records >= 222, "{report}");
+
+    let id = start(&admin, json!({"format": "csv"})).await;
+    strike(&app, "CreateMultipartUpload", 0, 9);
+    for _ in 0..3 {
+        app.drain().await;
+        app.advance(Duration::from_secs(91));
+    }
+    app.drain().await;
+    let job = show(&admin, &id).await;
+    assert_eq!(job["status"], "failed");
+    assert!(job["reason"].as_str().unwrap().contains("three times"), "{job}");
+    // Ours to see, and nobody else's: it is on no queue that is worked on.
+    assert_eq!(app.platform().messages("LongJobsFaultsQueue").len(), 1);
+    app.leaves_jobs();
+    app.sweep().await;
+    assert_eq!(show(&admin, &id).await["status"], "failed");
+}
+
+#[tokio::test]
+async fn a_job_whose_worker_is_gone_is_found_by_the_sweep() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    app.drain().await;
+    let purge = async || {
+        let services = app.platform().services_for("worker").unwrap();
+        let url = services.environment.required("LONG_JOBS_QUEUE_URL").unwrap();
+        services.aws.sqs.purge_queue().queue_url(url).send().await.unwrap();
+    };
+    // Its message is lost.
+    let lost = start(&admin, json!({"format": "ndjson"})).await;
+    purge().await;
+    app.drain().await;
+    assert_eq!(show(&admin, &lost).await["status"], "queued");
+    app.advance(Duration::from_secs(61));
+    app.sweep().await;
+    assert_eq!(show(&admin, &lost).await["status"], "done");
+
+    // Its worker dies, three times over.
+    let id = start(&admin, json!({"format": "ndjson"})).await;
+    let job: ExportId = id.parse().unwrap();
+    purge().await;
+    let lease = Duration::from_secs(120);
+    for _ in 0..3 {
+        let claim = tenant(&app, &admin).claim_long_job(job, lease, app.now()).await.unwrap();
+        assert!(matches!(claim, LongClaim::Held(_)), "{claim:?}");
+        let again = tenant(&app, &admin).claim_long_job(job, lease, app.now()).await.unwrap();
+        assert_eq!(again, LongClaim::Busy);
+        app.advance(lease);
+    }
+    let errors = app.platform().run_schedules().await;
+    assert_eq!(errors.len(), 1, "somebody is told: {errors:?}");
+    let job = show(&admin, &id).await;
+    assert_eq!(job["status"], "failed");
+    assert!(job["reason"].as_str().unwrap().contains("three times"));
+    app.sweep().await;
+}
+
+#[tokio::test]
+async fn who_lost_a_job_leaves_nothing_behind() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    app.drain().await;
+    let id = start(&admin, json!({"format": "ndjson"})).await;
+    let job: ExportId = id.parse().unwrap();
+    let tenant = tenant(&app, &admin);
+    let lease = Duration::from_secs(120);
+    let LongClaim::Held(mut held) = tenant.claim_long_job(job, lease, app.now()).await.unwrap() else {
+        panic!("not held")
+    };
+    app.advance(lease);
+    app.drain().await;
+    let done = show(&admin, &id).await;
+    assert_eq!(done["status"], "done");
+    assert!(!tenant.note_long_job(&mut held, lease, app.now()).await.unwrap());
+    assert!(!tenant.finish_long_job(&held, app.now()).await.unwrap());
+    assert!(!tenant.fail_long_job(&held, "late", app.now()).await.unwrap());
+    assert_eq!(show(&admin, &id).await["sha256"], done["sha256"]);
+}

@@ -1,0 +1,382 @@
+//! What is held about a person can be had, and forgotten: nothing of it is left, and every proof still holds.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::time::Duration;
+
+use artisan_local::engines::Strike;
+use artisan_verify::verify_export;
+use aws_sdk_dynamodb::types::AttributeValue;
+use objects::{Bucket, Client};
+use runtime::Environment;
+use serde_json::{Value, json};
+use testkit::{Actor, PASSWORD, Receiver, TestApp};
+
+use crate::exports::{follow, tenant, trust};
+
+const EXPORTS: &str = "/api/admin/privacy/exports";
+const ERASURES: &str = "/api/admin/privacy/erasures";
+
+const EMAIL: &str = "zelda.planted@example.com";
+/// All that tells of her.
+const HERS: [&str; 9] = [
+    EMAIL,
+    "Zeldaphine",
+    "Plantagenet",
+    "Quuxworks",
+    "198.51.100.77",
+    "ZeldaBrowser",
+    "call me on 555-0177",
+    "room with the green door",
+    "zelda-custom-value",
+];
+
+/// The types of events that tell of a lead.
+const ABOUT_LEADS: [&str; 5] =
+    ["lead.created", "lead.updated", "lead.replied", "lead.qualified", "meeting.booked"];
+
+/// Every item of every table and every object, as text, by where it is.
+async fn everything(app: &TestApp) -> BTreeMap<String, String> {
+    let services = app.platform().services_for("worker").unwrap();
+    let mut all = BTreeMap::new();
+    for table in ["DirectoryTable", "CoreTable", "ActivityTable", "AuditTable"] {
+        let name = app.platform().table_name(table).unwrap();
+        let mut items = services.aws.dynamodb.scan().table_name(name).into_paginator().items().send();
+        while let Some(item) = items.next().await {
+            let item = item.unwrap();
+            let text = |name: &str| match item.get(name) {
+                Some(AttributeValue::S(text)) => text.clone(),
+                _ => String::new(),
+            };
+            all.insert(format!("{table} {} {}", text("pk"), text("sk")), format!("{item:?}"));
+        }
+    }
+    let client = Client::from_services(&services);
+    for bucket in ["ExportsBucket", "ArchiveBucket"] {
+        let bucket_name = services_bucket(app, bucket);
+        let environment = Environment::from_iter([("BUCKET".to_owned(), bucket_name)]);
+        let objects = Bucket::from_environment(&environment, "BUCKET", &client).unwrap();
+        for object in objects.list("", None).await.unwrap().objects {
+            let content = objects.get(&object.key).await.unwrap().unwrap();
+            all.insert(format!("{bucket} {}", object.key), String::from_utf8_lossy(&content).into_owned());
+        }
+    }
+    all
+}
+
+fn services_bucket(app: &TestApp, logical: &str) -> String {
+    let (function, variable) = match logical {
+        "ExportsBucket" => ("worker", "EXPORTS_BUCKET"),
+        _ => ("seal", "ARCHIVE_BUCKET"),
+    };
+    app.platform().services_for(function).unwrap().environment.required(variable).unwrap()
+}
+
+/// Where something of hers stands.
+fn traces(everything: &BTreeMap<String, String>) -> Vec<String> {
+    let found = everything.iter().flat_map(|(place, text)| {
+        let hers = HERS.iter().filter(move |hers| text.contains(**hers) || place.contains(**hers));
+        hers.map(move |hers| format!("{hers} in {place}"))
+    });
+    found.collect()
+}
+
+struct Planted {
+    admin: Actor,
+    user: String,
+    lead: String,
+}
+
+/// An organization that holds something of her wherever anything can be held.
+async fn plant(app: &TestApp) -> Planted {
+    let echo = Receiver::replying(|number| async move {
+        let long = "x".repeat(if number % 2 == 0 { 0 } else { 1_000 });
+        (http::StatusCode::OK, format!("thank you for {EMAIL} {long}"))
+    })
+    .await;
+    let admin = app.sign_up("Acme").await;
+    app.upgrade(&admin, "business").await;
+    let (endpoint, _) = app.endpoint(&admin, &echo, json!({"events": ABOUT_LEADS})).await;
+    let test = app.key(&admin, json!({"mode": "test"})).await;
+    let (_, _) = app.endpoint(&admin, &echo, json!({"events": ["lead.created"]})).await;
+
+    // As a lead, in live and test mode, and one that is deleted.
+    let lead = json!({
+        "email": EMAIL, "first_name": "Zeldaphine", "last_name": "Plantagenet", "company": "Quuxworks",
+        "custom": {"note": "zelda-custom-value", "deep": [{"of": "zelda-custom-value"}]},
+    });
+    let mut leads = Vec::new();
+    for (number, actor) in [&admin, &test, &admin].into_iter().enumerate() {
+        let created = actor.with("idempotency-key", format!("lead-{number}"));
+        let id = created.post("/v1/leads", lead.clone()).await.expect(201).text("/id");
+        let path = format!("/v1/leads/{id}");
+        let reply = json!({"message": "call me on 555-0177", "channel": "phone"});
+        let replying = actor.with("idempotency-key", format!("reply-{number}"));
+        let _ = replying.post(&format!("{path}/replies"), reply).await.expect(201);
+        let meeting = json!({
+            "lead_id": id, "starts_at": "2026-12-01T10:00:00Z", "ends_at": "2026-12-01T11:00:00Z",
+            "location": "room with the green door",
+        });
+        let booking = actor.with("idempotency-key", format!("meeting-{number}"));
+        let _ = booking.post("/v1/meetings", meeting).await.expect(201);
+        let _ = actor.patch(&path, json!({"title": "Quuxworks"})).await.expect(200);
+        let _ = actor.post(&format!("{path}/qualify"), json!({})).await.expect(200);
+        leads.push(id);
+    }
+    let _ = admin.delete(&format!("/v1/leads/{}", leads[2])).await.expect(204);
+    app.drain().await;
+    let deliveries = admin.get(&format!("/api/admin/webhooks/{endpoint}/deliveries")).await.expect(200);
+    assert!(!deliveries.json["data"].as_array().unwrap().is_empty());
+
+    // As a user, who comes and goes.
+    let invitation = json!({"email": EMAIL, "role": "admin"});
+    let inviting = admin.with("idempotency-key", "invite");
+    let _ = inviting.post("/api/admin/invitations", invitation).await.expect(201);
+    let token = app.token_mailed_to(EMAIL).await;
+    let herself = app.stranger().at("198.51.100.77").with("user-agent", "ZeldaBrowser/1");
+    let joining = json!({"token": token, "name": "Zeldaphine Plantagenet", "password": PASSWORD});
+    let joined = herself.with("idempotency-key", "join").post("/api/auth/invitations/accept", joining).await;
+    assert!(joined.status.is_success(), "{}", joined.body);
+    let user = joined.text("/user/id");
+    let signed_in = herself.with_token(&joined.text("/access_token"));
+    let _ = signed_in.post("/v1/campaigns", json!({"name": "Autumn"})).await.expect(201);
+    let _ = signed_in.patch("/api/auth/me", json!({"name": "Zeldaphine P. Plantagenet"})).await.expect(200);
+    let wrong = json!({"email": EMAIL, "password": "not her password"});
+    let _ = herself.post("/api/auth/login", wrong).await.expect_problem(401, "invalid_credentials");
+    let right = json!({"email": EMAIL, "password": PASSWORD});
+    let _ = herself.post("/api/auth/login", right).await.expect(200);
+    let _ = herself.post("/api/auth/password/forgot", json!({"email": EMAIL})).await.expect(202);
+    let _ = signed_in.get("/v1/leads/lead_x").await;
+    app.drain().await;
+    // Exports that hold her.
+    for (path, wanted) in
+        [("/api/admin/audit-logs/exports", json!({"format": "ndjson"})), (EXPORTS, json!({"email": EMAIL}))]
+    {
+        let _ = admin.with("idempotency-key", path).post(path, wanted).await.expect(202);
+    }
+    app.drain().await;
+    let _ = admin.delete(&format!("/api/admin/users/{user}")).await.expect(204);
+    // Invited once more, and not there yet.
+    let again = json!({"email": EMAIL, "role": "read_only"});
+    let _ = admin.post("/api/admin/invitations", again).await.expect(201);
+    app.drain().await;
+    Planted { admin, user, lead: leads[0].clone() }
+}
+
+async fn erase(app: &TestApp, admin: &Actor, about: Value) -> Value {
+    let job = admin.with("idempotency-key", "erase").post(ERASURES, about).await.expect(202);
+    app.drain().await;
+    admin.get(&format!("{ERASURES}/{}", job.text("/id"))).await.expect(200).json
+}
+
+#[tokio::test]
+async fn nothing_of_a_person_is_left_and_every_proof_holds() {
+    let app = TestApp::start().await;
+    let other = app.sign_up("Other").await;
+    let theirs = other.post("/v1/leads", json!({"email": "zelda@elsewhere.example.com"})).await.expect(201);
+    let Planted { admin, user, .. } = plant(&app).await;
+    let before = everything(&app).await;
+    let planted = traces(&before);
+    for hers in HERS {
+        assert!(planted.iter().any(|trace| trace.starts_with(hers)), "{hers} was not planted");
+    }
+    for place in ["DirectoryTable", "CoreTable", "ActivityTable", "ExportsBucket"] {
+        assert!(planted.iter().any(|trace| trace.contains(place)), "nothing was planted in {place}");
+    }
+    let audit = |everything: &BTreeMap<String, String>| -> BTreeMap<String, String> {
+        let records = everything.iter().filter(|(place, _)| place.starts_with("AuditTable"));
+        records.map(|(place, text)| (place.clone(), text.clone())).collect()
+    };
+    let keys_before: Vec<String> = audit(&before).into_keys().collect();
+
+    let job = erase(&app, &admin, json!({"email": EMAIL})).await;
+    assert_eq!(job["status"], "done", "{job}");
+    let after = everything(&app).await;
+    assert_eq!(traces(&after), Vec::<String>::new());
+    for kind in [
+        "leads",
+        "replies",
+        "meetings",
+        "invitations",
+        "directory",
+        "events",
+        "deliveries",
+        "answers",
+        "personal_values",
+    ] {
+        assert!(job["erased"][kind].as_u64().is_some_and(|count| count > 0), "no {kind}: {job}");
+    }
+    let now = audit(&after);
+    assert!(keys_before.iter().all(|key| now.contains_key(key)), "no record is gone");
+
+    // The log is what it was.
+    let started = admin.post("/api/admin/audit-logs/exports", json!({"format": "ndjson"})).await.expect(202);
+    app.drain().await;
+    let path = format!("/api/admin/audit-logs/exports/{}", started.text("/id"));
+    let export = admin.get(&path).await.expect(200);
+    let file = follow(&app, &export.text("/links/file")).await.unwrap();
+    let report = verify_export(Cursor::new(&file), &trust(&admin).await).unwrap();
+    assert!(report.intact && report.erased_values > 10, "{report}");
+    assert!(!String::from_utf8(file).unwrap().contains(EMAIL));
+    let records = admin.get(&format!("/api/admin/audit-logs?actor={user}&limit=100")).await.expect(200).json;
+    let records = records["data"].as_array().unwrap().clone();
+    assert!(records.len() > 4);
+    for record in &records {
+        assert_eq!(
+            (&record["actor"]["email"], &record["ip_address"]),
+            (&json!("[erased]"), &json!("[erased]"))
+        );
+        let proof =
+            admin.get(&format!("/api/admin/audit-logs/{}/proof", record["id"].as_str().unwrap())).await;
+        let entry =
+            admin.get(&format!("/api/admin/audit-logs/{}/entry", record["id"].as_str().unwrap())).await;
+        let proof: tlog::Proof = proof.expect(200).body.parse().unwrap();
+        proof.verify(entry.expect(200).body.as_bytes(), &trust(&admin).await.keys).unwrap();
+    }
+    // Others are who they were.
+    let mine = admin.get("/api/admin/audit-logs?action=privacy.erase").await.expect(200).json;
+    assert_eq!(mine["data"][0]["actor"]["email"], admin.text("/user/email"));
+    assert_eq!(mine["data"][0]["changes"][0]["after"], "[erased]");
+    let done = admin.get("/api/admin/audit-logs?action=privacy.erased").await.expect(200).json;
+    assert_eq!(done["data"].as_array().unwrap().len(), 1);
+    let kept = other.get(&format!("/v1/leads/{}", theirs.text("/id"))).await.expect(200);
+    assert_eq!(kept.text("/email"), "zelda@elsewhere.example.com");
+    // Once more finds nothing, and is no error.
+    let again = admin.post(ERASURES, json!({"email": EMAIL})).await.expect(202).text("/id");
+    app.drain().await;
+    let again = admin.get(&format!("{ERASURES}/{again}")).await.expect(200);
+    assert_eq!(again.text("/status"), "done");
+    assert_eq!(traces(&everything(&app).await), Vec::<String>::new());
+    // Her own address is free again.
+    let _ = app
+        .stranger()
+        .post("/api/auth/login", json!({"email": EMAIL, "password": PASSWORD}))
+        .await
+        .expect_problem(401, "invalid_credentials");
+}
+
+#[tokio::test]
+async fn an_erasure_that_breaks_off_goes_on_where_it_stopped() {
+    let app = TestApp::start().await;
+    let Planted { admin, lead, .. } = plant(&app).await;
+    let job = admin.post(ERASURES, json!({"lead_id": lead})).await.expect(202).text("/id");
+    // Somewhere on the way, again and again.
+    let mut tries = 0;
+    loop {
+        app.engines().faults().order("BatchWriteItem", 2, 3, Strike::Before, 500, "");
+        app.drain().await;
+        let found = admin.get(&format!("{ERASURES}/{job}")).await.expect(200);
+        if found.text("/status") == "done" {
+            break;
+        }
+        assert_eq!(found.text("/status"), "queued", "{}", found.body);
+        app.engines().faults().clear();
+        tries += 1;
+        if tries == 2 {
+            app.advance(Duration::from_secs(91));
+            app.drain().await;
+            break;
+        }
+        app.advance(Duration::from_secs(91));
+    }
+    app.engines().faults().clear();
+    assert!(tries > 0, "nothing broke");
+    let found = admin.get(&format!("{ERASURES}/{job}")).await.expect(200);
+    assert_eq!(found.text("/status"), "done", "{}", found.body);
+    assert_eq!(traces(&everything(&app).await), Vec::<String>::new());
+    let records = admin.get("/api/admin/audit-logs?action=privacy.erased").await.expect(200).json;
+    assert_eq!(records["data"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_person_can_have_what_is_held_about_them() {
+    let app = TestApp::start().await;
+    let Planted { admin, user, lead } = plant(&app).await;
+    for (about, named_by) in [
+        (json!({"email": EMAIL}), "email"),
+        (json!({"user_id": user}), "user_id"),
+        (json!({"lead_id": lead}), "lead_id"),
+    ] {
+        let job = admin.post(EXPORTS, about).await.expect(202);
+        assert_eq!(job.text("/named_by"), named_by);
+        app.drain().await;
+        let job = admin.get(&format!("{EXPORTS}/{}", job.text("/id"))).await.expect(200);
+        assert_eq!(job.text("/status"), "done");
+        let file = follow(&app, &job.text("/links/file")).await.unwrap();
+        assert_eq!(job.json["size"], file.len());
+        let held: Value = serde_json::from_slice(&file).unwrap();
+        assert_eq!(held["person"], json!({"email": EMAIL, "user_id": user}), "{named_by}");
+        let count = |name: &str| held[name].as_array().map_or(0, Vec::len);
+        // The meeting with the lead that is deleted is still there.
+        assert_eq!((count("leads"), count("meetings"), count("invitations")), (2, 3, 2), "{named_by}");
+        assert_eq!(held["leads"][0]["replies"][0]["message"], "call me on 555-0177");
+        // Three leads, one of them deleted: created, replied, booked, updated, qualified.
+        assert_eq!(count("events"), 15, "{named_by}");
+        assert!(count("audit_records_by_them") >= 5 && count("audit_records_about_them") >= 8);
+        // What others did to them does not tell where those are.
+        for record in held["audit_records_about_them"].as_array().unwrap() {
+            assert!(record.get("ip_address").is_none() && record["actor"].get("email").is_none(), "{record}");
+        }
+        assert!(!held.to_string().contains(&admin.text("/user/email")));
+        assert!(!held.to_string().contains("password_hash") && !held.to_string().contains("token_digest"));
+    }
+    let record = admin.get("/api/admin/audit-logs?action=privacy.export&limit=1").await.expect(200).json;
+    assert_eq!(record["data"][0]["pii_accessed"], true);
+    // A member's export says so.
+    let me = json!({"user_id": admin.text("/user/id")});
+    let job = admin.post(EXPORTS, me).await.expect(202).text("/id");
+    app.drain().await;
+    let link = admin.get(&format!("{EXPORTS}/{job}")).await.expect(200).text("/links/file");
+    let held: Value = serde_json::from_slice(&follow(&app, &link).await.unwrap()).unwrap();
+    assert_eq!(held["membership"]["role"], "admin");
+}
+
+#[tokio::test]
+async fn members_are_removed_first_and_persons_are_named_in_one_way() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let stranger = app.sign_up("Other").await;
+    let member = app.invite_and_join(&admin, json!({"role": "read_only"})).await;
+    let (id, email) = (member.text("/user/id"), member.text("/user/email"));
+    let lead = admin.post("/v1/leads", json!({"email": email})).await.expect(201).text("/id");
+    for about in [json!({"email": email}), json!({"user_id": id}), json!({"lead_id": lead})] {
+        let refused = admin.post(ERASURES, about).await.expect_problem(409, "conflict");
+        assert!(refused.text("/detail").contains(&id), "{}", refused.body);
+    }
+    for (about, pointer) in [
+        (json!({}), ""),
+        (json!({"email": email, "user_id": id}), ""),
+        (json!({"email": "nobody"}), "/email"),
+        (json!({"user_id": "usr_1"}), "/user_id"),
+        (json!({"lead_id": 1}), "/lead_id"),
+        (json!({"name": "Ada"}), "/name"),
+    ] {
+        for path in [EXPORTS, ERASURES] {
+            let refused = admin.post(path, about.clone()).await.expect_problem(422, "invalid");
+            assert_eq!(refused.text("/errors/0/pointer"), pointer, "{about}");
+        }
+    }
+    let _ = stranger.post(ERASURES, json!({"lead_id": lead})).await.expect_problem(404, "not_found");
+    let _ = stranger.post(EXPORTS, json!({"lead_id": lead})).await.expect_problem(404, "not_found");
+    let _ = member.post(EXPORTS, json!({"user_id": id})).await.expect_problem(403, "forbidden");
+    // Who joins after it was asked for is a member as well.
+    let job = admin.post(ERASURES, json!({"email": "late@example.com"})).await.expect(202).text("/id");
+    let _ = stranger.get(&format!("{ERASURES}/{job}")).await.expect_problem(404, "not_found");
+    let late =
+        crate::organizations::add_member(&app, &admin, "late@example.com", store::Role::ReadOnly).await;
+    app.drain().await;
+    let found = admin.get(&format!("{ERASURES}/{job}")).await.expect(200);
+    assert_eq!(found.text("/status"), "failed");
+    assert!(found.text("/reason").contains(&late.to_string()), "{}", found.body);
+    // Exports that are being made meanwhile are begun anew.
+    let running = admin.post(EXPORTS, json!({"user_id": id})).await.expect(202).text("/id");
+    let held = tenant(&app, &admin);
+    let claim = held.claim_long_job(running.parse().unwrap(), Duration::from_secs(120), app.now()).await;
+    let store::LongClaim::Held(mut claim) = claim.unwrap() else { panic!("not held") };
+    let _ = admin.post(ERASURES, json!({"email": "nobody@example.com"})).await.expect(202);
+    app.drain().await;
+    assert!(!held.note_long_job(&mut claim, Duration::from_secs(120), app.now()).await.unwrap());
+    app.sweep().await;
+    let export = admin.get(&format!("{EXPORTS}/{running}")).await.expect(200);
+    assert_eq!(export.text("/status"), "done");
+}
