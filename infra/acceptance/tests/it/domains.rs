@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use store::{Due, Role};
 use testkit::{Actor, DnsServer, Response, TestApp};
 
-use crate::organizations::{add_member, store};
+use crate::organizations::{add_member, store, tasks};
 
 const DOMAINS: &str = "/api/admin/domains";
 const ORGANIZATION: &str = "/api/admin/organization";
@@ -63,7 +63,7 @@ async fn a_domain_is_claimed_proved_and_given_up() {
     assert_eq!(verified.text("/verified_at"), app.now().to_string());
     assert_eq!(verified.text("/next_check_at"), (app.now() + NEXT_CHECK).to_string());
     let _ = verify(&admin, "example.com").await.expect(200);
-    let due = store(&app).due(app.now() + NEXT_CHECK, 10).await.unwrap();
+    let due = tasks(&store(&app), app.now() + NEXT_CHECK).await;
     assert_eq!(due.len(), 1, "one look is due, however often it was verified");
 
     let path = format!("{DOMAINS}/example.com");
@@ -74,7 +74,7 @@ async fn a_domain_is_claimed_proved_and_given_up() {
     let _ = known.delete(&path).await.expect(204);
     let _ = admin.get(&path).await.expect_problem(404, "not_found");
     let _ = verify(&admin, "example.com").await.expect_problem(404, "not_found");
-    assert!(store(&app).due(app.now() + NEXT_CHECK, 10).await.unwrap().is_empty());
+    assert!(tasks(&store(&app), app.now() + NEXT_CHECK).await.is_empty());
     assert!(store(&app).domain_owner("example.com").await.unwrap().is_none());
 }
 
@@ -220,7 +220,7 @@ impl Sweep {
 
     /// Moves the clock to when the only look is due, and looks.
     async fn next(&self, app: &TestApp) -> Checked {
-        let due = self.store.due(clock::Timestamp::MAX, 10).await.unwrap();
+        let due = tasks(&self.store, clock::Timestamp::MAX).await;
         assert_eq!(due.len(), 1, "{due:?}");
         app.advance(due[0].due_at.since(app.now()));
         let checked = self.check(&due[0], app.now()).await;
@@ -291,7 +291,7 @@ async fn a_verified_domain_is_looked_at_every_day_and_lapses_after_a_week_withou
     assert_eq!(shown().await.text("/status"), "lapsed");
     assert_eq!(told(), 3, "twice failing, once lapsed");
     assert!(store(&app).domain_owner("example.com").await.unwrap().is_none());
-    assert!(store(&app).due(clock::Timestamp::MAX, 10).await.unwrap().is_empty());
+    assert!(tasks(&store(&app), clock::Timestamp::MAX).await.is_empty());
     // People stay: what is allowed is changed by people alone.
     let settings = key.get(ORGANIZATION).await.expect(200).json["settings"].clone();
     assert_eq!(settings["allowed_domains"], json!(["example.com"]));
@@ -307,14 +307,14 @@ async fn a_look_that_is_no_longer_wanted_is_taken_off_the_list() {
     let admin = app.sign_up("Acme").await;
     let _ = claim_and_verify(&admin, &dns, "example.com").await;
     let sweep = Sweep::of(&app, &dns).await;
-    let due = sweep.store.due(clock::Timestamp::MAX, 10).await.unwrap();
+    let due = tasks(&sweep.store, clock::Timestamp::MAX).await;
     assert_eq!(sweep.check(&due[0], app.now() + NEXT_CHECK).await, Checked::Found);
     assert_eq!(sweep.check(&due[0], app.now() + NEXT_CHECK).await, Checked::Idle, "the same task again");
-    let next = sweep.store.due(clock::Timestamp::MAX, 10).await.unwrap();
+    let next = tasks(&sweep.store, clock::Timestamp::MAX).await;
     assert_eq!(next.len(), 1);
     let _ = admin.delete(&format!("{DOMAINS}/example.com")).await.expect(204);
     assert_eq!(sweep.check(&next[0], app.now() + NEXT_CHECK * 2).await, Checked::Idle);
-    assert!(sweep.store.due(clock::Timestamp::MAX, 10).await.unwrap().is_empty());
+    assert!(tasks(&sweep.store, clock::Timestamp::MAX).await.is_empty());
 }
 
 #[tokio::test]
@@ -326,18 +326,18 @@ async fn a_look_that_was_put_off_is_made_all_the_same() {
     let sweep = Sweep::of(&app, &dns).await;
     // The store failed in the midst of it, and the sweep put it off.
     let later = app.now() + NEXT_CHECK + Duration::from_secs(900);
-    let due = sweep.store.due(clock::Timestamp::MAX, 10).await.unwrap();
+    let due = tasks(&sweep.store, clock::Timestamp::MAX).await;
     sweep.store.postpone(&due[0], later).await.unwrap();
-    let due = sweep.store.due(clock::Timestamp::MAX, 10).await.unwrap();
+    let due = tasks(&sweep.store, clock::Timestamp::MAX).await;
     assert_eq!((due.len(), due[0].due_at), (1, later));
     dns.remove_txt(&verified.text("/challenge/name"));
     assert_eq!(sweep.check(&due[0], later).await, Checked::Failing);
-    let next = sweep.store.due(clock::Timestamp::MAX, 10).await.unwrap();
+    let next = tasks(&sweep.store, clock::Timestamp::MAX).await;
     assert_eq!((next.len(), next[0].due_at), (1, later + NEXT_CHECK));
     // It was verified anew before a task that was put off came up: there is a later one for it.
     dns.add_txt(&verified.text("/challenge/name"), &verified.text("/challenge/value"));
     sweep.store.keep_task(&due[0]).await.unwrap();
     assert_eq!(sweep.check(&due[0], later).await, Checked::Idle);
-    assert_eq!(sweep.store.due(clock::Timestamp::MAX, 10).await.unwrap(), next);
+    assert_eq!(tasks(&sweep.store, clock::Timestamp::MAX).await, next);
     app.drain().await;
 }

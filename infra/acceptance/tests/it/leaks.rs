@@ -210,6 +210,8 @@ async fn what_is_not_signed_by_the_reporter_is_not_looked_at() {
         SignedReport { identifier: "0".repeat(64), ..genuine.clone() },
         SignedReport { body: "not even JSON".to_owned(), ..genuine.clone() },
     ];
+    // What was done before is sealed by now.
+    app.drain().await;
     app.engines().meter().reset();
     for forgery in forgeries {
         let _ = world.send(&forgery).await.expect_problem(401, "unauthenticated");

@@ -17,6 +17,13 @@ pub(crate) fn store(app: &TestApp) -> Store {
     Store::from_environment(&services.environment, services.aws.dynamodb).unwrap()
 }
 
+/// What is due until then, but for the looks at whether an organization's log is silent, which there always are.
+pub(crate) async fn tasks(store: &Store, until: clock::Timestamp) -> Vec<store::Due> {
+    let mut due = store.due(until, 100).await.unwrap();
+    due.retain(|due| !matches!(due.task, store::Task::WitnessLog { .. }));
+    due
+}
+
 pub(crate) fn tenant(app: &TestApp, admin: &Actor) -> Tenant {
     store(app).tenant_of_job(admin.text("/organization/id").parse().unwrap())
 }
@@ -445,7 +452,7 @@ async fn a_deleted_organization_stops_people_and_keys_at_once_and_comes_back_who
         assert_eq!(about.count(), 1, "{told}");
     }
     assert!(app.mails_to("reader@example.com").is_empty());
-    let due = store(&app).due(app.now() + Duration::from_secs(31 * 24 * 60 * 60), 10).await.unwrap();
+    let due = tasks(&store(&app), app.now() + Duration::from_secs(31 * 24 * 60 * 60)).await;
     assert_eq!(due.len(), 1, "{due:?}");
 
     let restore = format!("{PATH}/restore");
@@ -458,9 +465,7 @@ async fn a_deleted_organization_stops_people_and_keys_at_once_and_comes_back_who
     let _ = test.get("/v1/leads").await.expect(200);
     let _ = revoked.get("/v1/leads").await.expect_problem(401, "key_revoked");
     let _ = admin.get("/v1/leads").await.expect(200);
-    assert!(
-        store(&app).due(app.now() + Duration::from_secs(31 * 24 * 60 * 60), 10).await.unwrap().is_empty()
-    );
+    assert!(tasks(&store(&app), app.now() + Duration::from_secs(31 * 24 * 60 * 60)).await.is_empty());
     let actions: Vec<_> = tenant(&app, &admin)
         .every_audit_record(app.now())
         .await

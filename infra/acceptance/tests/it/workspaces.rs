@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use store::{Change, KeyStatus, Task};
 use testkit::{Actor, Receiver, TestApp};
 
+use crate::organizations::tasks;
 use crate::people;
 
 /// How long the developer API may take a workspace for what it was.
@@ -240,7 +241,7 @@ async fn a_workspace_with_data_is_archived_before_it_is_deleted_and_takes_along_
     let due = |days: u64| {
         let at = deleted_at + Duration::from_secs(days * 24 * 3600 + 1);
         let store = people::store(&app);
-        async move { store.due(at, 10).await.unwrap() }
+        async move { tasks(&store, at).await }
     };
     assert!(due(29).await.is_empty());
     let task = Task::EraseWorkspace { organization_id: organization, workspace_id: id.parse().unwrap() };
