@@ -101,7 +101,17 @@ impl Seal {
         }));
         let mut first: Option<usize> = None;
         for (index, error) in sealed.await.into_iter().filter_map(Result::err) {
-            tracing::error!(error = telemetry::chain(&error), "a batch will be tried again");
+            let error_text = telemetry::chain(&error);
+            if error.is_lasting() {
+                // Trying again changes nothing, and would hold up every other organization. Its records stay unsealed, and
+                // the verifier names them.
+                tracing::error!(
+                    error = error_text,
+                    "an organization's log was altered and is not gone on with"
+                );
+                continue;
+            }
+            tracing::error!(error = error_text, "a batch will be tried again");
             first = Some(first.map_or(index, |first| first.min(index)));
         }
         let mut answer = DynamoDbEventResponse::default();

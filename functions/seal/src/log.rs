@@ -36,6 +36,13 @@ pub enum SealError {
     Raced,
 }
 
+impl SealError {
+    /// Whether it will be so the next time, too: somebody has to look at it.
+    pub(crate) fn is_lasting(&self) -> bool {
+        matches!(self, Self::Altered)
+    }
+}
+
 /// Signs checkpoints. The first secret is the present one; those after it are being replaced.
 pub(crate) struct Signers {
     secrets: Vec<MasterSecret>,
@@ -168,7 +175,12 @@ impl Seal {
     }
 
     async fn log(&self, tenant: &Tenant) -> Result<Log, SealError> {
-        let head = tenant.log_head().await?.unwrap_or_else(|| LogHead::empty(self.0.clock.now()));
+        let head = match tenant.log_head().await? {
+            Some(head) => head,
+            // A log that was signed has a head: who took it away would have another one begun in its place.
+            None if tenant.has_checkpoints().await? => return Err(SealError::Altered),
+            None => LogHead::empty(self.0.clock.now()),
+        };
         Log::open(&self.0.signers, tenant.organization_id(), head)
     }
 }

@@ -17,7 +17,8 @@ impl Sweep {
             return Ok(self.store.drop_task(due).await?);
         }
         let now = self.clock.now();
-        let last = head.map_or(organization.time(), |head| head.updated_at);
+        // A head that claims to be of the future is not believed.
+        let last = head.map_or(organization.time(), |head| head.updated_at).min(now);
         if now.since(last) < LONGEST_SILENCE {
             return Ok(self.store.postpone(due, last + LONGEST_SILENCE).await?);
         }

@@ -267,16 +267,26 @@ impl Store {
         now: Timestamp,
         address: &str,
     ) -> Result<(), StoreError> {
+        const OPERATION: &str = "note_unknown_sign_in";
+        let note = |key: &keys::Key| {
+            let mut note = primary(key);
+            note.insert("created_at".to_owned(), text(now.to_string()));
+            note.insert("updated_at".to_owned(), text(now.to_string()));
+            note.insert("v".to_owned(), number(1));
+            note.insert("expires_at".to_owned(), number(now.seconds() + 24 * 60 * 60));
+            note
+        };
         let key = keys::unknown_sign_in(digest);
-        let mut note = primary(&key);
-        note.insert("address".to_owned(), text(address));
-        note.insert("created_at".to_owned(), text(now.to_string()));
-        note.insert("updated_at".to_owned(), text(now.to_string()));
-        note.insert("v".to_owned(), number(1));
-        note.insert("expires_at".to_owned(), number(now.seconds() + 24 * 60 * 60));
-        let put = self.client.put_item().table_name(self.directory_table()).set_item(Some(note));
-        put.send().await.map_err(|e| StoreError::from_sdk("note_unknown_sign_in", e))?;
-        Ok(())
+        let mut apart = note(&keys::Key { pk: key.pk.clone(), sk: "FROM".to_owned() });
+        apart.insert("address".to_owned(), text(address));
+        let put = |item| {
+            let put = Write::Put { item, condition: String::new(), values: Vec::new() };
+            let write = self.write(Table::Directory, put);
+            write.map_err(|e| StoreError::Refused { operation: OPERATION, source: Box::new(e) })
+        };
+        let writes = vec![put(note(&key))?, put(apart)?];
+        let call = self.client.transact_write_items().set_transact_items(Some(writes));
+        call.send().await.map(drop).map_err(|e| StoreError::from_sdk(OPERATION, e))
     }
 
     /// The tenant of a person who has just proved something: with a password, a token that was mailed to them, an identity

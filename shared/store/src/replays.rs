@@ -187,7 +187,7 @@ pub(crate) fn refusal(open: Option<&Item>, endpoint: EndpointId) -> Refusal {
 }
 
 impl Change {
-    /// Starts a replay, unless one to the same endpoint is open, or [`MOST_OPEN`] of the organization.
+    /// Starts a replay, unless one to the same endpoint is open, or as many of the organization as may be.
     ///
     /// # Errors
     /// [`StoreError::Malformed`] when it cannot be written as an item.

@@ -108,7 +108,12 @@ async fn asked(app: &TestApp, email: &str) -> (String, BTreeMap<String, u64>) {
     let answer = sign_in(&at, email, "not the password").await;
     let mut calls = BTreeMap::new();
     for measured in app.engines().meter().snapshot().measured() {
-        *calls.entry(measured.operation.clone()).or_default() += measured.calls;
+        let calls: &mut u64 = calls.entry(measured.operation.clone()).or_default();
+        match measured.operation.as_str() {
+            // One call, however many tables it is told of.
+            "TransactWriteItems" => *calls = measured.calls,
+            _ => *calls += measured.calls,
+        }
     }
     (format!("{} {}", answer.status, answer.body), calls)
 }

@@ -252,6 +252,23 @@ impl Tenant {
         Ok(item.and_then(|item| item::get_text(&item, "note").map(str::to_owned)))
     }
 
+    /// Whether anything of the log was ever signed.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn has_checkpoints(&self) -> Result<bool, StoreError> {
+        const OPERATION: &str = "has_checkpoints";
+        let call = self.store.client.query().table_name(self.store.audit_table());
+        let answer = call
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", item::text(keys::checkpoint(self.organization, 0).pk))
+            .consistent_read(true)
+            .limit(1)
+            .send()
+            .await;
+        Ok(answer.map_err(|e| StoreError::from_sdk(OPERATION, e))?.count > 0)
+    }
+
     /// The hashes of a tile, as far as it is filled: leaves at level 0, roots of complete tiles below it above that.
     ///
     /// # Errors

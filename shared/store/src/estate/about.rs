@@ -149,6 +149,24 @@ impl Tenant {
         Ok(all)
     }
 
+    /// Notes in `person` the leads that an event says they were, deleted ones too, but for those that are somebody else by now.
+    pub(crate) async fn learn_leads(
+        &self,
+        person: &mut Person,
+        event: &StoredEvent,
+    ) -> Result<(), StoreError> {
+        for id in person.leads_in(&event.body) {
+            if person.leads.contains_key(&id) {
+                continue;
+            }
+            let lead = self.workspace(event.workspace_id, event.mode).lead(id).await?;
+            if lead.is_none_or(|lead| Some(&lead.email) == person.email.as_ref()) {
+                person.knows_lead(id, Some((event.workspace_id, event.mode)));
+            }
+        }
+        Ok(())
+    }
+
     /// A page of the events that tell of a person, oldest first. What they tell of leads that are deleted by now is noted in
     /// `person`.
     ///
@@ -165,11 +183,13 @@ impl Tenant {
         let listed = self.events_since(since, &EventFilter::default(), &page, now).await?;
         let next = listed.next.as_deref().and_then(crate::event_at);
         let looked_at = listed.items.len();
-        let is_about = |event: &StoredEvent| {
-            person.leads_in(&event.body).into_iter().for_each(|lead| person.knows_lead(lead, None));
-            person.is_mentioned_in(&event.body)
-        };
-        let events = listed.items.into_iter().filter(is_about).collect();
+        let mut events = Vec::new();
+        for event in listed.items {
+            self.learn_leads(person, &event).await?;
+            if person.is_subject_of(&event.body) {
+                events.push(event);
+            }
+        }
         Ok(PersonsEvents { events, looked_at, next })
     }
 }

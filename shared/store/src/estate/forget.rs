@@ -368,9 +368,10 @@ impl Work<'_> {
                 return Ok(());
             }
             Phase::FindEvents => {
-                for item in &items {
-                    for lead in self.person.leads_in(body(item)) {
-                        self.person.knows_lead(lead, None);
+                for item in items {
+                    if !self.person.leads_in(body(&item)).is_empty() {
+                        let event: StoredEvent = item::read("forget", item)?;
+                        self.tenant.learn_leads(self.person, &event).await?;
                     }
                 }
                 return Ok(());
@@ -517,7 +518,7 @@ impl Work<'_> {
         let answer = item.get("answer").and_then(|answer| answer.as_m().ok());
         let answer = answer.and_then(|answer| get_text(answer, "body"));
         match (of, answer) {
-            (Some(of), _) => of == own || self.person.belongs_nowhere,
+            (Some(of), _) => of == own,
             (None, Some(answer)) => answer.contains(&own),
             (None, None) => self.person.belongs_nowhere,
         }

@@ -76,7 +76,14 @@ impl Person {
 
     /// Whether a text has their address in it.
     pub(crate) fn is_addressed_in(&self, text: &str) -> bool {
-        self.email.as_ref().is_some_and(|email| text.contains(email.as_str()))
+        self.email.as_ref().is_some_and(|email| places_of(email, text).next().is_some())
+    }
+
+    /// Whether a JSON text is about them, and does not only mention their address.
+    pub(crate) fn is_subject_of(&self, text: &str) -> bool {
+        !self.leads_in(text).is_empty()
+            || ids_in::<kind::Lead>(text).any(|id| self.leads.contains_key(&id))
+            || ids_in::<kind::User>(text).any(|id| self.user_id == Some(id))
     }
 
     /// Whether a text tells of them, by their address or by an id.
@@ -87,9 +94,30 @@ impl Person {
             || ids_in::<kind::Invitation>(text).any(|id| self.invitations.contains(&id))
     }
 
-    /// The leads that the text of an event with their address in it is about.
+    /// The leads that the JSON text of an event says they are: those that have their address, and not all that stand beside it.
     pub(crate) fn leads_in(&self, text: &str) -> Vec<LeadId> {
-        if self.is_addressed_in(text) { ids_in::<kind::Lead>(text).collect() } else { Vec::new() }
+        fn walk(value: &Value, email: &str, found: &mut Vec<LeadId>) {
+            match value {
+                Value::Object(fields) => {
+                    let text = |name: &str| fields.get(name).and_then(Value::as_str);
+                    if text("email") == Some(email) {
+                        let ids =
+                            ["id", "lead_id"].iter().filter_map(|name| text(name)?.parse::<LeadId>().ok());
+                        found.extend(ids);
+                    }
+                    fields.values().for_each(|value| walk(value, email, found));
+                }
+                Value::Array(elements) => elements.iter().for_each(|value| walk(value, email, found)),
+                _ => {}
+            }
+        }
+        let mut found = Vec::new();
+        if let Some(email) = self.email.as_deref().filter(|_| self.is_addressed_in(text))
+            && let Ok(value) = serde_json::from_str(text)
+        {
+            walk(&value, email, &mut found);
+        }
+        found
     }
 
     /// A JSON text with [`ERASED`] in the place of what is theirs. What is no JSON is replaced as a whole.
@@ -97,10 +125,15 @@ impl Person {
         let Ok(value) = serde_json::from_str::<Value>(json) else { return "{}".to_owned() };
         let scrubbed = self.scrub_value(value).to_string();
         // In a name of a field, or as part of a longer text that was let stand.
-        match &self.email {
-            Some(email) => scrubbed.replace(email.as_str(), ERASED),
-            None => scrubbed,
+        let Some(email) = &self.email else { return scrubbed };
+        let (mut rest, mut after) = (String::with_capacity(scrubbed.len()), 0);
+        for at in places_of(email, &scrubbed) {
+            rest.push_str(scrubbed.get(after..at).unwrap_or_default());
+            rest.push_str(ERASED);
+            after = at + email.len();
         }
+        rest.push_str(scrubbed.get(after..).unwrap_or_default());
+        rest
     }
 
     fn scrub_value(&self, value: Value) -> Value {
@@ -133,6 +166,28 @@ fn erased(value: Value) -> Value {
         Value::Array(_) => Value::Array(Vec::new()),
         _ => Value::String(ERASED.to_owned()),
     }
+}
+
+/// Where an address stands in a text as one of its own: `ada@example.com` is no part of `maria.ada@example.com`, and not the
+/// beginning of `ada@example.com.au`. An escape of JSON's before it is not taken for a letter.
+fn places_of<'t>(email: &'t str, text: &'t str) -> impl Iterator<Item = usize> + 't {
+    let of_name = |c: char| c.is_alphanumeric() || ".!#$%&'*+/=?^_`{|}~-".contains(c);
+    let of_domain = |c: char| c.is_alphanumeric() || c == '-';
+    text.match_indices(email).map(|(at, _)| at).filter(move |at| {
+        let mut before = text.get(..*at).unwrap_or_default().chars().rev();
+        let begins = match (before.next(), before.next()) {
+            (None, _) => true,
+            (Some('n' | 'r' | 't'), Some('\\')) => true,
+            (Some(c), _) => !of_name(c),
+        };
+        let mut after = text.get(*at + email.len()..).unwrap_or_default().chars();
+        let ends = match (after.next(), after.next()) {
+            (Some('.'), Some(c)) => !of_domain(c),
+            (Some(c), _) => !of_domain(c),
+            (None, _) => true,
+        };
+        begins && ends
+    })
 }
 
 /// The ids of one kind in a text.
@@ -169,10 +224,40 @@ mod tests {
         assert!(ada.is_mentioned_in(&format!("{{\"lead_id\":\"{}\"}}", lead(1))));
         assert!(ada.is_mentioned_in(&ada.user_id.unwrap().to_string()));
         assert!(!ada.is_mentioned_in(&format!("{} lead_ lead_x ada@example", lead(2))));
-        assert_eq!(ada.leads_in(&format!("ada@example.com {} {}", lead(2), lead(3))), [lead(2), lead(3)]);
+        let event = json!({
+            "data": {"lead_id": lead(2), "email": "ada@example.com"},
+            "others": [{"id": lead(3), "email": "bob@example.com", "custom": {"cc": "ada@example.com"}}],
+        });
+        assert_eq!(ada.leads_in(&event.to_string()), [lead(2)], "who only mentions her is not her");
         assert!(ada.leads_in(&lead(2).to_string()).is_empty());
         assert!(ada.is(&Subject::LeadId(lead(1))) && !ada.is(&Subject::Email("bob@example.com".to_owned())));
         assert_eq!(format!("{ada:?}"), "Person");
+    }
+
+    #[test]
+    fn an_address_is_not_found_in_a_longer_one() {
+        let ada = ada();
+        for text in [
+            "ada@example.com",
+            "\"ada@example.com\"",
+            "cc ada@example.com.",
+            "<ada@example.com>, and",
+            r"line\nada@example.com",
+            "mailto:ada@example.com",
+        ] {
+            assert!(ada.is_addressed_in(text), "{text}");
+        }
+        for text in [
+            "maria.ada@example.com",
+            "xada@example.com",
+            "ada@example.com.au",
+            "ada@example.community",
+            "-ada@example.com",
+        ] {
+            assert!(!ada.is_addressed_in(text), "{text}");
+            let body = json!({"note": text}).to_string();
+            assert_eq!(ada.scrub(&body), body);
+        }
     }
 
     #[test]
