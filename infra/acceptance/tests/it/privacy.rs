@@ -109,6 +109,8 @@ async fn plant(app: &TestApp) -> Planted {
     for (number, actor) in [&admin, &test, &admin].into_iter().enumerate() {
         let created = actor.with("idempotency-key", format!("lead-{number}"));
         let id = created.post("/v1/leads", lead.clone()).await.expect(201).text("/id");
+        // What comes later has a later id.
+        app.advance(Duration::from_millis(1));
         let path = format!("/v1/leads/{id}");
         let reply = json!({"message": "call me on 555-0177", "channel": "phone"});
         let replying = actor.with("idempotency-key", format!("reply-{number}"));
