@@ -70,7 +70,7 @@ async fn exported(api: &Api, token: &str) -> Vec<u8> {
     api.http.get(link).send().await.unwrap().bytes().await.unwrap().to_vec()
 }
 
-/// The text of a file, so that it can be copied with what the database has not yet moved into it.
+/// A directory with all that is in it, what the database has not yet moved into its file included.
 fn copy(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -100,7 +100,7 @@ impl Intruder {
 
     /// The records of leads, oldest first.
     fn records(&self) -> Vec<Item> {
-        let sql = format!(r#"SELECT pk, sk, item_json FROM "{TABLE}" WHERE sk LIKE 'AUD#%' ORDER BY sk"#);
+        let sql = format!(r#"SELECT pk, sk, item_json FROM "{TABLE}" WHERE sk LIKE 'S:AUD#%' ORDER BY sk"#);
         let mut statement = self.0.prepare(&sql).unwrap();
         let rows =
             statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?))).unwrap();
@@ -137,7 +137,7 @@ fn with_entry(item: &Item, entry: String) -> Item {
 }
 
 fn id(item: &Item) -> String {
-    item.sk.trim_start_matches("AUD#").to_owned()
+    item.sk.trim_start_matches("S:AUD#").to_owned()
 }
 
 fn found(report: &Report) -> Vec<(Problem, Option<String>)> {
@@ -225,9 +225,10 @@ async fn whatever_is_done_to_the_database_s_file_the_verifier_names_it() {
         let mut item = with_entry(model, value.to_string());
         let partition = model.pk.rsplit_once('#').unwrap().0.rsplit_once('#').unwrap().0.to_owned();
         item.pk = format!("{partition}#{}#{}", an_hour_ago.month(), invented.as_bytes()[15] % 4);
-        item.sk = format!("AUD#{invented}");
-        item.item["pk"]["S"] = item.pk.clone().into();
-        item.item["sk"]["S"] = item.sk.clone().into();
+        item.sk = format!("S:AUD#{invented}");
+        // The database writes the type of a key in front of it.
+        item.item["pk"]["S"] = item.pk.trim_start_matches("S:").into();
+        item.item["sk"]["S"] = item.sk.trim_start_matches("S:").into();
         intruder.put(&item);
     })
     .await;
