@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-use store::Tenant;
+use store::{LogHead, Tenant};
 
 use crate::{Seal, SealError};
 
@@ -24,22 +24,21 @@ struct LastLine<'a> {
 }
 
 impl Seal {
-    /// Brings to the archive what is sealed and not there yet. What was written and not noted is written again, under the
-    /// name of where it begins.
-    pub(crate) async fn archive(&self, tenant: &Tenant) -> Result<(), SealError> {
-        loop {
-            let Some(head) = tenant.log_head().await? else { return Ok(()) };
-            if head.archived >= head.size {
-                return Ok(());
-            }
-            let end = head.size.min(head.archived + MOST);
-            let entries = tenant.sealed_entries(head.archived..end).await?;
-            let body = body(&entries, head.archived, &head.checkpoint);
-            let organization = tenant.organization_id();
-            let name = format!("{organization}/log/{:016}-{end:016}.ndjson", head.archived);
+    /// Brings to the archive what `head` signs and is not there yet. What was written and not noted is written again; the name
+    /// says under which checkpoint, so that it is either the same or another object.
+    pub(crate) async fn archive(&self, tenant: &Tenant, head: &LogHead) -> Result<(), SealError> {
+        let organization = tenant.organization_id();
+        let mut archived = head.archived;
+        while archived < head.size {
+            let end = head.size.min(archived + MOST);
+            let entries = tenant.sealed_entries(archived..end).await?;
+            let body = body(&entries, archived, &head.checkpoint);
+            let name = format!("{organization}/log/{archived:016}-{end:016}-{:016}.ndjson", head.size);
             self.0.archive.put(&name, body, "application/x-ndjson").await?;
             tenant.note_archived(end).await?;
+            archived = end;
         }
+        Ok(())
     }
 }
 

@@ -131,7 +131,9 @@ impl Seal {
         let mut leaves = share.leaves;
         leaves.sort_unstable_by_key(|leaf| leaf.id);
         leaves.dedup_by_key(|leaf| leaf.id);
-        self.seal(&tenant, leaves).await?;
-        self.archive(&tenant).await
+        match self.seal(&tenant, leaves).await? {
+            Some(head) => self.archive(&tenant, &head).await,
+            None => Ok(()),
+        }
     }
 }

@@ -132,13 +132,17 @@ impl Log {
 }
 
 impl Seal {
-    /// Seals records that are not sealed yet, in this order.
-    pub(crate) async fn seal(&self, tenant: &Tenant, leaves: Vec<Leaf>) -> Result<(), SealError> {
+    /// Seals records that are not sealed yet, in this order; the head by then, if there were any records.
+    pub(crate) async fn seal(
+        &self,
+        tenant: &Tenant,
+        leaves: Vec<Leaf>,
+    ) -> Result<Option<LogHead>, SealError> {
         let mut log = None;
         for some in leaves.chunks(MOST_SEALED) {
             log = Some(self.seal_some(tenant, some.to_vec(), log).await?);
         }
-        Ok(())
+        Ok(log.map(|log| log.head))
     }
 
     async fn seal_some(

@@ -2,11 +2,10 @@
 
 use access::permission::AuditLogsExport;
 use axum::Extension;
-use axum::http::StatusCode;
 use clock::Timestamp;
 use edge::{
-    Committed, Edge, Everywhere, IdempotencyKey, IdempotencyParameter, Json, Narrow as _, PageParameters,
-    Paging, PathId, Problems, Refused, Reply, Values,
+    Edge, Everywhere, IdempotencyKey, IdempotencyParameter, Json, Narrow as _, PageParameters, Paging,
+    PathId, Problems, Refused, Reply, Values,
 };
 use ids::{ExportId, kind};
 use problem::FieldError;
@@ -227,9 +226,7 @@ async fn start(
     let job = exports::job(format, filter, faults, context.edge().ids(), &record)?;
     let change = exports::start(&job, context.tenant().organization_id(), record)?;
     let shown = ExportBody::of(&job, context.request.now);
-    let committed = Committed { status: StatusCode::ACCEPTED, body: &shown, replayed: &shown };
-    let answer = context.commit(change, None, &key, &body.bytes, committed).await?;
-    Ok(jobs::sent(&shared, context, &job, answer).await)
+    jobs::start(&shared, context, &job, change, &shown, &key, &body.bytes).await
 }
 
 /// List the exports of the audit log

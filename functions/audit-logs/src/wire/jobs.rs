@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use axum::response::Response;
 use clock::Timestamp;
-use edge::{Context, Refused};
+use edge::{Committed, Context, IdempotencyKey, Refused, Reply};
 use http::StatusCode;
 use objects::{Link, ObjectError};
 use problem::Problem;
 use serde::Serialize;
-use store::{ExportedFile, LongJob, LongJobKind, LongJobStatus};
+use store::{Change, ExportedFile, LongJob, LongJobKind, LongJobStatus};
 use utoipa::ToSchema;
 
 use crate::Shared;
@@ -114,13 +113,22 @@ pub(super) async fn find(
     found.ok_or(Refused(Problem::NotFound { what }))
 }
 
-/// Has the job looked at that was just asked for, if it was, and gives the answer back. Should that fail, the sweep sees to it
+/// Commits that a job was asked for, has it looked at, and answers 202 with `shown`. Should the queue fail, the sweep sees to it
 /// within a minute.
-pub(super) async fn sent(shared: &Shared, context: &Context, job: &LongJob, answer: Response) -> Response {
-    let is_first =
-        answer.status() == StatusCode::ACCEPTED && !answer.headers().contains_key("idempotency-replayed");
+pub(super) async fn start<B: Serialize>(
+    shared: &Shared,
+    context: &Context,
+    job: &LongJob,
+    change: Change,
+    shown: &B,
+    key: &IdempotencyKey,
+    body: &[u8],
+) -> Reply {
+    let committed = Committed { status: StatusCode::ACCEPTED, body: shown, replayed: shown };
+    let answer = context.commit(change, None, key, body, committed).await?;
+    let is_first = !answer.headers().contains_key("idempotency-replayed");
     if is_first && let Err(error) = shared.queue.send(context.tenant().organization_id(), job.id).await {
         tracing::warn!(error = telemetry::chain(&error), "a job was not queued; it will be");
     }
-    answer
+    Ok(answer)
 }

@@ -2,11 +2,9 @@
 
 use access::permission::{PrivacyRead, PrivacyWrite};
 use axum::Extension;
-use axum::http::StatusCode;
 use clock::Timestamp;
 use edge::{
-    Committed, Context, Edge, Everywhere, IdempotencyKey, IdempotencyParameter, Json, PathId, Problems,
-    Refused, Reply,
+    Context, Edge, Everywhere, IdempotencyKey, IdempotencyParameter, Json, PathId, Problems, Refused, Reply,
 };
 use ids::{ExportId, kind};
 use problem::Problem;
@@ -184,9 +182,7 @@ async fn start_export(
     let job = privacy::export(about, context.edge().ids(), &record);
     let change = privacy::start(&job, context.tenant().organization_id(), record)?;
     let shown = PersonalExport::of(&job, context.request.now);
-    let committed = Committed { status: StatusCode::ACCEPTED, body: &shown, replayed: &shown };
-    let answer = context.commit(change, None, &key, &body.bytes, committed).await?;
-    Ok(jobs::sent(&shared, context, &job, answer).await)
+    jobs::start(&shared, context, &job, change, &shown, &key, &body.bytes).await
 }
 
 /// Get an export of a person
@@ -241,9 +237,7 @@ async fn start_erasure(
     let job = privacy::erasure(about, context.edge().ids(), &record);
     let change = privacy::start(&job, context.tenant().organization_id(), record)?;
     let shown = Erasure::of(&job);
-    let committed = Committed { status: StatusCode::ACCEPTED, body: &shown, replayed: &shown };
-    let answer = context.commit(change, None, &key, &body.bytes, committed).await?;
-    Ok(jobs::sent(&shared, context, &job, answer).await)
+    jobs::start(&shared, context, &job, change, &shown, &key, &body.bytes).await
 }
 
 /// Get an erasure

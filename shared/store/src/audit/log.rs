@@ -229,18 +229,6 @@ impl Tenant {
         self.store.update("note_archived", Table::Core, update).await.map(drop)
     }
 
-    /// The place of a record; `None` if it isn't sealed.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
-    pub async fn place(&self, id: AuditId) -> Result<Option<u64>, StoreError> {
-        const OPERATION: &str = "place";
-        let key = [keys::seal(self.organization, id)];
-        let item = self.in_order(OPERATION, Table::Audit, &key).await?.pop();
-        let seal: Option<SealRecord> = item.map(|item| item::read(OPERATION, item)).transpose()?;
-        Ok(seal.map(|seal| seal.leaf_index))
-    }
-
     /// The signed note of the log as it was at `size`, if that was ever signed.
     ///
     /// # Errors
