@@ -3,8 +3,9 @@
 //! A log that was cut off at its end looks like one in which nothing happened since. So an organization's log never is silent
 //! for longer than a day: a checkpoint that is older shows that something is missing.
 
+use audit_format::LONGEST_SILENCE;
 use ids::OrganizationId;
-use store::{Change, CommitError, Due, LONGEST_SILENCE};
+use store::{Change, CommitError, Due};
 
 use crate::{Sweep, TaskError};
 

@@ -4,16 +4,20 @@
 //! without a place. Records come in the order of their ids. A range is one of the records' own times. An id is made with
 //! its record, or while its request is served; so ids are looked at for a while beyond the end of a range.
 //!
-//! The last lines are about leaves that have no record in the file: those whose record lies outside the range, and those whose
-//! record can't be found or is not what was sealed.
+//! The last lines are about leaves that have no record in the file: those whose record lies outside the range, those whose
+//! record has expired, and those whose record can't be found or is not what was sealed. Of a range, the leaves reach so
+//! far beyond its ends that none of its records can be before or after them.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use audit_format::{
-    CheckpointKind, CheckpointLine, ExportKind, FORMAT, Header, Line, MissingKind, MissingLine, OutsideKind,
-    OutsideLine, RecordKind, RecordLine, TableWriter, Tile,
+    CheckpointKind, CheckpointLine, ExpiredKind, ExpiredLine, ExportKind, FORMAT, Header, KEPT_FOR, Line,
+    MissingKind, MissingLine, OUT_OF_ORDER_BY, OutsideKind, OutsideLine, RecordKind, RecordLine, TableWriter,
+    Tile,
 };
 use clock::Timestamp;
+use ids::AuditId;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use store::{AuditEntry, AuditFilter, ExportFormat, LogHead, MOST_STARTS, PageRequest, Tenant, audit_at};
@@ -29,6 +33,10 @@ const PAGE: usize = 1_000;
 const SERVED_WITHIN: Duration = Duration::from_secs(60);
 /// Other clocks are ahead by no more than this.
 const SKEW: Duration = Duration::from_secs(60);
+/// An export is to have what there was when it was asked for: so often it looks whether that is sealed.
+const LOOKS: u32 = 40;
+/// The wait between two looks.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(250);
 
 const NDJSON: &str = "application/x-ndjson";
 const CSV: &str = "text/csv; charset=utf-8";
@@ -122,8 +130,9 @@ impl Worker {
         format: ExportFormat,
         filter: &AuditFilter,
     ) -> Result<Outcome, JobError> {
+        let head = self.settled_head(hold).await?;
         let begun = self.0.clock.now();
-        let head = hold.tenant.log_head().await?.unwrap_or_else(|| LogHead::empty(begun));
+        let head = head.unwrap_or_else(|| LogHead::empty(begun));
         if head.size > leaves::MOST {
             return Err(JobError::GivenUp(
                 "The head of the log says that it is larger than it can be.".to_owned(),
@@ -161,9 +170,10 @@ impl Worker {
                 proofs
             }
         };
-        if !filter.is_narrow() {
-            self.write_gaps(&scope, &written, &mut proofs, hold).await?;
-        }
+        let written = match filter.is_narrow() {
+            true => written,
+            false => self.write_gaps(&scope, written, &mut proofs, hold).await?,
+        };
         write_tiles(&scope, &written, &mut proofs, hold).await?;
         let note = Some(scope.head.checkpoint.clone()).filter(|_| scope.size() > 0);
         let last = CheckpointLine { kind: CheckpointKind::Checkpoint, note, records: hold.job.records };
@@ -174,6 +184,19 @@ impl Worker {
             ExportFormat::Csv => hold.job.proofs = Some(proofs),
         }
         self.finish(hold).await
+    }
+
+    /// The head of the log, if possible one that is younger than the job.
+    async fn settled_head(&self, hold: &mut Hold<'_>) -> Result<Option<LogHead>, JobError> {
+        for _ in 0..LOOKS {
+            let head = hold.tenant.log_head().await?;
+            if head.as_ref().is_some_and(|head| head.updated_at >= hold.job.created_at) {
+                return Ok(head);
+            }
+            tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+        }
+        tracing::warn!(job.id = %hold.job.id, "an export does not wait any longer for the log");
+        Ok(hold.tenant.log_head().await?)
     }
 
     /// Writes the records; which leaves they are.
@@ -219,66 +242,144 @@ impl Worker {
         }
     }
 
-    /// Tells of the leaves without a record in the file.
+    /// Tells of the leaves without a record in the file; which ones are then told of, one way or the other.
     async fn write_gaps(
         &self,
         scope: &Scope<'_>,
-        written: &Leaves,
+        mut written: Leaves,
         proofs: &mut Output,
         hold: &mut Hold<'_>,
-    ) -> Result<(), JobError> {
-        let mut tile = None;
-        for leaf in written.gaps(scope.is_whole()) {
-            let index = leaf / TILE_WIDTH;
-            if tile.as_ref().is_none_or(|tile: &SealedTile| tile.index != index) {
-                hold.note_now_and_then().await?;
-                tile = Some(SealedTile::read(&hold.tenant, index, scope.size()).await?);
+    ) -> Result<Leaves, JobError> {
+        let mut tiles = SealedTiles::of(scope.size());
+        for leaf in tiles.stretch(&hold.tenant, scope, written.bounds()).await? {
+            if written.has(leaf) {
+                continue;
             }
-            let Some(tile) = &tile else { continue };
-            let place = usize::try_from(leaf % TILE_WIDTH).unwrap_or(usize::MAX);
-            let id = tile.ids.get(place).map(ToString::to_string);
-            let intact = tile.intact(place);
-            let line = match (&id, intact) {
-                (Some(id), Some(entry)) if !scope.covers(time_of(entry)) => Line::Outside(OutsideLine {
-                    kind: OutsideKind::Outside,
-                    leaf_index: leaf,
-                    id: id.clone(),
-                }),
+            hold.note_now_and_then().await?;
+            let sealed = tiles.leaf(&hold.tenant, leaf).await?;
+            let line = match (sealed.id, sealed.intact) {
+                (_, Some(entry)) if !scope.covers(time_of(entry.get())) => {
+                    Line::Outside(OutsideLine { kind: OutsideKind::Outside, leaf_index: leaf, entry })
+                }
                 // It is there and was not listed: an index that lags, or somebody's doing.
                 (_, Some(_)) if hold.job.starts < MOST_STARTS => return Err(JobError::Unsettled),
-                _ => Line::Missing(MissingLine { kind: MissingKind::Missing, leaf_index: leaf, id }),
+                (Some(id), None) if !sealed.found && scope.begun.since(id.time()) > KEPT_FOR => {
+                    Line::Expired(ExpiredLine {
+                        kind: ExpiredKind::Expired,
+                        leaf_index: leaf,
+                        id: id.to_string(),
+                    })
+                }
+                (id, _) => {
+                    let id = id.map(|id| id.to_string());
+                    Line::Missing(MissingLine { kind: MissingKind::Missing, leaf_index: leaf, id })
+                }
             };
             write(proofs, line, hold).await?;
+            written.insert(leaf);
         }
-        Ok(())
+        Ok(written)
     }
 }
 
-/// What was sealed in a tile, and what there is of it.
+/// What was sealed as a leaf, and what there is of it.
+struct SealedLeaf {
+    id: Option<AuditId>,
+    /// Whether there is a record of that id.
+    found: bool,
+    /// The record's text, if it is what was sealed.
+    intact: Option<Box<RawValue>>,
+}
+
+impl SealedLeaf {
+    /// The time that its record says; that of its id, where there is no record.
+    fn time(&self) -> Option<Timestamp> {
+        let said = self.intact.as_ref().and_then(|entry| time_of(entry.get()));
+        said.or(self.id.map(|id| id.time()))
+    }
+}
+
+/// The leaves of a log, read a tile at a time.
+struct SealedTiles {
+    size: u64,
+    tile: Option<SealedTile>,
+}
+
 struct SealedTile {
     index: u64,
-    ids: Vec<ids::AuditId>,
+    ids: Vec<AuditId>,
     hashes: Vec<[u8; 32]>,
     entries: Vec<Option<String>>,
 }
 
-impl SealedTile {
-    async fn read(tenant: &Tenant, index: u64, size: u64) -> Result<Self, JobError> {
-        let first = index * TILE_WIDTH;
-        let range = first..size.min(first + TILE_WIDTH);
-        let (ids, hashes, entries) = tokio::try_join!(
-            tenant.tile_records(index),
-            tenant.tile(0, index),
-            tenant.sealed_entries(range)
-        )?;
-        Ok(Self { index, ids, hashes, entries })
+impl SealedTiles {
+    fn of(size: u64) -> Self {
+        Self { size, tile: None }
     }
 
-    /// The record at a place, if it is what was sealed there.
-    fn intact(&self, place: usize) -> Option<&str> {
-        let entry = self.entries.get(place)?.as_ref()?;
-        let sealed = self.hashes.get(place)?;
-        (leaf_hash(entry.as_bytes()).as_bytes() == sealed).then_some(entry)
+    async fn leaf(&mut self, tenant: &Tenant, leaf: u64) -> Result<SealedLeaf, JobError> {
+        let index = leaf / TILE_WIDTH;
+        let tile = match self.tile.take() {
+            Some(tile) if tile.index == index => tile,
+            _ => {
+                let first = index * TILE_WIDTH;
+                let range = first..self.size.min(first + TILE_WIDTH);
+                let (ids, hashes, entries) = tokio::try_join!(
+                    tenant.tile_records(index),
+                    tenant.tile(0, index),
+                    tenant.sealed_entries(range)
+                )?;
+                SealedTile { index, ids, hashes, entries }
+            }
+        };
+        let place = usize::try_from(leaf % TILE_WIDTH).unwrap_or(usize::MAX);
+        let entry = tile.entries.get(place).cloned().flatten();
+        let found = entry.is_some();
+        let sealed = tile.hashes.get(place);
+        let intact = entry
+            .filter(|entry| Some(leaf_hash(entry.as_bytes()).as_bytes()) == sealed)
+            .and_then(|entry| RawValue::from_string(entry).ok());
+        let id = tile.ids.get(place).copied();
+        self.tile = Some(tile);
+        Ok(SealedLeaf { id, found, intact })
+    }
+
+    /// The leaves that an export tells of: all of the log, or those of the range and the next ones beyond its ends that are
+    /// too old and too young for any of their neighbors to be of it. `written` are the first and the last in the file.
+    async fn stretch(
+        &mut self,
+        tenant: &Tenant,
+        scope: &Scope<'_>,
+        written: Option<(u64, u64)>,
+    ) -> Result<Range<u64>, JobError> {
+        let begin = match scope.filter.from {
+            None => 0,
+            Some(from) => {
+                let before = |at: Timestamp| at + OUT_OF_ORDER_BY < from;
+                self.first_not(tenant, before).await?.saturating_sub(1)
+            }
+        };
+        let end = match scope.filter.to {
+            None => self.size,
+            Some(to) => {
+                let not_after = |at: Timestamp| at <= to + OUT_OF_ORDER_BY;
+                self.size.min(self.first_not(tenant, not_after).await? + 1)
+            }
+        };
+        let (first, last) = written.unwrap_or((begin, begin));
+        Ok(begin.min(first)..end.max(last + 1).min(self.size))
+    }
+
+    /// The first leaf that is not what those before it are, found by halving. Leaves are nearly in the order of their times:
+    /// what is given is such a leaf, next to one that is.
+    async fn first_not(&mut self, tenant: &Tenant, is: impl Fn(Timestamp) -> bool) -> Result<u64, JobError> {
+        let (mut low, mut high) = (0, self.size);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let at = self.leaf(tenant, middle).await?.time();
+            if at.is_some_and(&is) { low = middle + 1 } else { high = middle }
+        }
+        Ok(low)
     }
 }
 

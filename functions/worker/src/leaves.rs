@@ -37,15 +37,11 @@ impl Leaves {
         words.flat_map(|(_, index)| index * 64..(index + 1) * 64).filter(|leaf| self.has(*leaf))
     }
 
-    /// Those that are not, between the first and the last, or of the whole log.
-    pub(crate) fn gaps(&self, whole: bool) -> impl Iterator<Item = u64> + '_ {
-        let (start, end) = if whole {
-            (0, self.size)
-        } else {
-            let last = (0..self.size).rev().find(|leaf| self.has(*leaf));
-            self.iter().next().zip(last).unwrap_or((0, 0))
-        };
-        (start..end).filter(|leaf| !self.has(*leaf))
+    /// The first and the last of them.
+    pub(crate) fn bounds(&self) -> Option<(u64, u64)> {
+        let first = self.iter().next()?;
+        let last = (first..self.size).rev().find(|leaf| self.has(*leaf))?;
+        Some((first, last))
     }
 }
 
@@ -54,16 +50,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn leaves_and_gaps() {
+    fn leaves_and_their_bounds() {
         let mut leaves = Leaves::of(200);
         for leaf in [3, 63, 64, 65, 130, 200, u64::MAX] {
             leaves.insert(leaf);
         }
         assert_eq!(leaves.iter().collect::<Vec<_>>(), [3, 63, 64, 65, 130]);
-        assert_eq!(leaves.gaps(false).count(), 130 - 3 + 1 - 5);
-        assert_eq!(leaves.gaps(true).count(), 195);
-        assert_eq!(leaves.gaps(true).last(), Some(199));
-        assert_eq!(Leaves::of(10).gaps(false).count(), 0);
-        assert_eq!(Leaves::of(0).gaps(true).count(), 0);
+        assert_eq!(leaves.bounds(), Some((3, 130)));
+        assert_eq!((Leaves::of(10).bounds(), Leaves::of(0).bounds()), (None, None));
     }
 }

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
-use audit_format::{Header, MissingLine, OutsideLine, RecordLine, hold};
+use audit_format::{
+    ExpiredLine, Header, KEPT_FOR, LONGEST_SILENCE, MissingLine, OUT_OF_ORDER_BY, OutsideLine, RecordLine,
+    hold,
+};
 use clock::Timestamp;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use tlog::leaf_hash;
 
 use crate::evidence::{Proven, unreadable};
@@ -14,6 +18,8 @@ use crate::report::Counts;
 /// Records are sealed within a minute. One that is older than this when the export is made, and is not sealed, was not
 /// written the way records are.
 const SEALED_WITHIN: Duration = Duration::from_mins(10);
+/// So much later than it is due a record of silence may come, and an export be begun after it.
+const SILENCE_MAY_LAST: Duration = LONGEST_SILENCE.saturating_add(Duration::from_hours(1));
 /// Findings beyond this are counted, not kept.
 const MAX_FINDINGS: usize = 1_000;
 
@@ -45,17 +51,29 @@ impl Seen {
         word.is_some_and(|word| word & (1 << (leaf % 64)) != 0)
     }
 
-    /// The leaves between the first and the last that were seen, or of the whole log, that were not.
-    fn gaps(&self, whole: bool) -> impl Iterator<Item = u64> {
-        let leaves = if whole {
-            Some((0, self.size))
-        } else {
-            let first = (0..self.size).find(|leaf| self.has(*leaf));
-            let last = (0..self.size).rev().find(|leaf| self.has(*leaf));
-            first.zip(last).map(|(first, last)| (first, last + 1))
-        };
-        let (start, end) = leaves.unwrap_or((0, 0));
-        (start..end).filter(|leaf| !self.has(*leaf))
+    /// The first and the last that were seen.
+    fn bounds(&self) -> Option<(u64, u64)> {
+        let first = (0..self.size).find(|leaf| self.has(*leaf))?;
+        let last = (first..self.size).rev().find(|leaf| self.has(*leaf))?;
+        Some((first, last))
+    }
+}
+
+/// The first and the last leaf whose record's time is proved, with that time.
+#[derive(Default)]
+struct Ends {
+    first: Option<(u64, Timestamp)>,
+    last: Option<(u64, Timestamp)>,
+}
+
+impl Ends {
+    fn take(&mut self, leaf: u64, at: Timestamp) {
+        if self.first.is_none_or(|(first, _)| leaf < first) {
+            self.first = Some((leaf, at));
+        }
+        if self.last.is_none_or(|(last, _)| leaf > last) {
+            self.last = Some((leaf, at));
+        }
     }
 }
 
@@ -64,6 +82,11 @@ pub(crate) struct Checker<'a> {
     header: &'a Header,
     proven: &'a Proven,
     seen: Seen,
+    ends: Ends,
+    /// Leaves whose records are said to have expired.
+    expired: Seen,
+    /// The last leaf that is proved to be so old that those before it may have.
+    old: Option<u64>,
     last_id: Option<String>,
     counts: Counts,
     findings: Vec<Finding>,
@@ -80,6 +103,9 @@ impl<'a> Checker<'a> {
             header,
             proven,
             seen: Seen::new(size),
+            ends: Ends::default(),
+            expired: Seen::new(size),
+            old: None,
             last_id: None,
             counts: Counts::default(),
             findings: Vec::new(),
@@ -116,25 +142,59 @@ impl<'a> Checker<'a> {
         self.find(finding.of_leaf(Some(missing.leaf_index)).of_record(missing.id).on_line(line));
     }
 
-    /// A leaf out of range.
-    pub(crate) fn outside(&mut self, line: u64, outside: OutsideLine) {
-        self.counts.outside += 1;
-        let before = self.seen.mark(outside.leaf_index);
-        let wrong = if self.header.from.is_none() && self.header.to.is_none() {
-            Some((
-                Problem::RecordMissing,
-                "missing: it is said to lie outside the range, but the export has no range",
-            ))
-        } else if outside.leaf_index >= self.seen.size {
+    /// A leaf whose record is said to have expired. Whether it may have shows in the end.
+    pub(crate) fn expired(&mut self, line: u64, expired: ExpiredLine) {
+        let ExpiredLine { leaf_index, id, .. } = expired;
+        self.counts.expired += 1;
+        let wrong = if leaf_index >= self.seen.size {
             Some((Problem::RecordInserted, "the log has no such record"))
-        } else if before {
-            Some((Problem::RecordDuplicated, "is said to lie outside the range, and is there as well"))
+        } else if self.seen.mark(leaf_index) {
+            Some((Problem::RecordDuplicated, "is said to have expired, and is there as well"))
         } else {
+            self.expired.mark(leaf_index);
             None
         };
         if let Some((problem, message)) = wrong {
             let finding = Finding::new(problem, message);
-            self.find(finding.of_leaf(Some(outside.leaf_index)).of_record(Some(outside.id)).on_line(line));
+            self.find(finding.of_leaf(Some(leaf_index)).of_record(Some(id)).on_line(line));
+        }
+    }
+
+    /// A leaf out of range.
+    pub(crate) fn outside(&mut self, line: u64, outside: &OutsideLine) {
+        self.counts.outside += 1;
+        let leaf = outside.leaf_index;
+        let Ok(entry) = serde_json::from_str::<Value>(outside.entry.get()) else {
+            return self.unreadable(line);
+        };
+        let text = |name: &str| entry.get(name).and_then(Value::as_str);
+        let at = text("timestamp").and_then(Timestamp::parse);
+        let checked = self.place(leaf, &outside.entry).and_then(|()| {
+            if self.in_range(at) {
+                let message = "missing: the file says that it lies outside the range, and it does not";
+                return Err(Finding::new(Problem::RecordMissing, message));
+            }
+            self.proved(leaf, at);
+            self.owner(text("organization_id"))
+        });
+        if let Err(finding) = checked {
+            self.find(finding.of_leaf(Some(leaf)).of_record(text("id").map(str::to_owned)).on_line(line));
+        }
+    }
+
+    fn in_range(&self, at: Option<Timestamp>) -> bool {
+        at.is_none_or(|at| {
+            self.header.from.is_none_or(|from| at >= from) && self.header.to.is_none_or(|to| at <= to)
+        })
+    }
+
+    /// A leaf's record has the bytes that were sealed, and they say this time.
+    fn proved(&mut self, leaf: u64, at: Option<Timestamp>) {
+        let Some(at) = at else { return };
+        self.ends.take(leaf, at);
+        let is_old = self.header.created_at.since(at) + SILENCE_MAY_LAST + OUT_OF_ORDER_BY >= KEPT_FOR;
+        if is_old && self.old.is_none_or(|old| old < leaf) {
+            self.old = Some(leaf);
         }
     }
 
@@ -146,11 +206,15 @@ impl<'a> Checker<'a> {
         };
         let text = |name: &str| entry.get(name).and_then(Value::as_str);
         let id = text("id").map(str::to_owned);
-        let checked = self
-            .place(record)
+        let at = text("timestamp").and_then(Timestamp::parse);
+        let placed = match record.leaf_index {
+            None => Ok(()),
+            Some(leaf) => self.place(leaf, &record.entry).map(|()| self.proved(leaf, at)),
+        };
+        let checked = placed
             .and_then(|()| self.order(id.as_deref()))
             .and_then(|()| self.owner(text("organization_id")))
-            .and_then(|()| self.time(text("timestamp"), record.leaf_index.is_some()))
+            .and_then(|()| self.time(at, record.leaf_index.is_some()))
             .and_then(|()| hold(&entry, &record.personal).map_err(|error| Finding::personal(&error)));
         match checked {
             Ok(held) => self.counts.erased += held.erased as u64,
@@ -163,14 +227,13 @@ impl<'a> Checker<'a> {
     }
 
     /// A sealed record has the bytes that were sealed in its place. Whatever is wrong with it, it is not missing as well.
-    fn place(&mut self, record: &RecordLine) -> Result<(), Finding> {
-        let Some(leaf) = record.leaf_index else { return Ok(()) };
+    fn place(&mut self, leaf: u64, entry: &RawValue) -> Result<(), Finding> {
         let found = |problem, message: &str| Err(Finding::new(problem, message));
         let Some(log) = &self.proven.log else {
             let message = "has a place in the log, but the export has no signed checkpoint of a log";
             return found(Problem::RecordInserted, message);
         };
-        let hash = leaf_hash(record.entry.get().as_bytes());
+        let hash = leaf_hash(entry.get().as_bytes());
         if leaf >= log.checkpoint.size {
             let message = format!("inserted: the log has only {} records", log.checkpoint.size);
             return found(Problem::RecordInserted, &message);
@@ -226,11 +289,11 @@ impl<'a> Checker<'a> {
         Err(Finding::new(Problem::WrongOrganization, message))
     }
 
-    fn time(&self, timestamp: Option<&str>, sealed: bool) -> Result<(), Finding> {
-        let Some(at) = timestamp.and_then(Timestamp::parse) else {
+    fn time(&self, at: Option<Timestamp>, sealed: bool) -> Result<(), Finding> {
+        let Some(at) = at else {
             return Err(Finding::new(Problem::Unreadable, "has no time"));
         };
-        if self.header.from.is_some_and(|from| at < from) || self.header.to.is_some_and(|to| at > to) {
+        if !self.in_range(Some(at)) {
             return Err(Finding::new(
                 Problem::OutsideRange,
                 format!("is of {at}, outside the range of the export"),
@@ -250,6 +313,9 @@ impl<'a> Checker<'a> {
         // What could not be read may be what is missing.
         if !self.damaged {
             self.complete();
+            self.begins_and_ends();
+            self.old_enough();
+            self.not_silent();
             self.count();
         }
         if self.proven.log.is_none() && self.counts.records == 0 {
@@ -258,6 +324,8 @@ impl<'a> Checker<'a> {
                 "there is no signed checkpoint, and no record: nothing can be verified",
             ));
         }
+        let last = self.ends.last.filter(|(leaf, _)| leaf + 1 == self.seen.size);
+        self.counts.ends_at = last.map(|(_, at)| at);
         self.findings.sort_by_key(Finding::rank);
         (self.counts, self.findings, self.found)
     }
@@ -268,18 +336,77 @@ impl<'a> Checker<'a> {
             return;
         }
         let whole = self.header.from.is_none() && self.header.to.is_none();
-        let gaps: (Vec<u64>, u64) =
-            self.seen.gaps(whole).fold((Vec::new(), 0), |(mut first, count), leaf| {
-                if first.len() < MAX_FINDINGS {
-                    first.push(leaf);
-                }
-                (first, count + 1)
-            });
-        let (first, count) = gaps;
-        self.found += count;
+        let (first, last) = match self.seen.bounds() {
+            _ if whole => (0, self.seen.size),
+            Some((first, last)) => (first, last + 1),
+            None => (0, 0),
+        };
         let missing =
             Finding::new(Problem::RecordMissing, "missing: a record was sealed here, and is not in the file");
-        self.findings.extend(first.into_iter().map(|leaf| missing.clone().of_leaf(Some(leaf))));
+        for leaf in first..last {
+            if !self.seen.has(leaf) {
+                self.find(missing.clone().of_leaf(Some(leaf)));
+            }
+        }
+    }
+
+    /// Of a range, the file shows that what is before its first leaf is too old, and what is after its last too young.
+    fn begins_and_ends(&mut self) {
+        let Header { from, to, filtered, .. } = *self.header;
+        if filtered || (from.is_none() && to.is_none()) || self.seen.size == 0 {
+            return;
+        }
+        let Some((first, last)) = self.seen.bounds() else {
+            let message =
+                "the file shows nothing of the log, and so not that there is no record in the range";
+            return self.find(Finding::new(Problem::RangeNotProved, message));
+        };
+        let proves = |end: Option<(u64, Timestamp)>, leaf: u64, beyond: &dyn Fn(Timestamp) -> bool| {
+            end.is_some_and(|(at_leaf, at)| at_leaf == leaf && beyond(at))
+        };
+        let begins = first == 0
+            || self.expired.has(first)
+            || proves(self.ends.first, first, &|at| from.is_some_and(|from| at + OUT_OF_ORDER_BY < from));
+        let ends = last + 1 == self.seen.size
+            || proves(self.ends.last, last, &|at| to.is_some_and(|to| at > to + OUT_OF_ORDER_BY));
+        if !begins {
+            let message =
+                "may be of the range as well: the file does not show that the range begins after it";
+            self.find(Finding::new(Problem::RangeNotProved, message).of_leaf(Some(first - 1)));
+        }
+        if !ends {
+            let message = "may be of the range as well: the file does not show that the range ends before it";
+            self.find(Finding::new(Problem::RangeNotProved, message).of_leaf(Some(last + 1)));
+        }
+    }
+
+    /// Records that are said to have expired stand before one that is about to.
+    fn old_enough(&mut self) {
+        if self.counts.expired == 0 {
+            return;
+        }
+        let young = Finding::new(
+            Problem::RecordMissing,
+            "missing: it is said to have expired, but nothing shows that it is seven years old",
+        );
+        for leaf in self.old.map_or(0, |old| old + 1)..self.seen.size {
+            if self.expired.has(leaf) {
+                self.find(young.clone().of_leaf(Some(leaf)));
+            }
+        }
+    }
+
+    /// A log says at least once a day that it is there.
+    fn not_silent(&mut self) {
+        let Some((leaf, at)) = self.ends.last.filter(|(leaf, _)| leaf + 1 == self.seen.size) else { return };
+        if self.header.created_at.since(at) > SILENCE_MAY_LAST {
+            let message = format!(
+                "is the last one that was sealed, of {at}. The export was made on {}, and in every log a record is sealed \
+                 at least once a day: its end may have been cut off",
+                self.header.created_at
+            );
+            self.find(Finding::new(Problem::CutOff, message).of_leaf(Some(leaf)));
+        }
     }
 
     fn count(&mut self) {

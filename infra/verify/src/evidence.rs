@@ -62,7 +62,7 @@ impl Evidence {
     fn take(&mut self, bytes: &[u8]) -> Option<Stage> {
         match Line::parse(bytes).ok()? {
             Line::Export(_) => None,
-            Line::Record(_) | Line::Missing(_) | Line::Outside(_) => Some(Stage::Records),
+            Line::Record(_) | Line::Missing(_) | Line::Expired(_) | Line::Outside(_) => Some(Stage::Records),
             Line::Tile(tile) => {
                 self.tiles.push(tile);
                 Some(Stage::Tiles)

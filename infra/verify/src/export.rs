@@ -63,7 +63,8 @@ fn read_lines(export: impl Read, checker: &mut Checker<'_>, records: bool) -> Re
         match line.bytes.map(Line::parse) {
             Some(Ok(Line::Record(record))) if records => checker.record(number, &record),
             Some(Ok(Line::Missing(missing))) => checker.missing(number, missing),
-            Some(Ok(Line::Outside(outside))) => checker.outside(number, outside),
+            Some(Ok(Line::Outside(outside))) => checker.outside(number, &outside),
+            Some(Ok(Line::Expired(expired))) => checker.expired(number, expired),
             Some(Ok(Line::Export(_) | Line::Tile(_) | Line::Checkpoint(_))) => {}
             Some(Ok(Line::Record(_)) | Err(_)) | None => checker.unreadable(number),
         }

@@ -40,6 +40,8 @@ pub enum Problem {
     WrongOrganization,
     /// A record lies outside the time that the export is of.
     OutsideRange,
+    /// The file does not show where in the log its range begins, or ends.
+    RangeNotProved,
     /// A cell of a table does not say what its record says.
     CellChanged,
     /// A line cannot be read, or is where it cannot be.

@@ -34,6 +34,10 @@ pub struct Report {
     pub not_sealed_yet: u64,
     /// Leaves of the log that are known to lie outside the range.
     pub outside: u64,
+    /// Leaves whose records were kept for as long as records are, and are gone.
+    pub expired: u64,
+    /// When the last record of the log happened, if the file shows that record. Nothing is known about later ones.
+    pub ends_at: Option<Timestamp>,
     /// Personal values that were erased.
     pub erased_values: u64,
     /// The checkpoint that everything was held against.
@@ -80,6 +84,8 @@ pub(crate) struct Counts {
     pub(crate) records: u64,
     pub(crate) sealed: u64,
     pub(crate) outside: u64,
+    pub(crate) expired: u64,
+    pub(crate) ends_at: Option<Timestamp>,
     pub(crate) erased: u64,
 }
 
@@ -124,6 +130,8 @@ impl Report {
             sealed: counts.sealed,
             not_sealed_yet: counts.records - counts.sealed,
             outside: counts.outside,
+            expired: counts.expired,
+            ends_at: counts.ends_at,
             erased_values: counts.erased,
             checkpoint: proven.log.map(|log| Sealed::new(&log.checkpoint, log.note)),
             findings,
@@ -155,6 +163,9 @@ impl Report {
             writeln!(f, "  Checkpoint    {size} records, root {root}")?;
             writeln!(f, "  Records       {}, sealed: {}", self.records, self.sealed)?;
         }
+        if let Some(ends_at) = self.ends_at {
+            writeln!(f, "  Log ends      {ends_at}, as far as this file knows")?;
+        }
         Ok(())
     }
 
@@ -162,7 +173,7 @@ impl Report {
         if self.sealed > 0 {
             let complete = match self.scope {
                 Scope::WholeLog => " No record is missing.",
-                Scope::Range { .. } => " Between the first and the last of them no record is missing.",
+                Scope::Range { .. } => " No record of the range is missing.",
                 Scope::Selection | Scope::SingleRecord => "",
             };
             writeln!(f, "\nEvery sealed record is, to the byte, what was sealed in its place.{complete}")?;
@@ -172,6 +183,13 @@ impl Report {
                 f,
                 "Records of the log that lie outside the range, and are not in the file: {}.",
                 self.outside
+            )?;
+        }
+        if self.expired > 0 {
+            writeln!(
+                f,
+                "Records that were kept for seven years and are gone: {}. What they were cannot be shown any more.",
+                self.expired
             )?;
         }
         if self.erased_values > 0 {

@@ -29,6 +29,8 @@ pub fn verify_proof(proof: &str, entry: &[u8], keys: &[VerifierKey]) -> Result<R
         sealed: 1,
         not_sealed_yet: 0,
         outside: 0,
+        expired: 0,
+        ends_at: None,
         erased_values: 0,
         checkpoint: None,
         findings: Vec::new(),

@@ -18,8 +18,9 @@ mod table;
 pub use commitment::{Salt, commitment};
 pub use entry::{ERASED, Held, PersonalError, SealedEntry, hold, resolve, seal};
 pub use line::{
-    CheckpointKind, CheckpointLine, ExportKind, FORMAT, Header, Line, LineError, MissingKind, MissingLine,
-    OutsideKind, OutsideLine, RecordKind, RecordLine, Tile, TileKind,
+    CheckpointKind, CheckpointLine, ExpiredKind, ExpiredLine, ExportKind, FORMAT, Header, KEPT_FOR,
+    LONGEST_SILENCE, Line, LineError, MissingKind, MissingLine, OUT_OF_ORDER_BY, OutsideKind, OutsideLine,
+    RecordKind, RecordLine, Tile, TileKind,
 };
 pub use personal::{Personal, PersonalValue};
 pub use table::{COLUMNS, Row, RowError, TableReader, TableWriter};

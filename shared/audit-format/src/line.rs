@@ -1,9 +1,10 @@
 //! The lines of an export: one JSON object each.
 //!
-//! First a [`Header`]; then [`RecordLine`]s, oldest first, with [`MissingLine`]s and [`OutsideLine`]s among them; then
-//! [`Tile`]s; last a [`CheckpointLine`]. Unknown fields are refused: what a reader passes over, nobody has verified.
+//! First a [`Header`]; then [`RecordLine`]s, oldest first, with [`MissingLine`]s, [`ExpiredLine`]s and [`OutsideLine`]s among
+//! them; then [`Tile`]s; last a [`CheckpointLine`]. Unknown fields are refused: what a reader passes over, nobody has verified.
 
 use std::io::Write;
+use std::time::Duration;
 
 use clock::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -14,6 +15,16 @@ use crate::personal::Personal;
 
 /// The number of the format that this crate reads and writes.
 pub const FORMAT: u32 = 1;
+
+/// How long a record is kept: seven years. After that it is missing for a good reason.
+pub const KEPT_FOR: Duration = Duration::from_hours(24 * (7 * 365 + 2));
+
+/// A log is never silent for longer: where nothing happens, a record of that is sealed once a day.
+pub const LONGEST_SILENCE: Duration = Duration::from_hours(24);
+
+/// How far records may be out of their order in the log: a request may take a minute, and its sealing another. What is sealed
+/// after a record that is so much younger than an instant, is not older than that instant.
+pub const OUT_OF_ORDER_BY: Duration = Duration::from_mins(2);
 
 /// Says of each line what it is; a type for each, so that no line can be written with another's.
 macro_rules! kinds {
@@ -40,6 +51,7 @@ kinds! {
     ExportKind Export "export"
     RecordKind Record "record"
     MissingKind Missing "missing"
+    ExpiredKind Expired "expired"
     OutsideKind Outside "outside"
     TileKind Tile "tile"
     CheckpointKind Checkpoint "checkpoint"
@@ -101,8 +113,22 @@ pub struct MissingLine {
     pub id: Option<String>,
 }
 
-/// A leaf whose record lies outside the time range of the export.
+/// A leaf whose record was kept for as long as records are ([`KEPT_FOR`]), and is gone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExpiredLine {
+    /// `expired`.
+    #[serde(rename = "type")]
+    pub kind: ExpiredKind,
+    /// Its number in the log.
+    pub leaf_index: u64,
+    /// The record's id.
+    pub id: String,
+}
+
+/// A leaf whose record lies outside the time range of the export: between records of the range, or next to them, which shows
+/// that the range begins and ends there.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OutsideLine {
     /// `outside`.
@@ -110,8 +136,8 @@ pub struct OutsideLine {
     pub kind: OutsideKind,
     /// Its number in the log.
     pub leaf_index: u64,
-    /// The record's id.
-    pub id: String,
+    /// The record's exact bytes, as they were sealed. They say its time.
+    pub entry: Box<RawValue>,
 }
 
 /// A tile of the log.
@@ -167,6 +193,8 @@ pub enum Line {
     Record(RecordLine),
     /// A leaf without its record.
     Missing(MissingLine),
+    /// A leaf whose record expired.
+    Expired(ExpiredLine),
     /// A leaf out of range.
     Outside(OutsideLine),
     /// A tile.
@@ -190,7 +218,7 @@ impl Line {
     /// Reads a line, with or without the line feed at its end.
     ///
     /// # Errors
-    /// [`LineError::Read`] if it is not one of the six, or has fields that such a line has not.
+    /// [`LineError::Read`] if it is not one of the seven, or has fields that such a line has not.
     pub fn parse(line: &[u8]) -> Result<Self, LineError> {
         #[derive(Deserialize)]
         struct OfAnyKind {
@@ -204,6 +232,7 @@ impl Line {
                 AnyKind::Export => Self::Export(serde_json::from_slice(line)?),
                 AnyKind::Record => Self::Record(serde_json::from_slice(line)?),
                 AnyKind::Missing => Self::Missing(serde_json::from_slice(line)?),
+                AnyKind::Expired => Self::Expired(serde_json::from_slice(line)?),
                 AnyKind::Outside => Self::Outside(serde_json::from_slice(line)?),
                 AnyKind::Tile => Self::Tile(serde_json::from_slice(line)?),
                 AnyKind::Checkpoint => Self::Checkpoint(serde_json::from_slice(line)?),
@@ -221,6 +250,7 @@ impl Line {
             Self::Export(line) => serde_json::to_writer(&mut to, line),
             Self::Record(line) => serde_json::to_writer(&mut to, line),
             Self::Missing(line) => serde_json::to_writer(&mut to, line),
+            Self::Expired(line) => serde_json::to_writer(&mut to, line),
             Self::Outside(line) => serde_json::to_writer(&mut to, line),
             Self::Tile(line) => serde_json::to_writer(&mut to, line),
             Self::Checkpoint(line) => serde_json::to_writer(&mut to, line),
@@ -252,13 +282,14 @@ fn read_hashes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Hash>, 
 mod tests {
     use super::*;
 
-    const LINES: [&str; 9] = [
+    const LINES: [&str; 10] = [
         r#"{"type":"export","format":1,"organization_id":"org_1","origin":"example.com/audit/org_1","created_at":"2026-11-22T15:04:05.123Z","from":null,"to":"2026-11-22T00:00:00.000Z","filtered":false}"#,
         r#"{"type":"record","leaf_index":17,"entry":{"b":1.50,"a":"\u00e4"}}"#,
         r#"{"type":"record","leaf_index":null,"entry":{},"personal":{"/a":{"salt":"QUFBQUFBQUFBQUFBQUFBQQ==","value":1.50}}}"#,
         r#"{"type":"missing","leaf_index":17,"id":"aud_1"}"#,
         r#"{"type":"missing","leaf_index":17,"id":null}"#,
-        r#"{"type":"outside","leaf_index":17,"id":"aud_1"}"#,
+        r#"{"type":"expired","leaf_index":17,"id":"aud_1"}"#,
+        r#"{"type":"outside","leaf_index":17,"entry":{"b":1.50,"a":"\u00e4"}}"#,
         r#"{"type":"tile","level":0,"index":3,"hashes":"QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE="}"#,
         r#"{"type":"checkpoint","note":"a\n\nb\n","records":3}"#,
         r#"{"type":"checkpoint","note":null,"records":0}"#,

@@ -1,11 +1,13 @@
 //! Records as a table (CSV, RFC 4180), which a spreadsheet opens without running what somebody wrote into a field.
 //!
-//! The last two columns hold entry and personal values exactly; all others only make them readable. A row whose readable
-//! cells say anything else is refused.
+//! The last two columns hold entry and personal values exactly, in base64: text in them could be taken for formulas, and
+//! could not be changed. All others only make them readable. A row whose readable cells say anything else is refused.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -34,8 +36,8 @@ pub const COLUMNS: [&str; 21] = [
     "pii_accessed",
     "sensitive",
     "compliance_relevant",
-    "entry",
-    "personal",
+    "entry_base64",
+    "personal_base64",
 ];
 
 /// Where the readable columns, from `id` to `compliance_relevant`, find their values in a record.
@@ -95,16 +97,17 @@ impl Row {
     /// # Errors
     /// [`RowError::Cell`] if the entry is not JSON.
     pub fn new(record: &RecordLine) -> Result<Self, RowError> {
-        let entry: Value = serde_json::from_str(record.entry.get()).map_err(|_| RowError::Cell("entry"))?;
+        let entry: Value =
+            serde_json::from_str(record.entry.get()).map_err(|_| RowError::Cell("entry_base64"))?;
         let seen = resolve(&entry, &record.personal);
         let personal = if record.personal.is_empty() {
             String::new()
         } else {
-            record.personal.to_json().map_err(|_| RowError::Cell("personal"))?
+            BASE64.encode(record.personal.to_json().map_err(|_| RowError::Cell("personal_base64"))?)
         };
         let mut cells = vec![record.leaf_index.map(|index| index.to_string()).unwrap_or_default()];
-        cells.extend(READABLE.iter().map(|pointer| safe(readable(seen.pointer(pointer)))));
-        cells.extend([record.entry.get().to_owned(), personal]);
+        cells.extend(READABLE.iter().map(|pointer| safe(&readable(seen.pointer(pointer)))));
+        cells.extend([BASE64.encode(record.entry.get()), personal]);
         Ok(Self(cells))
     }
 
@@ -121,10 +124,15 @@ impl Row {
             "" => None,
             index => Some(index.parse().map_err(|_| RowError::Cell("leaf_index"))?),
         };
-        let entry = RawValue::from_string(cell("entry")?.to_owned()).map_err(|_| RowError::Cell("entry"))?;
-        let personal = match cell("personal")? {
+        let exact = |name| {
+            let bytes = BASE64.decode(cell(name)?).ok();
+            bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(RowError::Cell(name))
+        };
+        let entry = "entry_base64";
+        let entry = RawValue::from_string(exact(entry)?).map_err(|_| RowError::Cell(entry))?;
+        let personal = match exact("personal_base64")?.as_str() {
             "" => Personal::default(),
-            json => Personal::from_json(json).map_err(|_| RowError::Cell("personal"))?,
+            json => Personal::from_json(json).map_err(|_| RowError::Cell("personal_base64"))?,
         };
         let record = RecordLine { kind: RecordKind::Record, leaf_index, entry, personal };
         let expected = Self::new(&record)?;
@@ -159,9 +167,26 @@ fn sorted(value: &Value) -> Value {
 
 /// Keeps spreadsheets from taking text for a formula.
 ///
-/// OWASP, "CSV Injection": a cell that begins with one of these gets an apostrophe in front.
-fn safe(text: String) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text }
+/// OWASP, "CSV Injection": what begins like a formula gets an apostrophe in front. Also inside of a cell, where one begins
+/// for a program that separates them by something else than commas.
+fn safe(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len() + 1);
+    if text.starts_with(['\t', '\r', '\n']) {
+        safe.push('\'');
+    }
+    let mut begins = true;
+    for char in text.chars() {
+        if begins && matches!(char, '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠') {
+            safe.push('\'');
+        }
+        begins = match char {
+            ',' | ';' | '|' | '\t' | '\r' | '\n' => true,
+            ' ' | '"' => begins,
+            _ => false,
+        };
+        safe.push(char);
+    }
+    safe
 }
 
 /// Writes records as a table. The names of the columns come first.
@@ -304,6 +329,22 @@ mod tests {
             ("changes", r#"[{"after":"+1","before":null,"field":"name"}]"#),
         ] {
             assert_eq!(cell(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn formulas_are_found_wherever_a_cell_may_begin() {
+        for (text, expected) in [
+            ("a=b, c-d", "a=b, c-d"),
+            ("a;=b", "a;'=b"),
+            ("a; \"=b\"", "a; \"'=b\""),
+            ("a\n-b\t+c", "a\n'-b\t'+c"),
+            ("＝b", "'＝b"),
+            (" @b", " '@b"),
+            ("\n=b", "'\n'=b"),
+            ("2026-11-22", "2026-11-22"),
+        ] {
+            assert_eq!(safe(text), expected);
         }
     }
 

@@ -4,8 +4,7 @@
 //! none is forgotten. A task may come up twice, or after what made it necessary is gone: whoever carries it out looks
 //! first. The list is spread over a few partitions; the sweep reads the front of each.
 
-use std::time::Duration;
-
+use audit_format::LONGEST_SILENCE;
 use clock::Timestamp;
 use futures::future::try_join_all;
 use ids::{KeyId, OrganizationId, WorkspaceId};
@@ -78,9 +77,6 @@ impl Task {
         }
     }
 }
-
-/// After so long without a record, it is put on record that there was none.
-pub const LONGEST_SILENCE: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Due {
     /// The next look at whether an organization's log has been silent.

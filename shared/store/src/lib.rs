@@ -61,8 +61,8 @@ use serde::{Deserialize, Serialize};
 pub use admission::{Proof, Quota, Visit};
 pub use api_keys::{ApiKey, KeyStatus, LastUse, Secret, Succession};
 pub use audit::{
-    AUDIT_KEPT_FOR_DAYS, Actor, AuditEntry, AuditFilter, AuditRecord, FieldChange, Image, Leaf, LogHead,
-    MOST_SEALED, Outcome, Sealing, SealingOutcome, TileHash, audit_at,
+    Actor, AuditEntry, AuditFilter, AuditRecord, FieldChange, Image, Leaf, LogHead, MOST_SEALED, Outcome,
+    Sealing, SealingOutcome, TileHash, audit_at,
 };
 pub use campaigns::{Campaign, CampaignStatus};
 pub use change::{Change, CommitError, Refusal};
@@ -74,7 +74,7 @@ pub use directory::{
     Account, Admission, Identity, IdentityMembership, KeyCredential, SecondFactor, Session, SessionCredential,
 };
 pub use domains::{AutoJoin, DomainClaim, DomainOwner, DomainStatus};
-pub use due::{Due, LONGEST_SILENCE, Task};
+pub use due::{Due, Task};
 pub use endpoint_state::{
     EndpointState, LastError, NeedingAttention, NotedFailure, SLOTS, Slot, Told, Watched,
 };

@@ -123,3 +123,83 @@ async fn every_change_and_refusal_leaves_one_record_and_reads_leave_none() {
     expect("a sign-out", 1).await;
     app.drain().await;
 }
+
+/// What the records say that were made between two looks: what was done, and whether it was.
+fn said(records: &[Value]) -> Vec<(&str, bool)> {
+    records.iter().map(|it| (it["action"].as_str().unwrap(), it["success"] == json!(true))).collect()
+}
+
+#[tokio::test]
+async fn a_transaction_that_fails_leaves_neither_change_nor_record() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let campaign = admin.post("/v1/campaigns", json!({"name": "Autumn"})).await.expect(201).text("/id");
+    let path = format!("/v1/campaigns/{campaign}");
+    let before = records(&app, &admin).await;
+
+    // A change loses against a deletion that comes between its read and its write.
+    let changing = app.engines().faults().hold("TransactWriteItems", "campaign.update");
+    let (changed, ()) = tokio::join!(admin.patch(&path, json!({"name": "Winter"})), async {
+        changing.arrived().await;
+        let _ = admin.delete(&path).await.expect(204);
+        drop(changing);
+    });
+    let _ = changed.expect_problem(404, "not_found");
+    let after = records(&app, &admin).await;
+    let mut new: Vec<_> = after.iter().filter(|record| !before.contains(record)).cloned().collect();
+    new.sort_by_key(|record| record["action"].to_string());
+    assert_eq!(said(&new), [("campaign.delete", true), ("campaign.update", false)]);
+    let _ = admin.get(&path).await.expect_problem(404, "not_found");
+
+    // The other way round: what can't be put on record is not done either.
+    let services = app.platform().services_for("campaigns").unwrap();
+    let store = Store::from_environment(&services.environment, services.aws.dynamodb).unwrap();
+    let tenant = store.tenant_of_job(admin.text("/organization/id").parse().unwrap());
+    let scope = store::WorkspaceScope {
+        organization: tenant.organization_id(),
+        workspace: admin.text("/workspaces/0/id").parse().unwrap(),
+        mode: store::Mode::Live,
+    };
+    let ids = ids::Ids::new(app.platform().clock().clone());
+    let create = |record: ids::AuditId, name: &str| {
+        let campaign = store::Campaign {
+            id: ids.next(),
+            workspace_id: scope.workspace,
+            name: name.to_owned(),
+            description: None,
+            goal: None,
+            status: store::CampaignStatus::Draft,
+            created_at: app.now(),
+            updated_at: app.now(),
+        };
+        let record = store::AuditRecord {
+            id: record,
+            action: "campaign.create",
+            actor: store::Actor { r#type: "system".to_owned(), id: "system".to_owned(), email: None },
+            resource_type: "campaign".to_owned(),
+            resource_id: Some(campaign.id.to_string()),
+            organization_id: scope.organization,
+            workspace_id: Some(scope.workspace),
+            ip_address: "203.0.113.7".to_owned(),
+            user_agent: None,
+            request_id: name.to_owned(),
+            timestamp: app.now(),
+            success: true,
+            error_code: None,
+            changes: Vec::new(),
+            pii_accessed: false,
+            sensitive: false,
+            compliance_relevant: false,
+        };
+        store::Change::audited(record).create_campaign(scope, &campaign).unwrap()
+    };
+    let taken = ids.next();
+    tenant.commit(create(taken, "First"), None).await.unwrap();
+    let refused = tenant.commit(create(taken, "Second"), None).await;
+    assert!(refused.is_err(), "a record's place is taken");
+    let names = admin.get("/v1/campaigns").await.expect(200).json["data"].clone();
+    assert_eq!((names[0]["name"].as_str(), names.as_array().unwrap().len()), (Some("First"), 1), "{names}");
+    let record = tenant.audit_record(taken).await.unwrap().unwrap().record().unwrap();
+    assert_eq!(record["request_id"], "First", "and what stands there stays");
+    app.drain().await;
+}

@@ -1,6 +1,6 @@
 //! Makes logs and exports of them, as the platform does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::io::Cursor;
 use std::time::Duration;
@@ -29,6 +29,9 @@ pub(super) fn key() -> VerifierKey {
 pub(super) fn trust() -> Trust {
     Trust { keys: vec![key()], kept: None }
 }
+
+/// So many minutes beyond the ends of a range no record is in its order.
+pub(super) const BEYOND: u64 = 3;
 
 /// A record each minute from here on.
 pub(super) fn minute(n: u64) -> Timestamp {
@@ -102,15 +105,18 @@ impl Log {
         self.export_of(None, None)
     }
 
-    /// An export of the records of these minutes, which names those outside that lie between them.
+    /// An export of the records of these minutes, with as many on both sides as show that the range begins and ends there.
     pub(super) fn export_of(&self, from: Option<u64>, to: Option<u64>) -> Export {
         let inside = |record: &&RecordLine| {
             let n = record.leaf_index.unwrap();
             from.is_none_or(|from| n >= from) && to.is_none_or(|to| n <= to)
         };
         let records: Vec<_> = self.records.iter().filter(inside).cloned().collect();
-        let needed =
-            TileId::proving(self.frontier.size(), records.iter().filter_map(|record| record.leaf_index));
+        let before = from.into_iter().flat_map(|from| from.saturating_sub(BEYOND)..from);
+        let after = to.into_iter().flat_map(|to| to + 1..(to + 1 + BEYOND).min(self.frontier.size()));
+        let outside: Vec<u64> = before.chain(after).filter(|n| *n < self.frontier.size()).collect();
+        let proved = records.iter().filter_map(|record| record.leaf_index).chain(outside.iter().copied());
+        let needed = TileId::proving(self.frontier.size(), proved.collect::<BTreeSet<_>>());
         Export {
             header: Header {
                 kind: ExportKind::Export,
@@ -129,8 +135,16 @@ impl Log {
                 records: records.len() as u64,
             }),
             records,
-            others: Vec::new(),
+            others: outside.into_iter().map(|n| self.outside(n)).collect(),
         }
+    }
+}
+
+impl Log {
+    /// The line that says of a record that it lies outside the range.
+    pub(super) fn outside(&self, n: u64) -> Line {
+        let entry = self.records[usize::try_from(n).unwrap()].entry.clone();
+        Line::Outside(OutsideLine { kind: OutsideKind::Outside, leaf_index: n, entry })
     }
 }
 
@@ -196,12 +210,9 @@ impl Export {
         self.last().records = self.records.len() as u64;
     }
 
-    pub(super) fn outside(&mut self, leaf_index: u64) {
-        self.others.push(Line::Outside(OutsideLine {
-            kind: OutsideKind::Outside,
-            leaf_index,
-            id: id(leaf_index),
-        }));
+    /// Leaves out the line about a leaf that lies outside the range.
+    pub(super) fn without(&mut self, leaf: u64) {
+        self.others.retain(|line| !matches!(line, Line::Outside(it) if it.leaf_index == leaf));
     }
 }
 

@@ -1,6 +1,11 @@
 //! Every way to tamper with an export, and what is said of it.
 
-use audit_format::{Line, MissingKind, MissingLine, Personal, Tile};
+use std::time::Duration;
+
+use audit_format::{
+    ExpiredKind, ExpiredLine, KEPT_FOR, Line, MissingKind, MissingLine, OutsideKind, OutsideLine, Personal,
+    Tile,
+};
 use tlog::{Hash, NoteSigner, TileId};
 
 use super::fixture::*;
@@ -313,35 +318,141 @@ fn what_is_no_export() {
 #[test]
 fn a_time_range() {
     let log = Log::with(600);
-    let mut export = log.export_of(Some(300), Some(310));
+    let export = log.export_of(Some(300), Some(310));
     let report = export.verify();
     assert!(report.intact, "{report}");
-    assert_eq!((report.records, export.tiles.len()), (11, 3));
+    assert_eq!((report.records, report.outside, export.tiles.len()), (11, 6, 3));
+    assert_eq!(report.ends_at, None, "the end of the log is not in the file");
 
-    // Sealed late, and so among those of the range.
-    export.outside(305);
-    assert_eq!(first(&export.verify()).problem, Problem::RecordDuplicated);
+    let mut narrowed = log.export_of(Some(300), Some(310));
+    narrowed.header.to = Some(minute(309));
+    assert_eq!(first(&narrowed.verify()).id, Some(id(310)));
+
+    let mut export = log.export_of(Some(300), Some(310));
     export.records.remove(5);
     export.recount();
-    let report = export.verify();
-    assert!(report.intact, "{report}");
-    assert_eq!(report.outside, 1);
-    export.others.clear();
     let report = export.verify();
     assert_eq!((first(&report).problem, first(&report).leaf_index), (Problem::RecordMissing, Some(305)));
     export.header.filtered = true;
     assert!(export.verify().intact);
     assert_eq!(export.verify().scope, Scope::Selection);
+}
+
+#[test]
+fn a_record_of_the_range_that_is_said_to_lie_outside() {
+    let log = Log::with(600);
+    let mut export = log.export_of(Some(300), Some(310));
+    export.others.push(log.outside(305));
+    assert_eq!(first(&export.verify()).problem, Problem::RecordDuplicated);
+    export.records.remove(5);
+    export.recount();
+    let report = export.verify();
+    assert_eq!((first(&report).problem, first(&report).id.clone()), (Problem::RecordMissing, Some(id(305))));
+
+    // With another time in it, it is not what was sealed.
+    let mut forged = log.records[305].clone();
+    replace(&mut forged, &minute(305).to_string(), &minute(299).to_string());
+    let line = OutsideLine { kind: OutsideKind::Outside, leaf_index: 305, entry: forged.entry };
+    *export.others.last_mut().unwrap() = Line::Outside(line);
+    assert_eq!(first(&export.verify()).problem, Problem::RecordChanged);
 
     let mut whole = Log::with(3).export();
     whole.records.remove(1);
     whole.recount();
-    whole.outside(1);
+    whole.others.push(Log::with(3).outside(1));
     assert_eq!(first(&whole.verify()).problem, Problem::RecordMissing);
+}
 
-    let mut narrowed = log.export_of(Some(300), Some(310));
-    narrowed.header.to = Some(minute(309));
-    assert_eq!(first(&narrowed.verify()).id, Some(id(310)));
+#[test]
+fn a_record_sealed_late_lies_among_those_of_the_range() {
+    let late = |n| if n == 305 { record(299) } else { record(n) };
+    let log = Log::of((0..600).map(late));
+    let mut export = log.export_of(Some(300), Some(310));
+    export.records.remove(5);
+    export.recount();
+    assert_eq!(first(&export.verify()).problem, Problem::RecordMissing);
+    export.others.push(log.outside(305));
+    let report = export.verify();
+    assert!(report.intact, "{report}");
+}
+
+#[test]
+fn a_range_shows_that_nothing_was_left_out_at_its_ends() {
+    let log = Log::with(600);
+    let not_proved = |export: &Export, leaf: u64| {
+        let report = export.verify();
+        let found = (first(&report).problem, first(&report).leaf_index);
+        assert_eq!(found, (Problem::RangeNotProved, Some(leaf)), "{report}");
+    };
+    // Records left out together with what is beyond them.
+    let cut = |leaves: std::ops::Range<u64>| {
+        let mut export = log.export_of(Some(300), Some(310));
+        export.records.retain(|record| !leaves.contains(&record.leaf_index.unwrap()));
+        export.recount();
+        leaves.for_each(|leaf| export.without(leaf));
+        export
+    };
+    not_proved(&cut(297..302), 301);
+    not_proved(&cut(309..314), 309);
+    not_proved(&cut(297..298), 297);
+    not_proved(&cut(313..314), 313);
+    // Two minutes beyond the end a record may still be of the range.
+    let nothing = first(&cut(297..314).verify()).clone();
+    assert_eq!((nothing.problem, nothing.leaf_index), (Problem::RangeNotProved, None));
+
+    for (from, to) in
+        [(None, Some(10)), (Some(590), None), (Some(2), Some(598)), (Some(599), None), (Some(900), None)]
+    {
+        let mut export = log.export_of(from, to);
+        if from == Some(900) {
+            export = log.export_of(Some(599), None);
+            export.header.from = Some(minute(900));
+            export.header.created_at = minute(901);
+            export.others.push(log.outside(599));
+            export.records.clear();
+            export.recount();
+        }
+        let report = export.verify();
+        assert!(report.intact, "{from:?} {to:?} {report}");
+    }
+}
+
+#[test]
+fn a_log_that_falls_silent_was_cut_off() {
+    let mut export = Log::with(300).export();
+    export.header.created_at = minute(299) + Duration::from_hours(25);
+    let report = export.verify();
+    assert!(report.intact, "{report}");
+    assert_eq!(report.ends_at, Some(minute(299)));
+    export.header.created_at = export.header.created_at + Duration::from_millis(1);
+    let report = export.verify();
+    assert_eq!((first(&report).problem, first(&report).leaf_index), (Problem::CutOff, Some(299)));
+}
+
+#[test]
+fn records_that_expired() {
+    let silent = Duration::from_hours(25) + Duration::from_mins(2);
+    // The first twenty are gone. The next one is about to go, and the last one is of today.
+    let expire = |gone: std::ops::Range<u64>, age: Duration| {
+        let mut export = Log::with(300).export();
+        export.header.created_at = minute(20) + KEPT_FOR - silent + age;
+        export.records.retain(|record| !gone.contains(&record.leaf_index.unwrap()));
+        export.recount();
+        let line = |leaf_index| ExpiredLine { kind: ExpiredKind::Expired, leaf_index, id: id(leaf_index) };
+        export.others.extend(gone.map(|leaf| Line::Expired(line(leaf))));
+        export.verify()
+    };
+    let problems = |report: &Report| -> Vec<_> {
+        let found = report.findings.iter().filter(|finding| finding.problem != Problem::CutOff);
+        found.map(|finding| (finding.problem, finding.leaf_index)).collect()
+    };
+    let report = expire(0..20, Duration::ZERO);
+    assert_eq!((problems(&report), report.expired), (vec![], 20), "{report}");
+    assert_eq!(problems(&expire(19..20, Duration::ZERO)), []);
+    // Nothing that follows it in the log is old enough.
+    assert_eq!(problems(&expire(20..21, Duration::ZERO)), [(Problem::RecordMissing, Some(20))]);
+    // Nothing follows it.
+    assert_eq!(problems(&expire(299..300, Duration::from_mins(400))), [(Problem::RecordMissing, Some(299))]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod search;
 
 use std::convert::Infallible;
 
-use audit_format::{Personal, Salt, SealedEntry};
+use audit_format::{KEPT_FOR, Personal, Salt, SealedEntry};
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use clock::Timestamp;
 use ids::{AuditId, OrganizationId, WorkspaceId};
@@ -24,9 +24,6 @@ use crate::{StoreError, Tenant, keys};
 pub use image::Image;
 pub use log::{Leaf, LogHead, MOST_SEALED, Sealing, SealingOutcome, TileHash};
 pub use search::{AuditFilter, Outcome, audit_at};
-
-/// How long a record is kept: seven years.
-pub const AUDIT_KEPT_FOR_DAYS: u64 = 7 * 365 + 2;
 
 /// Who acted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,7 +143,7 @@ impl AuditRecord {
         let Ok(SealedEntry { entry, personal }) =
             audit_format::seal(&record, &self.personal(), || Ok::<_, Infallible>(salt()));
         let (organization, id) = (self.organization_id, self.id);
-        let expires_at = (self.timestamp + days(AUDIT_KEPT_FOR_DAYS)).seconds();
+        let expires_at = (self.timestamp + KEPT_FOR).seconds();
         let stored = Stored {
             entry,
             created_at: self.timestamp,
@@ -175,10 +172,6 @@ impl AuditRecord {
 fn salt() -> Salt {
     // A version 4 UUID holds 122 bits of the system's randomness; the six that are fixed take nothing away from them.
     Salt::from_bytes(uuid::Uuid::new_v4().into_bytes())
-}
-
-fn days(days: u64) -> std::time::Duration {
-    std::time::Duration::from_secs(days * 24 * 60 * 60)
 }
 
 /// A record as it is stored. What is not the entry is only there to find it by.

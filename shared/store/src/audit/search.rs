@@ -10,6 +10,7 @@ use audit_format::Personal;
 use clock::Timestamp;
 use futures::future::try_join_all;
 use ids::{AuditId, WorkspaceId};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -149,7 +150,7 @@ impl Tenant {
             return Ok(Listed { items: Vec::new(), next: None, looked_at: 0 });
         }
         let list = self.list(filter, page.after, forward, now);
-        let (mut kept, mut looked_at) = (Vec::with_capacity(page.limit), 0);
+        let (mut kept, mut looked_at, mut last) = (Vec::with_capacity(page.limit), 0, None);
         loop {
             let wanted = if filter.is_narrow() { BATCH } else { page.limit };
             let spread = Spread {
@@ -167,23 +168,27 @@ impl Tenant {
                     self.in_order(OPERATION, Table::Audit, &order).await?
                 }
             };
-            let mut last = None;
             for item in stored {
-                if kept.len() == page.limit || looked_at == MOST_LOOKED_AT {
+                if kept.len() == page.limit || looked_at >= MOST_LOOKED_AT {
                     return Ok(Listed { items: self.with_rest(kept).await?, next: last, looked_at });
                 }
-                let (id, entry) = read(OPERATION, item)?;
-                last = Some(keys::audit_sk(id));
                 looked_at += 1;
+                let Some((id, entry)) = readable(OPERATION, item) else { continue };
+                last = Some(keys::audit_sk(id));
                 if !filter.is_narrow() || filter.keeps(&value(OPERATION, &entry)?) {
                     kept.push((id, entry));
                 }
             }
+            let full = kept.len() == page.limit || looked_at >= MOST_LOOKED_AT;
             match found.next {
-                Some(next) if kept.len() < page.limit && looked_at < MOST_LOOKED_AT => {
+                // What can't be read is no place to go on from: the next page begins after what could.
+                Some(next) if !full || last.is_none() => {
                     *(if forward { &mut low } else { &mut high }) = next;
                 }
-                next => return Ok(Listed { items: self.with_rest(kept).await?, next, looked_at }),
+                next => {
+                    let next = next.and(last);
+                    return Ok(Listed { items: self.with_rest(kept).await?, next, looked_at });
+                }
             }
         }
     }
@@ -226,18 +231,18 @@ impl Tenant {
     pub async fn audit_record(&self, id: AuditId) -> Result<Option<AuditEntry>, StoreError> {
         const OPERATION: &str = "audit_record";
         let keys = [keys::audit(self.organization, id)];
-        let Some(item) = self.in_order(OPERATION, Table::Audit, &keys).await?.pop() else { return Ok(None) };
-        let record = read(OPERATION, item)?;
-        Ok(self.with_rest(vec![record]).await?.pop())
+        let found = self.in_order(OPERATION, Table::Audit, &keys).await?;
+        let records = found.into_iter().filter_map(|item| readable(OPERATION, item)).collect();
+        Ok(self.with_rest(records).await?.pop())
     }
 
-    /// The texts of records by their ids, in this order; `None` for one that isn't there.
+    /// The texts of records by their ids, in this order; `None` for one that isn't there, or can't be read.
     pub(crate) async fn entries(&self, ids: &[AuditId]) -> Result<Vec<Option<String>>, StoreError> {
         const OPERATION: &str = "entries";
         let order: Vec<Key> = ids.iter().map(|id| keys::audit(self.organization, *id)).collect();
         let items = self.in_order(OPERATION, Table::Audit, &order).await?;
-        let records = items.into_iter().map(|item| read(OPERATION, item));
-        let mut found: HashMap<AuditId, String> = records.collect::<Result<_, _>>()?;
+        let records = items.into_iter().filter_map(|item| readable(OPERATION, item));
+        let mut found: HashMap<AuditId, String> = records.collect();
         Ok(ids.iter().map(|id| found.remove(id)).collect())
     }
 
@@ -260,12 +265,10 @@ impl Tenant {
         let (mut places, mut personals) = (HashMap::new(), HashMap::<AuditId, Personal>::new());
         for item in try_join_all(chunks).await?.into_iter().flatten() {
             if item.contains_key("personal") {
-                let apart: StoredPersonal = item::read(OPERATION, item)?;
-                let personal = Personal::from_json(&apart.personal);
-                personals.insert(apart.id, personal.map_err(|e| StoreError::malformed(OPERATION, e))?);
+                personals.extend(or_logged(personal_of(OPERATION, item)));
             } else {
-                let seal: SealRecord = item::read(OPERATION, item)?;
-                places.insert(seal.id, seal.leaf_index);
+                let seal = or_logged(item::read(OPERATION, item));
+                places.extend(seal.map(|SealRecord { id, leaf_index }| (id, leaf_index)));
             }
         }
         let entry = |(id, entry)| AuditEntry {
@@ -319,11 +322,31 @@ fn may_have_commitments(entry: &str) -> bool {
     entry.contains(r#"{"committed":""#)
 }
 
+/// A record's id and text. One that somebody made unreadable is as good as gone: it must not stand in the way of all others,
+/// and the log tells that it is missing.
+fn readable(operation: &'static str, item: Item) -> Option<(AuditId, String)> {
+    or_logged(read(operation, item))
+}
+
+fn or_logged<T>(read: Result<T, StoreError>) -> Option<T> {
+    read.inspect_err(|error| {
+        tracing::error!(error = telemetry::chain(error), "an audit record can't be read")
+    })
+    .ok()
+}
+
 fn read(operation: &'static str, item: Item) -> Result<(AuditId, String), StoreError> {
     let id = item::get_text(&item, keys::SK).and_then(audit_at);
     let id = id.ok_or_else(|| StoreError::malformed(operation, "a sort key without an id"))?;
     let stored: Stored = item::read(operation, item)?;
+    serde_json::from_str::<IgnoredAny>(&stored.entry).map_err(|e| StoreError::malformed(operation, e))?;
     Ok((id, stored.entry))
+}
+
+fn personal_of(operation: &'static str, item: Item) -> Result<(AuditId, Personal), StoreError> {
+    let apart: StoredPersonal = item::read(operation, item)?;
+    let personal = Personal::from_json(&apart.personal).map_err(|e| StoreError::malformed(operation, e))?;
+    Ok((apart.id, personal))
 }
 
 fn value(operation: &'static str, entry: &str) -> Result<Value, StoreError> {

@@ -584,16 +584,20 @@ impl Work<'_> {
     }
 
     async fn personal_values(&mut self, items: Vec<Item>) -> Result<(), StoreError> {
-        const OPERATION: &str = "forget_personal";
         for item in items {
             let kept = get_text(&item, "personal").unwrap_or_default();
             if !self.person.is_addressed_in(kept) {
                 continue;
             }
-            let id = get_text(&item, "id").and_then(|id| id.parse().ok());
-            let id: AuditId = id.ok_or_else(|| StoreError::malformed(OPERATION, "no id"))?;
-            let personal = Personal::from_json(kept).map_err(|e| StoreError::malformed(OPERATION, e))?;
-            self.forget_values(id, personal, Theirs::Addressed).await?;
+            let id: Option<AuditId> = get_text(&item, "id").and_then(|id| id.parse().ok());
+            match id.zip(Personal::from_json(kept).ok()) {
+                Some((id, personal)) => self.forget_values(id, personal, Theirs::Addressed).await?,
+                // Somebody made it unreadable. It proves nothing, and goes whole.
+                None => {
+                    self.tenant.delete(Table::Activity, item::key(&item).into_iter().collect()).await?;
+                    self.count("personal_values", 1);
+                }
+            }
         }
         Ok(())
     }
