@@ -5,7 +5,8 @@
 //! comes twice and wherever it broke off: its place is written under the condition that it has none.
 //!
 //! Nothing else may happen to that table. A record that is changed, or removed before its time, is somebody's doing whom no
-//! function lets: an alarm goes on record, and into the log like any other.
+//! function lets: an alarm goes on record, and into the log like any other. So does what is put among the records and is
+//! none of this time: nobody writes into the past, and it is not sealed.
 //!
 //! Before anything is sealed on top of a head, the head must be what its own checkpoint signs. So nobody without the key
 //! moves the log, neither back nor aside, and has it go on from there.
@@ -70,7 +71,7 @@ pub async fn handler(services: &Services) -> Result<Seal, StartError> {
 #[derive(Default)]
 struct Share {
     first: usize,
-    leaves: Vec<Leaf>,
+    leaves: Vec<(Leaf, watch::Offence)>,
     offences: Vec<watch::Offence>,
 }
 
@@ -83,15 +84,15 @@ impl Seal {
                 Ok(Some(known)) => known,
                 Ok(None) => continue,
                 Err(error) => {
-                    // It cannot be sealed, ever: the verifier will name it. Holding up all others would not help it.
-                    tracing::error!(%error, "an audit record cannot be read");
+                    // Nobody's log would miss it.
+                    tracing::error!(%error, "an item of the audit table is nobody's");
                     continue;
                 }
             };
             let share =
                 shares.entry(organization).or_insert_with(|| Share { first: index, ..Share::default() });
             match happened {
-                Happened::Written(leaf) => share.leaves.push(leaf),
+                Happened::Written(leaf, if_not_in_time) => share.leaves.push((leaf, if_not_in_time)),
                 Happened::Offence(offence) => share.offences.push(offence),
             }
         }
@@ -105,13 +106,10 @@ impl Seal {
             if error.is_lasting() {
                 // Trying again changes nothing, and would hold up every other organization. Its records stay unsealed, and
                 // the verifier names them.
-                tracing::error!(
-                    error = error_text,
-                    "an organization's log was altered and is not gone on with"
-                );
+                tracing::error!(error = error_text, "an organization's log is not gone on with");
                 continue;
             }
-            tracing::error!(error = error_text, "a batch will be tried again");
+            tracing::warn!(error = error_text, "a batch will be tried again");
             first = Some(first.map_or(index, |first| first.min(index)));
         }
         let mut answer = DynamoDbEventResponse::default();
@@ -128,12 +126,21 @@ impl Seal {
         for offence in &share.offences {
             self.raise(&tenant, offence).await?;
         }
-        let mut leaves = share.leaves;
+        if share.leaves.is_empty() {
+            return Ok(());
+        }
+        let (log, now) = (self.log(&tenant).await?, self.0.clock.now());
+        let mut leaves = Vec::with_capacity(share.leaves.len());
+        for (leaf, offence) in share.leaves {
+            if log.is_in_time(&leaf, now) {
+                leaves.push(leaf);
+            } else {
+                self.raise(&tenant, &offence).await?;
+            }
+        }
         leaves.sort_unstable_by_key(|leaf| leaf.id);
         leaves.dedup_by_key(|leaf| leaf.id);
-        match self.seal(&tenant, leaves).await? {
-            Some(head) => self.archive(&tenant, &head).await,
-            None => Ok(()),
-        }
+        let head = self.seal(&tenant, leaves, log).await?;
+        self.archive(&tenant, &head).await
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use audit_format::LATEST_SEAL;
+use clock::Timestamp;
 use ids::OrganizationId;
 use sealing::{MasterSecret, Purpose};
 use secrecy::ExposeSecret as _;
@@ -31,15 +33,18 @@ pub enum SealError {
     /// The head is not what its checkpoint signs.
     #[error("the head of the log is not what its checkpoint signs: it was altered")]
     Altered,
-    /// The head lies behind what is sealed, or others kept moving it.
-    #[error("the head of the log does not fit what is sealed")]
+    /// What comes next is sealed already, and the head does not move: it was brought back from another time.
+    #[error("the head of the log lies behind what is sealed: it was brought back from another time")]
+    Behind,
+    /// Others kept moving the head.
+    #[error("the head of the log kept moving")]
     Raced,
 }
 
 impl SealError {
     /// Whether it will be so the next time, too: somebody has to look at it.
     pub(crate) fn is_lasting(&self) -> bool {
-        matches!(self, Self::Altered)
+        matches!(self, Self::Altered | Self::Behind | Self::Store(StoreError::Malformed { .. }))
     }
 }
 
@@ -75,8 +80,11 @@ impl Signers {
     }
 }
 
+/// A record of no more than this ahead of our clock was made by a clock that is.
+const SKEW: Duration = Duration::from_mins(5);
+
 /// A log on which more can be sealed.
-struct Log {
+pub(crate) struct Log {
     origin: String,
     signers: Vec<NoteSigner>,
     head: LogHead,
@@ -105,8 +113,15 @@ impl Log {
         if is_signed { Ok(Self { origin, signers, head, frontier }) } else { Err(SealError::Altered) }
     }
 
+    /// Whether a record is of a time that can be sealed now: not of the future, and not of more than a day before what is sealed
+    /// already. That it was written then nobody could tell from the log any more.
+    pub(crate) fn is_in_time(&self, leaf: &Leaf, now: Timestamp) -> bool {
+        let at = leaf.id.time();
+        at <= now + SKEW && self.head.newest.is_none_or(|newest| newest.since(at) <= LATEST_SEAL)
+    }
+
     /// What sealing `leaves` makes of it.
-    fn append(&self, leaves: &[Leaf], now: clock::Timestamp) -> Result<Sealing, SealError> {
+    fn append(&self, leaves: &[Leaf], now: Timestamp) -> Result<Sealing, SealError> {
         let mut frontier = self.frontier.clone();
         let mut completed = Vec::new();
         for leaf in leaves {
@@ -125,6 +140,7 @@ impl Log {
             checkpoint: note,
             keys: self.signers.iter().map(|signer| signer.verifier().to_string()).collect(),
             archived: self.head.archived,
+            newest: self.head.newest.max(leaves.iter().map(|leaf| leaf.id.time()).max()),
             updated_at: now,
         };
         Ok(Sealing { leaves: leaves.to_vec(), completed, head })
@@ -132,29 +148,26 @@ impl Log {
 }
 
 impl Seal {
-    /// Seals records that are not sealed yet, in this order; the head by then, if there were any records.
+    /// Seals records that are not sealed yet, in this order, on top of a log; its head by then.
     pub(crate) async fn seal(
         &self,
         tenant: &Tenant,
         leaves: Vec<Leaf>,
-    ) -> Result<Option<LogHead>, SealError> {
-        let mut log = None;
+        mut log: Log,
+    ) -> Result<LogHead, SealError> {
         for some in leaves.chunks(MOST_SEALED) {
-            log = Some(self.seal_some(tenant, some.to_vec(), log).await?);
+            log = self.seal_some(tenant, some.to_vec(), log).await?;
         }
-        Ok(log.map(|log| log.head))
+        Ok(log.head)
     }
 
     async fn seal_some(
         &self,
         tenant: &Tenant,
         mut leaves: Vec<Leaf>,
-        known: Option<Log>,
+        mut log: Log,
     ) -> Result<Log, SealError> {
-        let mut log = match known {
-            Some(log) => log,
-            None => self.log(tenant).await?,
-        };
+        let size = log.head.size;
         for attempt in 0..TRIES {
             if leaves.is_empty() {
                 return Ok(log);
@@ -175,10 +188,11 @@ impl Seal {
                 }
             }
         }
-        Err(SealError::Raced)
+        if log.head.size == size { Err(SealError::Behind) } else { Err(SealError::Raced) }
     }
 
-    async fn log(&self, tenant: &Tenant) -> Result<Log, SealError> {
+    /// The log as it is.
+    pub(crate) async fn log(&self, tenant: &Tenant) -> Result<Log, SealError> {
         let head = match tenant.log_head().await? {
             Some(head) => head,
             // A log that was signed has a head: who took it away would have another one begun in its place.
@@ -251,6 +265,24 @@ mod tests {
         }
         let elsewhere = Signers::new("b", "https://artisan.example.com").unwrap();
         assert!(matches!(Log::open(&elsewhere, organization(), head), Err(SealError::Altered)));
+    }
+
+    #[test]
+    fn nobody_writes_into_the_past_or_the_future() {
+        let signers = signers("a");
+        let now = clock::utc(2026, 11, 22, 15, 4);
+        let at = |time| Leaf { id: ids::AuditId::derived(time, [9; 16]), hash: [0; 32] };
+        let empty = Log::open(&signers, organization(), LogHead::empty(now)).unwrap();
+        assert!(empty.is_in_time(&at(now - LATEST_SEAL * 1_000), now), "a log may begin whenever it does");
+        let log = Log::open(&signers, organization(), sealed(&signers, 3)).unwrap();
+        for (time, is) in [
+            (now - LATEST_SEAL, true),
+            (now - LATEST_SEAL - Duration::from_millis(1), false),
+            (now + SKEW, true),
+            (now + SKEW + Duration::from_millis(1), false),
+        ] {
+            assert_eq!(log.is_in_time(&at(time), now), is, "{time}");
+        }
     }
 
     #[test]

@@ -1,13 +1,40 @@
 //! What happens to the `audit` table behind our back, on record.
 
+use std::time::Duration;
+
 use clock::Timestamp;
 use ids::AuditId;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use store::{Actor, AuditRecord, FieldChange, Tenant};
 
 use crate::{Seal, SealError};
 
-/// A change of what never changes.
+/// The stream's clock and ours agree to within this, or ours is gone by.
+const SAME_CLOCK: Duration = Duration::from_hours(1);
+
+/// What was done that nobody may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deed {
+    /// What is no record, or none of its time, was put among the records.
+    Inserted,
+    /// What never changes was changed.
+    Changed,
+    /// And what is kept, removed.
+    Removed,
+}
+
+impl Deed {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Inserted => "inserted",
+            Self::Changed => "changed",
+            Self::Removed => "removed",
+        }
+    }
+}
+
+/// Something that was done to the table behind our back.
 #[derive(Debug)]
 pub(crate) struct Offence {
     /// The stream's own id of it, the same each time it comes.
@@ -16,15 +43,18 @@ pub(crate) struct Offence {
     pub(crate) at: Timestamp,
     /// The sort key of the item: which record, or which part of the log.
     pub(crate) item: String,
-    /// Removed, and not changed.
-    pub(crate) removed: bool,
+    /// What was done to it.
+    pub(crate) deed: Deed,
 }
 
 impl Seal {
     /// Puts an offence on record, once.
     pub(crate) async fn raise(&self, tenant: &Tenant, offence: &Offence) -> Result<(), SealError> {
-        let done = if offence.removed { "removed" } else { "changed" };
+        let done = offence.deed.as_str();
         tracing::error!(item = offence.item, done, "the audit table was altered behind our back");
+        let now = self.0.clock.now();
+        // A record that were not of this time would be an offence itself.
+        let at = if now.since(offence.at) < SAME_CLOCK { offence.at.min(now) } else { now };
         // The record of it follows from it, so that a batch that comes again writes none again.
         let mut seed = [0; 16];
         for (to, from) in seed.iter_mut().zip(Sha256::digest(offence.event.as_bytes())) {
@@ -32,7 +62,7 @@ impl Seal {
         }
         let item = offence.item.split_once('#').map_or(offence.item.as_str(), |(_, id)| id);
         let record = AuditRecord {
-            id: AuditId::derived(offence.at, seed),
+            id: AuditId::derived(at, seed),
             action: "audit_log.tamper",
             actor: Actor { r#type: "system".to_owned(), id: "seal".to_owned(), email: None },
             resource_type: "audit_record".to_owned(),
@@ -42,12 +72,12 @@ impl Seal {
             ip_address: String::new(),
             user_agent: None,
             request_id: self.0.ids.next::<ids::kind::Request>().to_string(),
-            timestamp: offence.at,
+            timestamp: at,
             success: false,
             error_code: Some("tampered".to_owned()),
             changes: vec![FieldChange {
                 field: offence.item.clone(),
-                before: "as it was written".into(),
+                before: if offence.deed == Deed::Inserted { Value::Null } else { "as it was written".into() },
                 after: done.into(),
             }],
             pii_accessed: false,

@@ -13,20 +13,21 @@ use std::time::Duration;
 
 use audit_format::{
     CheckpointKind, CheckpointLine, ExpiredKind, ExpiredLine, ExportKind, FORMAT, Header, KEPT_FOR, Line,
-    MissingKind, MissingLine, OUT_OF_ORDER_BY, OutsideKind, OutsideLine, RecordKind, RecordLine, TableWriter,
-    Tile,
+    MissingKind, MissingLine, OUT_OF_ORDER_BY, OutsideKind, OutsideLine, RecordKind, RecordLine,
+    SEALED_WITHIN, TableWriter, Tile,
 };
 use clock::Timestamp;
 use ids::AuditId;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use store::{AuditEntry, AuditFilter, ExportFormat, LogHead, MOST_STARTS, PageRequest, Tenant, audit_at};
-use tlog::{Hash, TILE_WIDTH, TileId, leaf_hash};
+use tlog::{Hash, LeafSet, TILE_WIDTH, TileId, leaf_hash};
 
-use crate::leaves::{self, Leaves};
 use crate::output::{Output, Shared};
 use crate::{Hold, JobError, Outcome, Worker};
 
+/// No log is larger, or it is not what it says: a bit for each leaf fits into the function's memory.
+const MOST_LEAVES: u64 = 500_000_000;
 /// Records read at once.
 const PAGE: usize = 1_000;
 /// An id may be so much younger than what it stands for: a request takes no longer.
@@ -133,7 +134,7 @@ impl Worker {
         let head = self.settled_head(hold).await?;
         let begun = self.0.clock.now();
         let head = head.unwrap_or_else(|| LogHead::empty(begun));
-        if head.size > leaves::MOST {
+        if head.size > MOST_LEAVES {
             return Err(JobError::GivenUp(
                 "The head of the log says that it is larger than it can be.".to_owned(),
             ));
@@ -205,20 +206,17 @@ impl Worker {
         scope: &Scope<'_>,
         sink: &mut Sink,
         hold: &mut Hold<'_>,
-    ) -> Result<Leaves, JobError> {
-        let mut written = Leaves::of(scope.size());
+    ) -> Result<LeafSet, JobError> {
+        let mut written = LeafSet::of(scope.size());
         let filter = AuditFilter { to: scope.filter.to.map(|to| to + SERVED_WITHIN), ..scope.filter.clone() };
         let mut page = PageRequest { limit: PAGE, after: None };
         loop {
-            if hold.is_late() {
-                return Err(JobError::GivenUp(
-                    "There is more than can be exported in one go. Ask for a shorter time.".to_owned(),
-                ));
-            }
+            hold.in_time()?;
             let listed = hold.tenant.audit_records(&filter, &page, true, self.0.clock.now() + SKEW).await?;
             for AuditEntry { id, entry, personal, leaf_index } in listed.items {
                 let leaf_index = leaf_index.filter(|index| *index < scope.size());
-                if leaf_index.is_none() && id.time() > scope.begun {
+                // What is too young to be sealed is for a later export. What is not, and isn't, the verifier names.
+                if leaf_index.is_none() && id.time() + SEALED_WITHIN > scope.begun {
                     if id.time() > scope.begun + SKEW {
                         return Ok(written);
                     }
@@ -232,7 +230,9 @@ impl Worker {
                 let line = RecordLine { kind: RecordKind::Record, leaf_index, entry, personal };
                 hold.job.records += 1;
                 sink.record(line, hold).await?;
-                leaf_index.into_iter().for_each(|leaf| written.insert(leaf));
+                if let Some(leaf) = leaf_index {
+                    written.insert(leaf);
+                }
             }
             hold.note_now_and_then().await?;
             match listed.next.as_deref().and_then(audit_at) {
@@ -246,15 +246,19 @@ impl Worker {
     async fn write_gaps(
         &self,
         scope: &Scope<'_>,
-        mut written: Leaves,
+        mut written: LeafSet,
         proofs: &mut Output,
         hold: &mut Hold<'_>,
-    ) -> Result<Leaves, JobError> {
+    ) -> Result<LeafSet, JobError> {
         let mut tiles = SealedTiles::of(scope.size());
-        for leaf in tiles.stretch(&hold.tenant, scope, written.bounds()).await? {
-            if written.has(leaf) {
+        let stretch = tiles.stretch(&hold.tenant, scope, written.bounds_below(u64::MAX)).await?;
+        // The last leaf shows how far the log reached when the export was made, whatever it is an export of.
+        let last = (stretch.end..scope.size()).next_back();
+        for leaf in stretch.chain(last) {
+            if written.contains(leaf) {
                 continue;
             }
+            hold.in_time()?;
             hold.note_now_and_then().await?;
             let sealed = tiles.leaf(&hold.tenant, leaf).await?;
             let line = match (sealed.id, sealed.intact) {
@@ -386,11 +390,12 @@ impl SealedTiles {
 /// The tiles that prove the records.
 async fn write_tiles(
     scope: &Scope<'_>,
-    written: &Leaves,
+    written: &LeafSet,
     proofs: &mut Output,
     hold: &mut Hold<'_>,
 ) -> Result<(), JobError> {
     for id in TileId::proving(scope.size(), written.iter()) {
+        hold.in_time()?;
         hold.note_now_and_then().await?;
         let hashes = hold.tenant.tile(id.level, id.index).await?;
         // More may have been sealed since.

@@ -11,7 +11,6 @@
 
 mod audit_export;
 mod erasure;
-mod leaves;
 mod output;
 mod personal_export;
 
@@ -153,7 +152,13 @@ impl Hold<'_> {
         if self.tenant.note_long_job(self.job, LEASE, now).await? { Ok(()) } else { Err(JobError::Lost) }
     }
 
-    /// The same, if the last time was a while ago.
+    /// An error once it has taken too long for an export, which can't be gone on with later.
+    pub(crate) fn in_time(&self) -> Result<(), JobError> {
+        const TOO_MUCH: &str = "There is more than can be exported in one go. Ask for a shorter time.";
+        if self.is_late() { Err(JobError::GivenUp(TOO_MUCH.to_owned())) } else { Ok(()) }
+    }
+
+    /// [`Hold::note`], if the last time was a while ago.
     pub(crate) async fn note_now_and_then(&mut self) -> Result<(), JobError> {
         if self.clock.now().since(self.job.updated_at) >= RENEWED_AFTER { self.note().await } else { Ok(()) }
     }

@@ -1,63 +1,25 @@
 //! The second reading of an export: every record against the hash that was sealed.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use audit_format::{
-    ExpiredLine, Header, KEPT_FOR, LONGEST_SILENCE, MissingLine, OUT_OF_ORDER_BY, OutsideLine, RecordLine,
-    hold,
+    ExpiredLine, Header, KEPT_FOR, LATEST_SEAL, LONGEST_SILENCE, MissingLine, OUT_OF_ORDER_BY, OutsideLine,
+    RecordLine, hold,
 };
 use clock::Timestamp;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tlog::leaf_hash;
+use tlog::{LeafSet, leaf_hash};
 
 use crate::evidence::{Proven, unreadable};
 use crate::finding::{Finding, Problem};
 use crate::report::Counts;
 
-/// Records are sealed within a minute. One that is older than this when the export is made, and is not sealed, was not
-/// written the way records are.
-const SEALED_WITHIN: Duration = Duration::from_mins(10);
 /// So much later than it is due a record of silence may come, and an export be begun after it.
 const SILENCE_MAY_LAST: Duration = LONGEST_SILENCE.saturating_add(Duration::from_hours(1));
 /// Findings beyond this are counted, not kept.
 const MAX_FINDINGS: usize = 1_000;
-
-/// Which leaves have been seen: a bit for each.
-struct Seen {
-    bits: Vec<u64>,
-    size: u64,
-}
-
-impl Seen {
-    fn new(size: u64) -> Self {
-        // A size that this machine can't address came with as many tiles.
-        Self { bits: vec![0; usize::try_from(size.div_ceil(64)).unwrap_or(0)], size }
-    }
-
-    /// Marks a leaf. Whether it was marked before.
-    fn mark(&mut self, leaf: u64) -> bool {
-        let word = usize::try_from(leaf / 64).ok().and_then(|word| self.bits.get_mut(word));
-        word.is_some_and(|word| {
-            let bit = 1 << (leaf % 64);
-            let before = *word & bit != 0;
-            *word |= bit;
-            before
-        })
-    }
-
-    fn has(&self, leaf: u64) -> bool {
-        let word = usize::try_from(leaf / 64).ok().and_then(|word| self.bits.get(word));
-        word.is_some_and(|word| word & (1 << (leaf % 64)) != 0)
-    }
-
-    /// The first and the last that were seen.
-    fn bounds(&self) -> Option<(u64, u64)> {
-        let first = (0..self.size).find(|leaf| self.has(*leaf))?;
-        let last = (first..self.size).rev().find(|leaf| self.has(*leaf))?;
-        Some((first, last))
-    }
-}
 
 /// The first and the last leaf whose record's time is proved, with that time.
 #[derive(Default)]
@@ -77,16 +39,28 @@ impl Ends {
     }
 }
 
+/// Of the records of some minute, or of all that came before, the one with the last place.
+struct Latest {
+    leaf: u64,
+    id: String,
+    /// When the youngest of them happened.
+    until: Timestamp,
+}
+
 /// Takes the records of an export in their order.
 pub(crate) struct Checker<'a> {
     header: &'a Header,
     proven: &'a Proven,
-    seen: Seen,
+    seen: LeafSet,
     ends: Ends,
     /// Leaves whose records are said to have expired.
-    expired: Seen,
+    expired: LeafSet,
     /// The last leaf that is proved to be so old that those before it may have.
     old: Option<u64>,
+    /// The records of the last day and a bit, by minutes.
+    recent: VecDeque<Latest>,
+    /// All before.
+    latest: Option<Latest>,
     last_id: Option<String>,
     counts: Counts,
     findings: Vec<Finding>,
@@ -94,6 +68,7 @@ pub(crate) struct Checker<'a> {
     found: u64,
     /// Lines that may have been records.
     damaged: bool,
+    in_proofs: bool,
 }
 
 impl<'a> Checker<'a> {
@@ -102,22 +77,31 @@ impl<'a> Checker<'a> {
         Self {
             header,
             proven,
-            seen: Seen::new(size),
+            seen: LeafSet::of(size),
             ends: Ends::default(),
-            expired: Seen::new(size),
+            expired: LeafSet::of(size),
             old: None,
+            recent: VecDeque::new(),
+            latest: None,
             last_id: None,
             counts: Counts::default(),
             findings: Vec::new(),
             found: 0,
             damaged: false,
+            in_proofs: false,
         }
+    }
+
+    /// Whether what comes now is from the proofs beside a table.
+    pub(crate) fn in_proofs(&mut self, are: bool) {
+        self.in_proofs = are;
     }
 
     fn find(&mut self, finding: Finding) {
         self.found += 1;
         if self.findings.len() < MAX_FINDINGS {
-            self.findings.push(finding);
+            let in_proofs = self.in_proofs && finding.line.is_some();
+            self.findings.push(Finding { in_proofs, ..finding });
         }
     }
 
@@ -134,7 +118,7 @@ impl<'a> Checker<'a> {
 
     /// A leaf without its record, by the export's own account.
     pub(crate) fn missing(&mut self, line: u64, missing: MissingLine) {
-        self.seen.mark(missing.leaf_index);
+        self.seen.insert(missing.leaf_index);
         let finding = Finding::new(
             Problem::RecordMissing,
             "missing: it was sealed, and could not be found when the export was made",
@@ -146,12 +130,12 @@ impl<'a> Checker<'a> {
     pub(crate) fn expired(&mut self, line: u64, expired: ExpiredLine) {
         let ExpiredLine { leaf_index, id, .. } = expired;
         self.counts.expired += 1;
-        let wrong = if leaf_index >= self.seen.size {
+        let wrong = if leaf_index >= self.seen.log_size() {
             Some((Problem::RecordInserted, "the log has no such record"))
-        } else if self.seen.mark(leaf_index) {
+        } else if self.seen.insert(leaf_index) {
             Some((Problem::RecordDuplicated, "is said to have expired, and is there as well"))
         } else {
-            self.expired.mark(leaf_index);
+            self.expired.insert(leaf_index);
             None
         };
         if let Some((problem, message)) = wrong {
@@ -208,20 +192,22 @@ impl<'a> Checker<'a> {
         let id = text("id").map(str::to_owned);
         let at = text("timestamp").and_then(Timestamp::parse);
         let placed = match record.leaf_index {
-            None => Ok(()),
+            // Exports leave out what is too young to be sealed.
+            None => Err(Finding::new(Problem::RecordInserted, "inserted: it was never sealed")),
             Some(leaf) => self.place(leaf, &record.entry).map(|()| self.proved(leaf, at)),
         };
         let checked = placed
             .and_then(|()| self.order(id.as_deref()))
             .and_then(|()| self.owner(text("organization_id")))
-            .and_then(|()| self.time(at, record.leaf_index.is_some()))
+            .and_then(|()| self.time(at))
             .and_then(|()| hold(&entry, &record.personal).map_err(|error| Finding::personal(&error)));
         match checked {
             Ok(held) => self.counts.erased += held.erased as u64,
             Err(finding) => self.find(finding.of_leaf(record.leaf_index).of_record(id.clone()).on_line(line)),
         }
-        if record.leaf_index.is_some() {
+        if let Some(leaf) = record.leaf_index {
             self.counts.sealed += 1;
+            self.slipped_in(leaf, id.as_deref(), at);
         }
         self.last_id = id.or(self.last_id.take());
     }
@@ -240,7 +226,7 @@ impl<'a> Checker<'a> {
         }
         match log.tiles.leaf(leaf) {
             Some(sealed) if sealed == hash => {
-                if self.seen.mark(leaf) {
+                if self.seen.insert(leaf) {
                     found(Problem::RecordDuplicated, "is in the file twice")
                 } else {
                     Ok(())
@@ -250,7 +236,7 @@ impl<'a> Checker<'a> {
                 // Looking through the log for each of very many records would take for ever.
                 let elsewhere =
                     if self.findings.len() < MAX_FINDINGS { log.tiles.find_leaf(hash) } else { None };
-                self.seen.mark(elsewhere.unwrap_or(leaf));
+                self.seen.insert(elsewhere.unwrap_or(leaf));
                 match elsewhere {
                     Some(place) => found(
                         Problem::RecordReordered,
@@ -263,9 +249,35 @@ impl<'a> Checker<'a> {
                 }
             }
             None => {
-                self.seen.mark(leaf);
+                self.seen.insert(leaf);
                 found(Problem::ProofsChanged, "the file lacks the proof of this record")
             }
+        }
+    }
+
+    /// A record has its place among those of its time: nothing can be written into the past of a sealed log unnoticed.
+    ///
+    /// Records come in the order of their time. So those that are older by more than records can wait for being sealed may
+    /// not have a later place than this one.
+    fn slipped_in(&mut self, leaf: u64, id: Option<&str>, at: Option<Timestamp>) {
+        let (Some(id), Some(at)) = (id, at) else { return };
+        while let Some(older) = self.recent.pop_front_if(|it| at.since(it.until) > LATEST_SEAL) {
+            if self.latest.as_ref().is_none_or(|latest| latest.leaf < older.leaf) {
+                self.latest = Some(older);
+            }
+        }
+        if let Some(latest) = self.latest.take_if(|latest| latest.leaf > leaf) {
+            let message = "inserted: it was sealed more than a day after its time, behind younger records";
+            let finding = Finding::new(Problem::RecordInserted, message);
+            self.find(finding.of_leaf(Some(latest.leaf)).of_record(Some(latest.id)));
+        }
+        let minute = at.minute();
+        match self.recent.back_mut().filter(|last| last.until.minute() == minute) {
+            Some(last) if last.leaf < leaf => {
+                *last = Latest { leaf, id: id.to_owned(), until: at.max(last.until) }
+            }
+            Some(last) => last.until = at.max(last.until),
+            None => self.recent.push_back(Latest { leaf, id: id.to_owned(), until: at }),
         }
     }
 
@@ -289,7 +301,7 @@ impl<'a> Checker<'a> {
         Err(Finding::new(Problem::WrongOrganization, message))
     }
 
-    fn time(&self, at: Option<Timestamp>, sealed: bool) -> Result<(), Finding> {
+    fn time(&self, at: Option<Timestamp>) -> Result<(), Finding> {
         let Some(at) = at else {
             return Err(Finding::new(Problem::Unreadable, "has no time"));
         };
@@ -298,11 +310,6 @@ impl<'a> Checker<'a> {
                 Problem::OutsideRange,
                 format!("is of {at}, outside the range of the export"),
             ));
-        }
-        if !sealed && self.header.created_at.since(at) > SEALED_WITHIN {
-            let message =
-                "inserted: it is not sealed, though it is older than records that are not sealed yet can be";
-            return Err(Finding::new(Problem::RecordInserted, message));
         }
         Ok(())
     }
@@ -318,16 +325,18 @@ impl<'a> Checker<'a> {
             self.not_silent();
             self.count();
         }
-        if self.proven.log.is_none() && self.counts.records == 0 {
-            self.find(Finding::new(
-                Problem::NotSigned,
-                "there is no signed checkpoint, and no record: nothing can be verified",
-            ));
-        }
-        let last = self.ends.last.filter(|(leaf, _)| leaf + 1 == self.seen.size);
+        let last = self.ends.last.filter(|(leaf, _)| leaf + 1 == self.seen.log_size());
         self.counts.ends_at = last.map(|(_, at)| at);
         self.findings.sort_by_key(Finding::rank);
         (self.counts, self.findings, self.found)
+    }
+
+    /// The first and the last leaf that a range is proved with. The log's last one may stand by itself.
+    fn stretch(&self) -> Option<(u64, u64)> {
+        let size = self.seen.log_size();
+        let by_itself = size > 1 && self.seen.contains(size - 1) && !self.seen.contains(size - 2);
+        let without = self.seen.bounds_below(size - u64::from(by_itself));
+        without.or_else(|| self.seen.bounds_below(size))
     }
 
     /// Nothing is missing between the first and the last record, or from the whole log.
@@ -336,15 +345,15 @@ impl<'a> Checker<'a> {
             return;
         }
         let whole = self.header.from.is_none() && self.header.to.is_none();
-        let (first, last) = match self.seen.bounds() {
-            _ if whole => (0, self.seen.size),
+        let (first, last) = match self.stretch() {
+            _ if whole => (0, self.seen.log_size()),
             Some((first, last)) => (first, last + 1),
             None => (0, 0),
         };
         let missing =
             Finding::new(Problem::RecordMissing, "missing: a record was sealed here, and is not in the file");
         for leaf in first..last {
-            if !self.seen.has(leaf) {
+            if !self.seen.contains(leaf) {
                 self.find(missing.clone().of_leaf(Some(leaf)));
             }
         }
@@ -353,10 +362,10 @@ impl<'a> Checker<'a> {
     /// Of a range, the file shows that what is before its first leaf is too old, and what is after its last too young.
     fn begins_and_ends(&mut self) {
         let Header { from, to, filtered, .. } = *self.header;
-        if filtered || (from.is_none() && to.is_none()) || self.seen.size == 0 {
+        if filtered || (from.is_none() && to.is_none()) || self.seen.log_size() == 0 {
             return;
         }
-        let Some((first, last)) = self.seen.bounds() else {
+        let Some((first, last)) = self.stretch() else {
             let message =
                 "the file shows nothing of the log, and so not that there is no record in the range";
             return self.find(Finding::new(Problem::RangeNotProved, message));
@@ -365,9 +374,9 @@ impl<'a> Checker<'a> {
             end.is_some_and(|(at_leaf, at)| at_leaf == leaf && beyond(at))
         };
         let begins = first == 0
-            || self.expired.has(first)
+            || self.expired.contains(first)
             || proves(self.ends.first, first, &|at| from.is_some_and(|from| at + OUT_OF_ORDER_BY < from));
-        let ends = last + 1 == self.seen.size
+        let ends = last + 1 == self.seen.log_size()
             || proves(self.ends.last, last, &|at| to.is_some_and(|to| at > to + OUT_OF_ORDER_BY));
         if !begins {
             let message =
@@ -389,16 +398,25 @@ impl<'a> Checker<'a> {
             Problem::RecordMissing,
             "missing: it is said to have expired, but nothing shows that it is seven years old",
         );
-        for leaf in self.old.map_or(0, |old| old + 1)..self.seen.size {
-            if self.expired.has(leaf) {
+        for leaf in self.old.map_or(0, |old| old + 1)..self.seen.log_size() {
+            if self.expired.contains(leaf) {
                 self.find(young.clone().of_leaf(Some(leaf)));
             }
         }
     }
 
-    /// A log says at least once a day that it is there.
+    /// A log says at least once a day that it is there, and an export shows where it ended. So the time at which the export says
+    /// it was made can be no later one.
     fn not_silent(&mut self) {
-        let Some((leaf, at)) = self.ends.last.filter(|(leaf, _)| leaf + 1 == self.seen.size) else { return };
+        let size = self.seen.log_size();
+        let Some((leaf, at)) = self.ends.last.filter(|(leaf, _)| leaf + 1 == size) else {
+            if size > 0 && !self.header.filtered && !self.seen.contains(size - 1) {
+                let message =
+                    "the file does not show the last record of the log, and so not when it was made";
+                self.find(Finding::new(Problem::RangeNotProved, message).of_leaf(Some(size - 1)));
+            }
+            return;
+        };
         if self.header.created_at.since(at) > SILENCE_MAY_LAST {
             let message = format!(
                 "is the last one that was sealed, of {at}. The export was made on {}, and in every log a record is sealed \

@@ -20,7 +20,8 @@ Examples:
 
 Get the key once, and keep it apart from exports: it is all that is trusted. Nothing is sent anywhere.
 
-Exit codes: 0 intact, 1 not intact, 2 nothing was verified (wrong arguments, or a file that cannot be read).";
+Exit codes: 0 intact, 1 not intact, 2 nothing was verified (wrong arguments, a file that cannot
+be read, or one in which nothing is signed).";
 
 /// Tells from an export of the audit log whether anybody changed, removed, reordered or inserted a record
 ///
@@ -46,6 +47,9 @@ pub(crate) struct Cli {
     /// A checkpoint of the same log that was kept from another time: finds out if the log was cut off or rewritten since
     #[arg(long, value_name = "FILE", conflicts_with = "proof")]
     pub(crate) checkpoint: Option<PathBuf>,
+    /// Nothing less than the whole log will do: an export of a time range or of some records is not intact then
+    #[arg(long, conflicts_with = "proof")]
+    pub(crate) whole: bool,
     /// Say it as JSON
     #[arg(long)]
     pub(crate) json: bool,

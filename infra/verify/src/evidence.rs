@@ -81,6 +81,7 @@ impl Evidence {
             Err(finding) => Err(finding),
             Ok(proven) => match kept {
                 Some(kept) => proven.compare(&kept)?.map(|()| proven),
+                None if proven.log.is_none() => return Err(VerifyError::NothingSealed),
                 None => Ok(proven),
             },
         })

@@ -29,7 +29,9 @@ pub fn verify_table(
     trust: &Trust,
 ) -> Result<Report, VerifyError> {
     verify(&mut proofs, trust, |proofs, checker| {
+        checker.in_proofs(true);
         read_lines(proofs, checker, false)?;
+        checker.in_proofs(false);
         read_table(table, checker)
     })
 }

@@ -16,6 +16,8 @@ pub struct Finding {
     pub id: Option<String>,
     /// The line of the file, from 1, if it is about one.
     pub line: Option<u64>,
+    /// Whether it is a line of the proofs that came with a table.
+    pub in_proofs: bool,
     /// The same in words.
     pub message: String,
 }
@@ -54,13 +56,15 @@ pub enum Problem {
     CutOff,
     /// The log is not the one that was signed earlier.
     HistoryChanged,
+    /// The file is less than the whole log, which is what was asked for.
+    NotWhole,
     /// The file has more or fewer records than it says.
     CountDiffers,
 }
 
 impl Finding {
     pub(crate) fn new(problem: Problem, message: impl Into<String>) -> Self {
-        Self { problem, leaf_index: None, id: None, line: None, message: message.into() }
+        Self { problem, leaf_index: None, id: None, line: None, in_proofs: false, message: message.into() }
     }
 
     pub(crate) fn on_line(self, line: u64) -> Self {
@@ -101,7 +105,8 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut place = Vec::new();
         place.extend(self.leaf_index.map(|index| format!("number {index} in the log")));
-        place.extend(self.line.map(|line| format!("line {line}")));
+        let file = if self.in_proofs { " of the proofs" } else { "" };
+        place.extend(self.line.map(|line| format!("line {line}{file}")));
         let place = place.join(", ");
         match (&self.id, place.as_str()) {
             (None, "") => write!(f, "{}", capitalized(&self.message)),

@@ -5,8 +5,9 @@
 //! read twice: once for what proves, once for what is to be proved. Memory grows with the log by 32 bytes a record, and not
 //! with what records say.
 //!
-//! It can't know what was never sealed: records that are not sealed yet are counted and named so. It can't see by itself
-//! that a log ends earlier than it once did, if an older checkpoint is shown with it: a checkpoint that was kept does.
+//! A record that is not sealed is one that somebody inserted: exports leave out what is too young. It can't see by itself that
+//! a log ends earlier than it once did, if an older checkpoint is shown with it: a checkpoint that was kept does, and so does
+//! the time of the last record, as a log is never silent for longer than a day.
 //!
 //! Must never: call anything intact that it has not checked, or stop at the first record it cannot read.
 
@@ -48,6 +49,9 @@ pub enum VerifyError {
     /// The file does not begin as an export does.
     #[error("this is not an export of an audit log: its first line does not say so")]
     NotAnExport,
+    /// There is no checkpoint: nothing of the log was sealed when the export was made.
+    #[error("nothing in this export is signed: nothing was sealed yet when it was made")]
+    NothingSealed,
     /// A later version of the format.
     #[error("the export has format {0}, which this version does not know; use a newer artisan-verify")]
     Format(u32),

@@ -38,11 +38,12 @@ fn verify(cli: &Cli) -> Result<Report, Box<dyn Error>> {
     let text = |path: &PathBuf| fs::read_to_string(path).map_err(|error| unreadable(path, error));
     let kept = cli.checkpoint.as_ref().map(text).transpose()?;
     let subject = cli.subject().ok_or("give an export, or --proof and --entry")?;
-    Ok(match subject {
+    let report = match subject {
         Subject::Record { proof, entry } => verify_proof(&text(proof)?, &read(entry)?, &keys)?,
         Subject::Export(export) => verify_export(open(export)?, &Trust { keys, kept })?,
         Subject::Table { table, proofs } => verify_table(open(table)?, open(proofs)?, &Trust { keys, kept })?,
-    })
+    };
+    Ok(if cli.whole { report.of_whole_log() } else { report })
 }
 
 fn unreadable(path: &Path, error: io::Error) -> io::Error {

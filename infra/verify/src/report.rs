@@ -8,7 +8,7 @@ use serde::Serialize;
 use tlog::Checkpoint;
 
 use crate::evidence::Proven;
-use crate::finding::Finding;
+use crate::finding::{Finding, Problem};
 
 /// How many findings are spelled out in words.
 const SHOWN: usize = 10;
@@ -30,8 +30,6 @@ pub struct Report {
     pub records: u64,
     /// Those of them that have a place in the log.
     pub sealed: u64,
-    /// Those that are not sealed yet: of them nothing is known.
-    pub not_sealed_yet: u64,
     /// Leaves of the log that are known to lie outside the range.
     pub outside: u64,
     /// Leaves whose records were kept for as long as records are, and are gone.
@@ -128,7 +126,6 @@ impl Report {
             created_at: Some(header.created_at),
             records: counts.records,
             sealed: counts.sealed,
-            not_sealed_yet: counts.records - counts.sealed,
             outside: counts.outside,
             expired: counts.expired,
             ends_at: counts.ends_at,
@@ -137,6 +134,18 @@ impl Report {
             findings,
             found,
         }
+    }
+
+    /// The same verdict if the export is one of the whole log; else it is not intact.
+    #[must_use]
+    pub fn of_whole_log(mut self) -> Self {
+        if self.scope != Scope::WholeLog {
+            let message = format!("the whole log is wanted, and the file covers {}", self.scope());
+            self.findings.insert(0, Finding::new(Problem::NotWhole, message));
+            self.found += 1;
+            self.intact = false;
+        }
+        self
     }
 
     fn scope(&self) -> String {
@@ -199,14 +208,6 @@ impl Report {
                 self.erased_values
             )?;
         }
-        if self.not_sealed_yet > 0 {
-            writeln!(
-                f,
-                "Records that were too young to be sealed when the export was made: {}. Nothing is proved about them; \
-                 a later export does.",
-                self.not_sealed_yet
-            )?;
-        }
         if let Some(sealed) = &self.checkpoint {
             // As it is, to be copied.
             writeln!(
@@ -240,11 +241,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verdict = match (self.intact, self.checkpoint.is_some()) {
-            (true, true) => "INTACT",
-            (true, false) => "NOTHING WRONG, BUT NOTHING SEALED YET",
-            (false, _) => "NOT INTACT",
-        };
+        let verdict = if self.intact { "INTACT" } else { "NOT INTACT" };
         writeln!(f, "{verdict}\n")?;
         self.details(f)?;
         if self.intact { self.intact(f) } else { self.broken(f) }

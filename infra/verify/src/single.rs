@@ -27,7 +27,6 @@ pub fn verify_proof(proof: &str, entry: &[u8], keys: &[VerifierKey]) -> Result<R
         created_at: None,
         records: 1,
         sealed: 1,
-        not_sealed_yet: 0,
         outside: 0,
         expired: 0,
         ends_at: None,

@@ -19,8 +19,8 @@ pub use commitment::{Salt, commitment};
 pub use entry::{ERASED, Held, PersonalError, SealedEntry, hold, resolve, seal};
 pub use line::{
     CheckpointKind, CheckpointLine, ExpiredKind, ExpiredLine, ExportKind, FORMAT, Header, KEPT_FOR,
-    LONGEST_SILENCE, Line, LineError, MissingKind, MissingLine, OUT_OF_ORDER_BY, OutsideKind, OutsideLine,
-    RecordKind, RecordLine, Tile, TileKind,
+    LATEST_SEAL, LONGEST_SILENCE, Line, LineError, MissingKind, MissingLine, OUT_OF_ORDER_BY, OutsideKind,
+    OutsideLine, RecordKind, RecordLine, SEALED_WITHIN, Tile, TileKind,
 };
 pub use personal::{Personal, PersonalValue};
 pub use table::{COLUMNS, Row, RowError, TableReader, TableWriter};

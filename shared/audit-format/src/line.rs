@@ -22,6 +22,12 @@ pub const KEPT_FOR: Duration = Duration::from_hours(24 * (7 * 365 + 2));
 /// A log is never silent for longer: where nothing happens, a record of that is sealed once a day.
 pub const LONGEST_SILENCE: Duration = Duration::from_hours(24);
 
+/// Records are sealed within a minute. One that is older than this and is not sealed was not written the way records are.
+pub const SEALED_WITHIN: Duration = Duration::from_mins(10);
+
+/// Whatever fails, a record is sealed by then or never: the stream that brings it forgets it after a day.
+pub const LATEST_SEAL: Duration = Duration::from_hours(25);
+
 /// How far records may be out of their order in the log: a request may take a minute, and its sealing another. What is sealed
 /// after a record that is so much younger than an instant, is not older than that instant.
 pub const OUT_OF_ORDER_BY: Duration = Duration::from_mins(2);

@@ -48,8 +48,23 @@ pub(super) fn record(n: u64) -> RecordLine {
 }
 
 pub(super) fn record_of(organization: &str, n: u64) -> RecordLine {
+    make(organization, &id(n), n)
+}
+
+/// Record number `n` with another id.
+pub(super) fn record_with(id: &str, n: u64) -> RecordLine {
+    make(ORGANIZATION, id, n)
+}
+
+/// The id that a record says.
+pub(super) fn id_of(record: &RecordLine) -> String {
+    let entry: serde_json::Value = serde_json::from_str(record.entry.get()).unwrap();
+    entry["id"].as_str().unwrap().to_owned()
+}
+
+fn make(organization: &str, id: &str, n: u64) -> RecordLine {
     let fields = json!({
-        "id": id(n),
+        "id": id,
         "action": "lead.updated",
         "actor": {"type": "user", "id": "usr_1", "email": "ada@example.com"},
         "organization_id": organization,
@@ -105,7 +120,8 @@ impl Log {
         self.export_of(None, None)
     }
 
-    /// An export of the records of these minutes, with as many on both sides as show that the range begins and ends there.
+    /// An export of the records of these minutes, with as many on both sides as show that the range begins and ends there,
+    /// and the last one.
     pub(super) fn export_of(&self, from: Option<u64>, to: Option<u64>) -> Export {
         let inside = |record: &&RecordLine| {
             let n = record.leaf_index.unwrap();
@@ -114,7 +130,10 @@ impl Log {
         let records: Vec<_> = self.records.iter().filter(inside).cloned().collect();
         let before = from.into_iter().flat_map(|from| from.saturating_sub(BEYOND)..from);
         let after = to.into_iter().flat_map(|to| to + 1..(to + 1 + BEYOND).min(self.frontier.size()));
-        let outside: Vec<u64> = before.chain(after).filter(|n| *n < self.frontier.size()).collect();
+        let last =
+            self.frontier.size().checked_sub(1).filter(|last| to.is_some_and(|to| to + BEYOND < *last));
+        let outside: Vec<u64> =
+            before.chain(after).chain(last).filter(|n| *n < self.frontier.size()).collect();
         let proved = records.iter().filter_map(|record| record.leaf_index).chain(outside.iter().copied());
         let needed = TileId::proving(self.frontier.size(), proved.collect::<BTreeSet<_>>());
         Export {

@@ -29,6 +29,12 @@ impl Image {
         keys::parse_owner(&self.pk)
     }
 
+    /// Whether it lies among the records.
+    #[must_use]
+    pub fn is_audit_record(&self) -> bool {
+        self.sk.starts_with(keys::AUDIT_PREFIX)
+    }
+
     /// The record that it is, if it is one.
     #[must_use]
     pub fn audit_record(&self) -> Option<AuditId> {

@@ -44,6 +44,9 @@ pub struct LogHead {
     /// How many of the records are in the archive.
     #[serde(default)]
     pub archived: u64,
+    /// When the youngest record was made that is sealed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest: Option<Timestamp>,
     /// When it was last moved.
     pub updated_at: Timestamp,
 }
@@ -58,6 +61,7 @@ impl LogHead {
             checkpoint: String::new(),
             keys: Vec::new(),
             archived: 0,
+            newest: None,
             updated_at: now,
         }
     }
