@@ -195,3 +195,56 @@ async fn what_is_done_to_the_table_behind_our_back_is_on_record() {
     // The log goes on, and still commits to what was there.
     assert_eq!(checkpoint(&admin).await.size, 4);
 }
+
+#[tokio::test]
+async fn nothing_is_written_into_the_past() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let _ = admin.post("/v1/campaigns", json!({"name": "Autumn"})).await.expect(201);
+    app.advance(Duration::from_hours(48));
+    let admin = app.sign_in_again(&admin).await;
+    app.drain().await;
+    let sealed = checkpoint(&admin).await.size;
+    let model = search(&admin, "action=campaign.create").await.remove(0);
+    let model = admin.get(&format!("{LOG}/{}/entry", model["id"].as_str().unwrap())).await.expect(200).body;
+    let organization = admin.text("/organization/id");
+    let put = |at: clock::Timestamp, seed: u8, alter: &dyn Fn(&mut Value)| {
+        let id = ids::AuditId::derived(at, [seed; 16]);
+        let mut entry: Value = serde_json::from_str(&model).unwrap();
+        (entry["id"], entry["timestamp"]) = (json!(id), json!(at));
+        alter(&mut entry);
+        let pk = format!("ORG#{organization}#AUD#{}#{}", at.month(), id.as_bytes()[15] % 4);
+        let update: UpdateItemRequest = serde_json::from_value(json!({
+            "TableName": app.platform().template().table("AuditTable").unwrap().name,
+            "Key": {"pk": {"S": pk}, "sk": {"S": format!("AUD#{id}")}},
+            "UpdateExpression": "SET entry = :entry, created_at = :at, actor_pk = :x, action_pk = :x, expires_at = :n",
+            "ExpressionAttributeValues": {
+                ":entry": {"S": entry.to_string()}, ":at": {"S": at.to_string()}, ":x": {"S": "x"}, ":n": {"N": "1"},
+            },
+        }))
+        .unwrap();
+        app.engines().dynamodb().database().update_item(update).unwrap();
+        id.to_string()
+    };
+    let now = app.now();
+    // Whoever may write to the table may write a record of now: that is what functions do.
+    let honest = put(now, 1, &|_| ());
+    let invented = [
+        put(now - Duration::from_hours(26), 2, &|_| ()),
+        put(now + Duration::from_hours(1), 3, &|_| ()),
+        put(now, 4, &|entry| entry["timestamp"] = json!(now - Duration::from_hours(2))),
+        put(now, 5, &|entry| entry["id"] = json!(ids::AuditId::derived(now, [9; 16]))),
+        put(now, 6, &|entry| entry["organization_id"] = json!(ids::OrganizationId::derived(now, [9; 16]))),
+    ];
+    app.drain().await;
+    let raised = search(&admin, "action=audit_log.tamper").await;
+    let items: BTreeSet<_> = raised.iter().map(|record| record["resource_id"].as_str().unwrap()).collect();
+    assert_eq!(items, invented.iter().map(String::as_str).collect());
+    for record in &raised {
+        assert_eq!(record["changes"][0]["after"], "inserted");
+        assert!(record["leaf_index"].is_u64(), "the alarm is in the log itself");
+    }
+    assert_eq!(checkpoint(&admin).await.size, sealed + 1 + 5, "the honest one, and the alarms");
+    let honest = admin.get(&format!("{LOG}/{honest}")).await.expect(200).json;
+    assert_eq!(honest["leaf_index"], sealed);
+}
