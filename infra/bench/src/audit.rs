@@ -1,8 +1,9 @@
-//! `audit`: what searching and sealing cost as the log grows.
+//! `audit`: what searching, sealing and exporting cost as the log grows.
 //!
 //! For each number of records: leads are made, as fast as the platform accepts, until there are so many; then it is waited
-//! until all of them are sealed; then each kind of search is made again and again, one at a time. If searches are flat, and
-//! the log is sealed soon after the last record, both hold at any size.
+//! until all of them are sealed; then each kind of search is made again and again, one at a time; then the whole log is
+//! exported. If searches are flat, and the log is sealed soon after the last record, both hold at any size. So does the
+//! memory of an export if it is the same at all sizes: it is that of the platform with all its engines, and how much it grew.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +24,10 @@ use crate::tenant::Tenant;
 
 /// How long it is waited for the last record to be sealed.
 const PATIENCE: Duration = Duration::from_secs(120);
+const MIB: f64 = 1024.0 * 1024.0;
 const LOOK: Duration = Duration::from_millis(50);
+/// How long it is waited for an export: a worker has no longer.
+const EXPORTED_WITHIN: Duration = Duration::from_secs(15 * 60);
 
 /// Everything measured.
 #[derive(Debug, Serialize)]
@@ -31,6 +35,7 @@ pub(crate) struct Report {
     #[serde(flatten)]
     circumstances: Circumstances,
     searches_each: u64,
+    most_p99_ratio: f64,
     results: Vec<Measured>,
 }
 
@@ -42,6 +47,17 @@ struct Measured {
     /// From the last record to the checkpoint that covers it.
     sealed_after_ms: Option<f64>,
     searches: Vec<Searched>,
+    export: Option<Exported>,
+}
+
+/// An export of the whole log.
+#[derive(Debug, Serialize)]
+struct Exported {
+    records: u64,
+    bytes: u64,
+    seconds: f64,
+    /// By how much the memory of the platform grew meanwhile, at most.
+    grew_mib: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -52,18 +68,29 @@ struct Searched {
 }
 
 impl Report {
-    /// Whether everything was sealed, and every search answered.
+    /// Whether everything was sealed and exported, and every search answered, with most records as fast as with fewest.
     pub(crate) fn is_sound(&self) -> bool {
+        let p99 = |it: Option<&Measured>, place: usize| Some(it?.searches.get(place)?.latency?.p99_ms);
+        let flat = (0..SEARCHES.len()).all(|place| {
+            let ends = p99(self.results.first(), place).zip(p99(self.results.last(), place));
+            ends.is_some_and(|(few, many)| many <= few * self.most_p99_ratio)
+        });
         let answered = |it: &Measured| it.searches.iter().all(|search| search.refused == 0);
-        self.results.iter().all(|it| it.sealed_after_ms.is_some() && answered(it))
+        let exported = |it: &Measured| it.export.as_ref().is_some_and(|export| export.records >= it.records);
+        flat && self.results.iter().all(|it| it.sealed_after_ms.is_some() && answered(it) && exported(it))
     }
 
     /// For people to read.
     pub(crate) fn tables(&self) -> String {
         let mut growth = Table::new("The log", 0, &["records", "records/s", "sealed after ms"]);
         let mut searches = Table::new("Searches", 1, &["search", "records", "p50 ms", "p99 ms", "max ms"]);
+        let mut exports = Table::new("Exports", 0, &["records", "MiB", "s", "memory grew, MiB"]);
         for it in &self.results {
             growth.row([whole(it.records), number(it.records_per_s), maybe(it.sealed_after_ms)]);
+            if let Some(export) = &it.export {
+                let mib = number(export.bytes as f64 / MIB);
+                exports.row([whole(export.records), mib, number(export.seconds), maybe(export.grew_mib)]);
+            }
         }
         for (place, search) in SEARCHES.iter().enumerate() {
             for it in &self.results {
@@ -77,7 +104,7 @@ impl Report {
                 ]);
             }
         }
-        format!("Audit log, {}\n\n{growth}\n{searches}", self.circumstances.line())
+        format!("Audit log, {}\n\n{growth}\n{searches}\n{exports}", self.circumstances.line())
     }
 }
 
@@ -131,7 +158,9 @@ pub(crate) async fn run(workshop: &Workshop, options: &Audit) -> Result<Report, 
         for search in &SEARCHES {
             searches.push(searched(&rig.address, &session, search, options.searches).await);
         }
+        let export = exported(&mut client, &session).await?;
         results.push(Measured {
+            export,
             records: made,
             records_per_s: per_second(outcome.count(), outcome.duration()),
             sealed_after_ms: sealed
@@ -140,7 +169,8 @@ pub(crate) async fn run(workshop: &Workshop, options: &Audit) -> Result<Report, 
         });
     }
     rig.stop().await;
-    Ok(Report { circumstances, searches_each: options.searches, results })
+    let (searches_each, most_p99_ratio) = (options.searches, options.most_p99_ratio);
+    Ok(Report { circumstances, searches_each, most_p99_ratio, results })
 }
 
 /// When a checkpoint covers so many records; `None` if none does in time.
@@ -155,6 +185,41 @@ async fn sealed(client: &mut Client, session: &Token, records: u64) -> Result<Op
         tokio::time::sleep(LOOK).await;
     }
     Ok(None)
+}
+
+/// Exports the whole log as NDJSON; `None` if that does not end well in time.
+async fn exported(client: &mut Client, session: &Token) -> Result<Option<Exported>, CallError> {
+    const EXPORTS: &str = "/api/admin/audit-logs/exports";
+    let (before, began) = (resident_mib(), Instant::now());
+    let mut most = before;
+    let wanted = Call::post(EXPORTS, r#"{"format":"ndjson"}"#).by(session);
+    let id = client.must_give(wanted, "id").await?;
+    while began.elapsed() < EXPORTED_WITHIN {
+        tokio::time::sleep(LOOK).await;
+        most = resident_mib().into_iter().chain(most).reduce(f64::max);
+        let job = client.must(Call::get(format!("{EXPORTS}/{id}")).by(session)).await?;
+        match job["status"].as_str() {
+            Some("done") => {
+                return Ok(Some(Exported {
+                    records: job["progress"]["records"].as_u64().unwrap_or(0),
+                    bytes: job["size"].as_u64().unwrap_or(0),
+                    seconds: rounded(began.elapsed().as_secs_f64()),
+                    grew_mib: most.zip(before).map(|(most, before)| rounded(most - before)),
+                }));
+            }
+            Some("failed") => return Ok(None),
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
+/// The memory of this process; `None` where that isn't told.
+fn resident_mib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: f64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib / 1024.0)
 }
 
 async fn searched(address: &std::net::SocketAddr, session: &Token, search: &Search, count: u64) -> Searched {
