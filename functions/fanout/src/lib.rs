@@ -192,6 +192,8 @@ impl FanOut {
                 None => drop(outcome.broken.insert(fresh.record, "its tenant was not looked up".to_owned())),
             }
         }
+        // Jobs of one endpoint side by side: a batch lasts as long as its slowest job, so an endpoint that hangs is to be in few.
+        wanted.sort_by_key(|(_, endpoint)| *endpoint);
         let record = |index: usize| wanted.get(index).map_or(0, |(fresh, _)| fresh.record);
         // Made as they are sent: all of a batch's jobs at once could be more than there is memory.
         let mut made = 0..wanted.len();
@@ -206,7 +208,8 @@ impl FanOut {
             }
             Err(error) => {
                 let first = if let QueueError::Refused(refused) = &error { refused.first } else { 0 };
-                outcome.again(record(first), error.into());
+                let unsent = wanted.iter().skip(first).map(|(fresh, _)| fresh.record);
+                outcome.again(unsent.min().unwrap_or(0), error.into());
             }
         }
     }

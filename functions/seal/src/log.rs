@@ -1,6 +1,6 @@
 //! Appending to the log.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use audit_format::LATEST_SEAL;
@@ -9,7 +9,7 @@ use ids::OrganizationId;
 use sealing::{MasterSecret, Purpose};
 use secrecy::ExposeSecret as _;
 use store::{Leaf, LogHead, MOST_SEALED, Sealing, SealingOutcome, StoreError, Tenant, TileHash};
-use tlog::{Checkpoint, Frontier, Hash, NoteSigner};
+use tlog::{Checkpoint, Frontier, Hash, NoteSigner, Plan};
 use url::Url;
 
 use crate::Seal;
@@ -91,6 +91,23 @@ pub(crate) struct Log {
     frontier: Frontier,
 }
 
+/// What a checkpoint of an organization says, and who goes on signing.
+fn signed(
+    signers: &Signers,
+    organization: OrganizationId,
+    note: &str,
+) -> Result<(Checkpoint, Vec<NoteSigner>), SealError> {
+    // A log keeps the name it began with, wherever it is served by now.
+    let origin = note.lines().next().unwrap_or_default();
+    if !origin.ends_with(&format!("/audit/{organization}")) {
+        return Err(SealError::Altered);
+    }
+    let signers = signers.of(origin)?;
+    let keys: Vec<_> = signers.iter().map(|signer| signer.verifier().clone()).collect();
+    let signed = Checkpoint::open(note, &keys).map_err(|_| SealError::Altered)?;
+    Ok((signed, signers))
+}
+
 impl Log {
     /// The log with that head, if it is what was signed.
     fn open(signers: &Signers, organization: OrganizationId, head: LogHead) -> Result<Self, SealError> {
@@ -99,14 +116,8 @@ impl Log {
             let signers = signers.of(&origin)?;
             return Ok(Self { origin, signers, head, frontier: Frontier::new() });
         }
-        // A log keeps the name it began with, wherever it is served by now.
-        let origin = head.checkpoint.lines().next().unwrap_or_default().to_owned();
-        if !origin.ends_with(&format!("/audit/{organization}")) {
-            return Err(SealError::Altered);
-        }
-        let signers = signers.of(&origin)?;
-        let keys: Vec<_> = signers.iter().map(|signer| signer.verifier().clone()).collect();
-        let signed = Checkpoint::open(&head.checkpoint, &keys).map_err(|_| SealError::Altered)?;
+        let (signed, signers) = signed(signers, organization, &head.checkpoint)?;
+        let origin = signed.origin.clone();
         let frontier = Frontier::from_bytes(&head.frontier).map_err(|_| SealError::Altered)?;
         let is_signed =
             signed.size == head.size && frontier.size() == head.size && frontier.root() == signed.root;
@@ -156,7 +167,14 @@ impl Seal {
         mut log: Log,
     ) -> Result<LogHead, SealError> {
         for some in leaves.chunks(MOST_SEALED) {
-            log = self.seal_some(tenant, some.to_vec(), log).await?;
+            let head = log.head.clone();
+            log = match self.seal_some(tenant, some.to_vec(), log).await {
+                Err(SealError::Behind) => {
+                    let log = self.recover(tenant, Some(head)).await?;
+                    self.seal_some(tenant, some.to_vec(), log).await?
+                }
+                sealed => sealed?,
+            };
         }
         Ok(log.head)
     }
@@ -193,13 +211,51 @@ impl Seal {
 
     /// The log as it is.
     pub(crate) async fn log(&self, tenant: &Tenant) -> Result<Log, SealError> {
-        let head = match tenant.log_head().await? {
-            Some(head) => head,
+        let organization = tenant.organization_id();
+        match tenant.log_head().await? {
+            Some(head) => match Log::open(&self.0.signers, organization, head.clone()) {
+                Err(SealError::Altered) => self.recover(tenant, Some(head)).await,
+                opened => opened,
+            },
             // A log that was signed has a head: who took it away would have another one begun in its place.
-            None if tenant.has_checkpoints().await? => return Err(SealError::Altered),
-            None => LogHead::empty(self.0.clock.now()),
+            None if tenant.last_checkpoint().await?.is_some() => self.recover(tenant, None).await,
+            None => Log::open(&self.0.signers, organization, LogHead::empty(self.0.clock.now())),
+        }
+    }
+
+    /// The log as it was signed last, made of its tiles: for when its head was altered, lost, or brought back from another
+    /// time with its table. A checkpoint is believed for its signature, and the tiles for the root that it signs.
+    async fn recover(&self, tenant: &Tenant, found: Option<LogHead>) -> Result<Log, SealError> {
+        let organization = tenant.organization_id();
+        let note = tenant.last_checkpoint().await?.ok_or(SealError::Altered)?;
+        let (signed, signers) = signed(&self.0.signers, organization, &note)?;
+        let plan = Plan::frontier(signed.size);
+        let mut tiles = HashMap::new();
+        for id in plan.tiles() {
+            let hashes = tenant.tile(id.level, id.index).await?;
+            tiles.insert(id, hashes.into_iter().map(Hash::from_bytes).collect::<Vec<_>>());
+        }
+        let roots = plan.compute(|id| tiles.get(&id).map(Vec::as_slice)).map_err(|_| SealError::Altered)?;
+        let frontier = Frontier::from_roots(signed.size, roots).map_err(|_| SealError::Altered)?;
+        let head = LogHead {
+            size: signed.size,
+            frontier: frontier.to_bytes(),
+            checkpoint: note,
+            keys: signers.iter().map(|signer| signer.verifier().to_string()).collect(),
+            archived: found.as_ref().map_or(0, |found| found.archived.min(signed.size)),
+            newest: found.as_ref().and_then(|found| found.newest),
+            updated_at: self.0.clock.now(),
         };
-        Log::open(&self.0.signers, tenant.organization_id(), head)
+        let log = Log::open(&self.0.signers, organization, head)?;
+        if found.as_ref().is_some_and(|found| found == &log.head || found.size > signed.size) {
+            return Err(SealError::Altered);
+        }
+        tracing::error!(
+            organization.id = %organization, size = signed.size,
+            "the head of a log was altered or brought back; it goes on from its last checkpoint"
+        );
+        tenant.restore_log_head(found.as_ref(), &log.head).await?;
+        Ok(log)
     }
 }
 

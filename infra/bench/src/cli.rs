@@ -79,7 +79,7 @@ pub(crate) struct Audit {
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub(crate) searches: u64,
     /// The most that the p99 of a search may be multiplied by, from the fewest records to the most
-    #[arg(long, value_name = "RATIO", default_value_t = 1.5, value_parser = clap::value_parser!(f64))]
+    #[arg(long, value_name = "RATIO", default_value_t = 1.5, value_parser = rate)]
     pub(crate) most_p99_ratio: f64,
     #[command(flatten)]
     pub(crate) common: Common,

@@ -77,7 +77,14 @@ impl Frontier {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidFrontier> {
         let (size, roots) = bytes.split_first_chunk().ok_or(InvalidFrontier)?;
         let size = u64::from_be_bytes(*size);
-        let roots = Hash::split(roots).ok_or(InvalidFrontier)?;
+        Self::from_roots(size, Hash::split(roots).ok_or(InvalidFrontier)?)
+    }
+
+    /// The frontier of a log of `size` leaves, from what [`Plan::frontier`](crate::Plan::frontier) computes.
+    ///
+    /// # Errors
+    /// [`InvalidFrontier`] if there are not as many roots as a log of that size has.
+    pub fn from_roots(size: u64, roots: Vec<Hash>) -> Result<Self, InvalidFrontier> {
         if u32::try_from(roots.len()) == Ok(size.count_ones()) {
             Ok(Self { size, roots })
         } else {
@@ -102,6 +109,23 @@ mod tests {
             frontier.push(leaf_hash(&n.to_be_bytes()));
         }
         assert_eq!(Frontier::from_bytes(&[]), Err(InvalidFrontier));
+    }
+
+    #[test]
+    fn tiles_bring_it_back() {
+        let mut frontier = Frontier::new();
+        let mut tiles = std::collections::BTreeMap::<TileId, Vec<Hash>>::new();
+        for n in 0..600_u32 {
+            let plan = crate::Plan::frontier(frontier.size());
+            let roots = plan.compute(|id| tiles.get(&id).map(Vec::as_slice)).unwrap();
+            assert_eq!(Frontier::from_roots(frontier.size(), roots), Ok(frontier.clone()));
+            assert_eq!(Frontier::from_roots(n.into(), vec![Hash::empty_root(); 11]), Err(InvalidFrontier));
+            let leaf = leaf_hash(&n.to_be_bytes());
+            tiles.entry(TileId::of_leaf(n.into())).or_default().push(leaf);
+            for complete in frontier.push(leaf) {
+                tiles.entry(complete.tile.parent().0).or_default().push(complete.root);
+            }
+        }
     }
 
     #[test]

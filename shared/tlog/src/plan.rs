@@ -47,6 +47,13 @@ impl Plan {
         Self(vec![Range { start: 0, end: size }.subtrees()])
     }
 
+    /// What the log's [`Frontier`](crate::Frontier) was when it had `size` leaves, for
+    /// [`Frontier::from_roots`](crate::Frontier::from_roots).
+    #[must_use]
+    pub fn frontier(size: u64) -> Self {
+        Self(Range { start: 0, end: size }.subtrees().into_iter().map(|subtree| vec![subtree]).collect())
+    }
+
     /// The proof that leaf number `index` is in the log of `size` leaves: from the leaf's sibling to the child of the root.
     ///
     /// # Errors

@@ -244,21 +244,40 @@ impl Tenant {
         Ok(item.and_then(|item| item::get_text(&item, "note").map(str::to_owned)))
     }
 
-    /// Whether anything of the log was ever signed.
+    /// Puts a head in the place of the one that was `found`, if that is still there.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be written.
+    pub async fn restore_log_head(&self, found: Option<&LogHead>, head: &LogHead) -> Result<(), StoreError> {
+        const OPERATION: &str = "restore_log_head";
+        let item = item::write(OPERATION, &keys::log_head(self.organization), head)?;
+        let call = self.store.client.put_item().table_name(self.store.core_table()).set_item(Some(item));
+        let call = match found {
+            None => call.condition_expression("attribute_not_exists(pk)"),
+            Some(found) => call
+                .condition_expression("sealed = :found")
+                .expression_attribute_values(":found", count(found.size)),
+        };
+        call.send().await.map(drop).map_err(|e| StoreError::from_sdk(OPERATION, e))
+    }
+
+    /// The newest of the signed notes.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
-    pub async fn has_checkpoints(&self) -> Result<bool, StoreError> {
-        const OPERATION: &str = "has_checkpoints";
+    pub async fn last_checkpoint(&self) -> Result<Option<String>, StoreError> {
+        const OPERATION: &str = "last_checkpoint";
         let call = self.store.client.query().table_name(self.store.audit_table());
         let answer = call
             .key_condition_expression("pk = :pk")
             .expression_attribute_values(":pk", item::text(keys::checkpoint(self.organization, 0).pk))
             .consistent_read(true)
+            .scan_index_forward(false)
             .limit(1)
             .send()
             .await;
-        Ok(answer.map_err(|e| StoreError::from_sdk(OPERATION, e))?.count > 0)
+        let item = answer.map_err(|e| StoreError::from_sdk(OPERATION, e))?.items.unwrap_or_default().pop();
+        Ok(item.and_then(|item| item::get_text(&item, "note").map(str::to_owned)))
     }
 
     /// The hashes of a tile, as far as it is filled: leaves at level 0, roots of complete tiles below it above that.
