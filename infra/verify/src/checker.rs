@@ -21,21 +21,33 @@ const SILENCE_MAY_LAST: Duration = LONGEST_SILENCE.saturating_add(Duration::from
 /// Findings beyond this are counted, not kept.
 const MAX_FINDINGS: usize = 1_000;
 
-/// The first and the last leaf whose record's time is proved, with that time.
+/// Where what is proved begins and ends: leaves, with the times that their records say.
 #[derive(Default)]
 struct Ends {
     first: Option<(u64, Timestamp)>,
+    /// But for the last leaf of the log.
     last: Option<(u64, Timestamp)>,
+    youngest: Option<Timestamp>,
+    /// Whether the last leaf of the log is among them.
+    reached: bool,
 }
 
 impl Ends {
-    fn take(&mut self, leaf: u64, at: Timestamp) {
+    fn take(&mut self, leaf: u64, at: Timestamp, size: u64) {
+        self.youngest = self.youngest.max(Some(at));
         if self.first.is_none_or(|(first, _)| leaf < first) {
             self.first = Some((leaf, at));
         }
-        if self.last.is_none_or(|(last, _)| leaf > last) {
+        if leaf + 1 == size {
+            self.reached = true;
+        } else if self.last.is_none_or(|(last, _)| leaf > last) {
             self.last = Some((leaf, at));
         }
+    }
+
+    /// When the log ended, as far as it is known.
+    fn end(&self) -> Option<Timestamp> {
+        self.youngest.filter(|_| self.reached)
     }
 }
 
@@ -175,7 +187,7 @@ impl<'a> Checker<'a> {
     /// A leaf's record has the bytes that were sealed, and they say this time.
     fn proved(&mut self, leaf: u64, at: Option<Timestamp>) {
         let Some(at) = at else { return };
-        self.ends.take(leaf, at);
+        self.ends.take(leaf, at, self.seen.log_size());
         let is_old = self.header.created_at.since(at) + SILENCE_MAY_LAST + OUT_OF_ORDER_BY >= KEPT_FOR;
         if is_old && self.old.is_none_or(|old| old < leaf) {
             self.old = Some(leaf);
@@ -325,8 +337,7 @@ impl<'a> Checker<'a> {
             self.not_silent();
             self.count();
         }
-        let last = self.ends.last.filter(|(leaf, _)| leaf + 1 == self.seen.log_size());
-        self.counts.ends_at = last.map(|(_, at)| at);
+        self.counts.ends_at = self.ends.end();
         self.findings.sort_by_key(Finding::rank);
         (self.counts, self.findings, self.found)
     }
@@ -409,8 +420,9 @@ impl<'a> Checker<'a> {
     /// it was made can be no later one.
     fn not_silent(&mut self) {
         let size = self.seen.log_size();
-        let Some((leaf, at)) = self.ends.last.filter(|(leaf, _)| leaf + 1 == size) else {
-            if size > 0 && !self.header.filtered && !self.seen.contains(size - 1) {
+        let Some(at) = self.ends.end() else {
+            let is_range = self.header.from.is_some() || self.header.to.is_some();
+            if size > 0 && is_range && !self.header.filtered && !self.seen.contains(size - 1) {
                 let message =
                     "the file does not show the last record of the log, and so not when it was made";
                 self.find(Finding::new(Problem::RangeNotProved, message).of_leaf(Some(size - 1)));
@@ -419,11 +431,11 @@ impl<'a> Checker<'a> {
         };
         if self.header.created_at.since(at) > SILENCE_MAY_LAST {
             let message = format!(
-                "is the last one that was sealed, of {at}. The export was made on {}, and in every log a record is sealed \
+                "is the last one that was sealed, and none is younger than {at}. The export was made on {}, and in every log a record is sealed \
                  at least once a day: its end may have been cut off",
                 self.header.created_at
             );
-            self.find(Finding::new(Problem::CutOff, message).of_leaf(Some(leaf)));
+            self.find(Finding::new(Problem::CutOff, message).of_leaf(Some(size - 1)));
         }
     }
 
