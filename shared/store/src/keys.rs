@@ -745,14 +745,22 @@ pub(crate) fn checkpoint(organization: OrganizationId, size: u64) -> Key {
     Key::new(format!("ORG#{organization}#CHK"), format!("CHK#{size:016}"))
 }
 
+const LEAVES_PREFIX: &str = "LEAF#";
+const NODE_PREFIX: &str = "NODE#";
+
 /// A bundle of leaves, which all lie in one tile of level 0.
 pub(crate) fn leaves(organization: OrganizationId, first: u64) -> Key {
-    Key::new(tile(organization, 0, first >> 8), format!("LEAF#{first:016}"))
+    Key::new(tile(organization, 0, first >> 8), format!("{LEAVES_PREFIX}{first:016}"))
 }
 
 /// A hash in a tile above level 0.
 pub(crate) fn node(organization: OrganizationId, level: u8, index: u64) -> Key {
-    Key::new(tile(organization, level, index >> 8), format!("NODE#{index:016}"))
+    Key::new(tile(organization, level, index >> 8), format!("{NODE_PREFIX}{index:016}"))
+}
+
+/// Which hash of its level is the first in an item of a tile, by its sort key.
+pub(crate) fn parse_place(sk: &str) -> Option<u64> {
+    sk.strip_prefix(LEAVES_PREFIX).or_else(|| sk.strip_prefix(NODE_PREFIX))?.parse().ok()
 }
 
 /// The partition of a tile.
@@ -906,6 +914,9 @@ mod tests {
         assert_eq!(parse_audit(&record.pk, &record.sk), Some((id(1), id(12))));
         let seal = seal(id(1), id(12));
         assert_eq!((parse_audit(&seal.pk, &seal.sk), &seal.pk), (None, &record.pk));
+        assert_eq!(parse_place(&leaves(id(1), 300).sk), Some(300));
+        assert_eq!(parse_place(&node(id(1), 1, 300).sk), Some(300));
+        assert_eq!(parse_place(&checkpoint(id(1), 300).sk), None);
         let mail = mail(id(1), id(13));
         assert_eq!(parse_mail(&mail.pk, &mail.sk), Some((id(1), id(13))));
         assert_eq!((parse_mail(&key.pk, &key.sk), parse_delivery(&mail.sk)), (None, None));

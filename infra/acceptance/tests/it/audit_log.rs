@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use artisan_local::engines::Strike;
 use dynoxide::actions::delete_item::DeleteItemRequest;
 use dynoxide::actions::update_item::UpdateItemRequest;
+use objects::Bucket;
 use serde_json::{Value, json};
 use testkit::{Actor, TestApp};
-use tlog::{Checkpoint, Proof, VerifierKey, verify_consistency};
+use tlog::{Checkpoint, Frontier, Proof, VerifierKey, leaf_hash, verify_consistency};
 
 const LOG: &str = "/api/admin/audit-logs";
 
@@ -36,6 +38,44 @@ async fn keys(actor: &Actor) -> Vec<VerifierKey> {
 async fn checkpoint(actor: &Actor) -> Checkpoint {
     let note = actor.get(&format!("{LOG}/checkpoint")).await.expect(200).body;
     Checkpoint::open(&note, &keys(actor).await).unwrap()
+}
+
+fn audit_table(app: &TestApp) -> &str {
+    app.platform().table_name("AuditTable").unwrap()
+}
+
+/// The key of a record's item.
+fn key_of(admin: &Actor, id: &Value) -> Value {
+    let id: ids::AuditId = id.as_str().unwrap().parse().unwrap();
+    let organization = admin.text("/organization/id");
+    let pk = format!("ORG#{organization}#AUD#{}#{}", id.time().month(), id.as_bytes()[15] % 4);
+    json!({"pk": {"S": pk}, "sk": {"S": format!("AUD#{id}")}})
+}
+
+/// Writes another text in the place of a record's own, behind the API's back.
+fn alter(app: &TestApp, admin: &Actor, id: &Value, entry: &str) {
+    let update: UpdateItemRequest = serde_json::from_value(json!({
+        "TableName": audit_table(app), "Key": key_of(admin, id), "UpdateExpression": "SET entry = :entry",
+        "ExpressionAttributeValues": {":entry": {"S": entry}},
+    }))
+    .unwrap();
+    app.engines().dynamodb().database().update_item(update).unwrap();
+}
+
+/// What the archive holds of an organization's log: the names of the objects, in their order, and the lines of each.
+async fn archive(app: &TestApp, admin: &Actor) -> Vec<(String, Vec<String>)> {
+    let services = app.platform().services_for("seal").unwrap();
+    let client = objects::Client::from_services(&services);
+    let bucket = Bucket::from_environment(&services.environment, "ARCHIVE_BUCKET", &client).unwrap();
+    let page = bucket.list(&format!("{}/log/", admin.text("/organization/id")), None).await.unwrap();
+    assert!(page.next_after.is_none());
+    let mut found = Vec::new();
+    for object in page.objects {
+        let content = bucket.get(&object.key).await.unwrap().unwrap();
+        let text = std::str::from_utf8(&content).unwrap();
+        found.push((object.key, text.lines().map(str::to_owned).collect()));
+    }
+    found
 }
 
 #[tokio::test]
@@ -164,25 +204,13 @@ async fn what_is_done_to_the_table_behind_our_back_is_on_record() {
     let admin = app.sign_up("Acme").await;
     let _ = admin.post("/v1/campaigns", json!({"name": "Autumn"})).await.expect(201);
     app.drain().await;
-    let table = app.platform().template().table("AuditTable").unwrap().name.clone();
-    let database = app.engines().dynamodb().database();
     let records = search(&admin, "").await;
-    let organization = admin.text("/organization/id");
-    let key = |record: &Value| {
-        let id: ids::AuditId = record["id"].as_str().unwrap().parse().unwrap();
-        let shard = id.as_bytes()[15] % 4;
-        let pk = format!("ORG#{organization}#AUD#{}#{shard}", id.time().month());
-        json!({"pk": {"S": pk}, "sk": {"S": format!("AUD#{id}")}})
-    };
-    let update: UpdateItemRequest = serde_json::from_value(json!({
-        "TableName": table, "Key": key(&records[0]), "UpdateExpression": "SET entry = :entry",
-        "ExpressionAttributeValues": {":entry": {"S": "{}"}},
-    }))
+    alter(&app, &admin, &records[0]["id"], "{}");
+    let delete: DeleteItemRequest = serde_json::from_value(
+        json!({"TableName": audit_table(&app), "Key": key_of(&admin, &records[1]["id"])}),
+    )
     .unwrap();
-    database.update_item(update).unwrap();
-    let delete: DeleteItemRequest =
-        serde_json::from_value(json!({"TableName": table, "Key": key(&records[1])})).unwrap();
-    database.delete_item(delete).unwrap();
+    app.engines().dynamodb().database().delete_item(delete).unwrap();
     app.drain().await;
 
     let raised = search(&admin, "action=audit_log.tamper").await;
@@ -194,4 +222,63 @@ async fn what_is_done_to_the_table_behind_our_back_is_on_record() {
     }
     // The log goes on, and still commits to what was there.
     assert_eq!(checkpoint(&admin).await.size, 4);
+}
+
+#[tokio::test]
+async fn whoever_has_the_archive_has_the_log_as_it_was_signed() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    // More than a tile, in several stretches.
+    for round in 0..3 {
+        for number in 0..100 {
+            let lead = json!({"email": format!("lead{round}-{number}@example.com")});
+            let _ = admin.post("/v1/leads", lead).await.expect(201);
+        }
+        app.drain().await;
+    }
+    let (last, trusted) = (checkpoint(&admin).await, keys(&admin).await);
+    assert_eq!(last.size, 301);
+
+    let mut log = Frontier::new();
+    for (name, mut lines) in archive(&app, &admin).await {
+        let end: Value = serde_json::from_str(&lines.pop().unwrap()).unwrap();
+        let covering = Checkpoint::open(end["checkpoint"].as_str().unwrap(), &trusted).unwrap();
+        for line in lines {
+            // The very bytes, not what they are read into.
+            let begin = format!(r#"{{"leaf_index":{},"entry":"#, log.size());
+            let entry = line.strip_prefix(&begin).and_then(|rest| rest.strip_suffix('}'));
+            let entry = entry.unwrap_or_else(|| panic!("{name}: not the next entry: {line}"));
+            assert!(!entry.contains("admin0@example.com"), "{name}: a person is in it");
+            log.push(leaf_hash(entry.as_bytes()));
+        }
+        assert_eq!((log.size(), log.root()), (covering.size, covering.root), "{name}");
+    }
+    assert_eq!((log.size(), log.root()), (last.size, last.root), "all of it is there");
+}
+
+#[tokio::test]
+async fn what_was_altered_before_it_was_archived_is_not_locked_away_as_if_it_were_true() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    app.drain().await;
+    // The archive is out of reach for as long as it takes to alter what is sealed and not archived.
+    app.engines().faults().order("PutObject", 0, 100, Strike::Before, 500, "");
+    let _ = admin.post("/v1/campaigns", json!({"name": "Autumn"})).await.expect(201);
+    app.drain().await;
+    assert_eq!(checkpoint(&admin).await.size, 2);
+    let victim = search(&admin, "action=campaign.create").await.remove(0);
+    let path = format!("{LOG}/{}/entry", victim["id"].as_str().unwrap());
+    let altered = admin.get(&path).await.expect(200).body.replace("campaign.create", "campaign.delete");
+    alter(&app, &admin, &victim["id"], &altered);
+    app.engines().faults().clear();
+    app.advance(Duration::from_secs(60));
+    app.drain().await;
+
+    let objects = archive(&app, &admin).await;
+    let lines: Vec<&String> = objects.iter().flat_map(|(_, lines)| lines).collect();
+    assert!(!lines.iter().any(|line| line.contains("campaign.delete")), "{lines:?}");
+    let places =
+        lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).unwrap()["leaf_index"].as_u64());
+    // The sign-up, and the alarm; what is missing between them shows.
+    assert_eq!(places.collect::<Vec<_>>(), [0, 2], "{lines:?}");
 }

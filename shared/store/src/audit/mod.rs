@@ -22,7 +22,7 @@ use crate::item::{self, Item};
 use crate::{StoreError, Tenant, keys};
 
 pub use image::Image;
-pub use log::{Leaf, LogHead, MOST_SEALED, Sealing, SealingOutcome, TileHash};
+pub use log::{Leaf, LogHead, MOST_SEALED, SealedLeaf, Sealing, SealingOutcome, TileHash};
 pub use search::{AuditFilter, Outcome, audit_at};
 
 /// Who acted.
