@@ -1,9 +1,11 @@
 //! The audit log: what is found in it, and what it proves.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use artisan_local::engines::Strike;
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
 use dynoxide::actions::delete_item::DeleteItemRequest;
 use dynoxide::actions::update_item::UpdateItemRequest;
 use objects::Bucket;
@@ -60,6 +62,24 @@ fn alter(app: &TestApp, admin: &Actor, id: &Value, entry: &str) {
     }))
     .unwrap();
     app.engines().dynamodb().database().update_item(update).unwrap();
+}
+
+type Item = HashMap<String, AttributeValue>;
+
+/// An item of a table, past the API.
+async fn item(app: &TestApp, table: &str, pk: &str, sk: &str) -> Item {
+    let key =
+        [("pk", pk), ("sk", sk)].map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned())));
+    let client = app.platform().services_for("worker").unwrap().aws.dynamodb;
+    let call = client.get_item().table_name(app.platform().table_name(table).unwrap());
+    call.set_key(Some(HashMap::from(key))).send().await.unwrap().item.unwrap()
+}
+
+/// Puts an item into a table, past the API.
+async fn put(app: &TestApp, table: &str, item: &Item) {
+    let client = app.platform().services_for("worker").unwrap().aws.dynamodb;
+    let call = client.put_item().table_name(app.platform().table_name(table).unwrap());
+    call.set_item(Some(item.clone())).send().await.unwrap();
 }
 
 /// What the archive holds of an organization's log: the names of the objects, in their order, and the lines of each.
@@ -281,4 +301,61 @@ async fn what_was_altered_before_it_was_archived_is_not_locked_away_as_if_it_wer
         lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).unwrap()["leaf_index"].as_u64());
     // The sign-up, and the alarm; what is missing between them shows.
     assert_eq!(places.collect::<Vec<_>>(), [0, 2], "{lines:?}");
+}
+
+#[tokio::test]
+async fn what_was_altered_has_no_proof_rather_than_a_false_one() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    app.drain().await;
+    for name in ["Autumn", "Winter", "Spring"] {
+        let _ = admin.post("/v1/campaigns", json!({"name": name})).await.expect(201);
+    }
+    app.drain().await;
+    let records = search(&admin, "").await;
+    let proof =
+        async |record: &Value| admin.get(&format!("{LOG}/{}/proof", record["id"].as_str().unwrap())).await;
+    let growth = async || admin.get(&format!("{LOG}/checkpoint/consistency?from=1&to=4")).await;
+    let all_is_proved = async || {
+        for record in &records {
+            let _ = proof(record).await.expect(200);
+        }
+        let _ = growth().await.expect(200);
+    };
+    all_is_proved().await;
+
+    // A record.
+    let victim = &records[1];
+    let path = format!("{LOG}/{}/entry", victim["id"].as_str().unwrap());
+    let original = admin.get(&path).await.expect(200).body;
+    alter(&app, &admin, &victim["id"], &original.replace("campaign.create", "campaign.delete"));
+    let _ = proof(victim).await.expect_problem(500, "internal");
+    let _ = proof(&records[0]).await.expect(200);
+    alter(&app, &admin, &victim["id"], &original);
+    all_is_proved().await;
+
+    // The hashes of three of the four leaves, beside or below which every way to the root leads.
+    let organization = admin.text("/organization/id");
+    let tile = format!("ORG#{organization}#TILE#0#{:012}", 0);
+    let leaves = item(&app, "AuditTable", &tile, &format!("LEAF#{:016}", 1)).await;
+    let mut forged = leaves.clone();
+    forged.insert("hashes".to_owned(), AttributeValue::B(Blob::new(vec![7; 3 * 32])));
+    put(&app, "AuditTable", &forged).await;
+    for record in &records {
+        let _ = proof(record).await.expect_problem(500, "internal");
+    }
+    let _ = growth().await.expect_problem(500, "internal");
+    put(&app, "AuditTable", &leaves).await;
+    all_is_proved().await;
+
+    // What was signed when the log was smaller.
+    let checkpoints = format!("ORG#{organization}#CHK");
+    let first = item(&app, "AuditTable", &checkpoints, &format!("CHK#{:016}", 1)).await;
+    let last = item(&app, "AuditTable", &checkpoints, &format!("CHK#{:016}", 4)).await;
+    let mut forged = first.clone();
+    forged.insert("note".to_owned(), last["note"].clone());
+    put(&app, "AuditTable", &forged).await;
+    let _ = growth().await.expect_problem(500, "internal");
+    put(&app, "AuditTable", &first).await;
+    all_is_proved().await;
 }
