@@ -75,6 +75,14 @@ async fn item(app: &TestApp, table: &str, pk: &str, sk: &str) -> Item {
     call.set_key(Some(HashMap::from(key))).send().await.unwrap().item.unwrap()
 }
 
+/// Takes an item away, past the API.
+async fn remove(app: &TestApp, table: &str, item: &Item) {
+    let key = ["pk", "sk"].map(|name| (name.to_owned(), item[name].clone()));
+    let client = app.platform().services_for("worker").unwrap().aws.dynamodb;
+    let call = client.delete_item().table_name(app.platform().table_name(table).unwrap());
+    call.set_key(Some(HashMap::from(key))).send().await.unwrap();
+}
+
 /// Puts an item into a table, past the API.
 async fn put(app: &TestApp, table: &str, item: &Item) {
     let client = app.platform().services_for("worker").unwrap().aws.dynamodb;
@@ -358,4 +366,53 @@ async fn what_was_altered_has_no_proof_rather_than_a_false_one() {
     let _ = growth().await.expect_problem(500, "internal");
     put(&app, "AuditTable", &first).await;
     all_is_proved().await;
+}
+
+#[tokio::test]
+async fn a_log_whose_head_was_moved_back_or_away_is_not_gone_on_with_and_others_are() {
+    let app = TestApp::start().await;
+    let (acme, other) = (app.sign_up("Acme").await, app.sign_up("Other").await);
+    app.drain().await;
+    let log = format!("ORG#{}#LOG", acme.text("/organization/id"));
+    let older = item(&app, "CoreTable", &log, "HEAD").await;
+    let _ = acme.post("/v1/campaigns", json!({"name": "Autumn"})).await.expect(201);
+    app.drain().await;
+    let newest = item(&app, "CoreTable", &log, "HEAD").await;
+    let signed = async |size: u64| acme.get(&format!("{LOG}/checkpoint?size={size}")).await;
+    let last = signed(2).await.expect(200).body;
+
+    for moved_back in [true, false] {
+        if moved_back {
+            put(&app, "CoreTable", &older).await;
+        } else {
+            remove(&app, "CoreTable", &older).await;
+        }
+        // More than one batch of the stream, which all share.
+        for _ in 0..2 {
+            let _ = acme.post("/v1/campaigns", json!({"name": "Winter"})).await.expect(201);
+            let _ = other.post("/v1/campaigns", json!({"name": "Spring"})).await.expect(201);
+            app.drain().await;
+            app.advance(Duration::from_secs(60));
+            app.drain().await;
+            let theirs = search(&other, "").await;
+            assert!(theirs.iter().all(|record| record["leaf_index"].is_u64()), "others go on: {theirs:#?}");
+            let unsealed = search(&acme, "").await.remove(0);
+            assert_eq!(unsealed["leaf_index"], Value::Null, "moved back: {moved_back}");
+        }
+        // Neither on top of what is there, nor beside what was signed before.
+        if moved_back {
+            assert_eq!(item(&app, "CoreTable", &log, "HEAD").await, older);
+        } else {
+            let _ = acme.get(&format!("{LOG}/checkpoint")).await.expect_problem(404, "not_found");
+        }
+        assert_eq!(signed(2).await.expect(200).body, last);
+        let _ = signed(3).await.expect_problem(404, "not_found");
+    }
+
+    // Brought back, it goes on from where it was.
+    put(&app, "CoreTable", &newest).await;
+    let _ = acme.post("/v1/campaigns", json!({"name": "Summer"})).await.expect(201);
+    app.drain().await;
+    assert!(checkpoint(&acme).await.size > 2);
+    assert_eq!(signed(2).await.expect(200).body, last);
 }
