@@ -200,13 +200,14 @@ impl Tenant {
             return one(BY_RESOURCE, vec![keys::audit_resource(organization, resource)]);
         }
         if let Some(actor) = &filter.actor {
-            return one(BY_ACTOR, vec![keys::audit_actor(organization, actor)]);
+            return one(BY_ACTOR, keys::audit_actor_shards(organization, actor));
         }
         if let Some(action) = &filter.action {
             return one(BY_ACTION, keys::audit_action_shards(organization, action));
         }
         if let Some(marks) = filter.marks() {
-            let partitions = marks.into_iter().map(|marks| keys::audit_marks(organization, marks));
+            let partitions =
+                marks.into_iter().flat_map(|marks| keys::audit_marks_shards(organization, marks));
             return one(BY_MARK, partitions.collect());
         }
         if let Some(workspace) = filter.workspace {
