@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 use testkit::{Actor, TestApp};
 use tlog::{Checkpoint, Frontier, Proof, VerifierKey, leaf_hash, verify_consistency};
 
+use crate::exports::{record, tenant};
+
 const LOG: &str = "/api/admin/audit-logs";
 
 async fn search(actor: &Actor, query: &str) -> Vec<Value> {
@@ -165,6 +167,39 @@ async fn records_are_found_by_who_what_where_when_and_how() {
         ["from=x", "outcome=perhaps", "sensitive=2", "actor=", "workspace_id=w", "colour=red", "limit=0"]
     {
         let _ = admin.get(&format!("{LOG}?{wrong}")).await.expect_problem(422, "invalid");
+    }
+    app.drain().await;
+}
+
+#[tokio::test]
+async fn a_search_goes_by_the_time_that_records_say() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let tenant = tenant(&app, &admin);
+    app.advance(Duration::from_secs(3600));
+    let noon = app.now();
+    // Some of requests that were begun before, and on record only after; others of what began after.
+    for second in 1..=10 {
+        app.advance(Duration::from_secs(1));
+        record(&app, &tenant, noon - Duration::from_secs(second), 10).await;
+        record(&app, &tenant, app.now(), 10).await;
+    }
+    let admin = app.sign_in_again(&admin).await;
+    let times = async |query: &str| -> Vec<String> {
+        let found = search(&admin, query).await;
+        let updates = found.iter().filter(|record| record["action"] == "campaign.update");
+        updates.map(|record| record["timestamp"].as_str().unwrap().to_owned()).collect()
+    };
+    let earlier = noon - Duration::from_secs(5);
+    // By the months, by an index, and by what is held against each record.
+    for by in ["", "&action=campaign.update", "&actor=key_1", "&sensitive=false"] {
+        let (before, after) =
+            (times(&format!("to={noon}{by}")).await, times(&format!("from={noon}{by}")).await);
+        assert!(before.len() == 10 && before.iter().all(|at| *at < noon.to_string()), "{by}: {before:?}");
+        assert!(after.len() == 10 && after.iter().all(|at| *at > noon.to_string()), "{by}: {after:?}");
+        let between = times(&format!("from={earlier}&to={noon}{by}")).await;
+        assert!(between.len() == 5 && between.iter().all(|at| before.contains(at)), "{by}: {between:?}");
+        assert_eq!(times(by.trim_start_matches('&')).await.len(), 20, "{by}");
     }
     app.drain().await;
 }

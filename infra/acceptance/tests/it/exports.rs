@@ -102,7 +102,7 @@ async fn export(app: &TestApp, admin: &Actor, wanted: Value) -> Exported {
 }
 
 /// Writes a record of that time now, which takes up about so many bytes.
-async fn record(app: &TestApp, tenant: &Tenant, timestamp: Timestamp, bytes: usize) {
+pub(crate) async fn record(app: &TestApp, tenant: &Tenant, timestamp: Timestamp, bytes: usize) {
     app.advance(Duration::from_millis(1));
     let record = AuditRecord {
         id: ids::Ids::new(app.platform().clock().clone()).next(),
