@@ -8,7 +8,6 @@ use sealing::{MasterSecret, Purpose};
 use secrecy::ExposeSecret as _;
 use store::{Leaf, LogHead, MOST_SEALED, Sealing, SealingOutcome, StoreError, Tenant, TileHash};
 use tlog::{Checkpoint, Frontier, Hash, NoteSigner};
-use url::Url;
 
 use crate::Seal;
 
@@ -52,11 +51,7 @@ pub(crate) struct Signers {
 impl Signers {
     /// From a secret with one key a line, and the URL that the logs are named after; `None` when that has no host.
     pub(crate) fn new(secret: &str, public_url: &str) -> Option<Self> {
-        let url = Url::parse(public_url).ok()?;
-        let host = match url.port() {
-            Some(port) => format!("{}:{port}", url.host_str()?),
-            None => url.host_str()?.to_owned(),
-        };
+        let host = runtime::host_of(public_url)?;
         let lines = secret.lines().map(str::trim).filter(|line| !line.is_empty());
         Some(Self { secrets: lines.map(|line| MasterSecret::new(line.to_owned())).collect(), host })
     }
