@@ -10,13 +10,14 @@ use sealing::{MasterSecret, Purpose};
 use secrecy::ExposeSecret as _;
 use store::{Leaf, LogHead, MOST_SEALED, Sealing, SealingOutcome, StoreError, Tenant, TileHash};
 use tlog::{Checkpoint, Frontier, Hash, NoteSigner, Plan};
-use url::Url;
 
 use crate::Seal;
 
 /// How often somebody else may move the head before a batch is given back to the stream.
 const TRIES: u32 = 20;
 const WAIT: Duration = Duration::from_millis(20);
+/// What can't be written although the head does not move, so often, is there already.
+const UNMOVED: u32 = 5;
 
 /// Why records could not be sealed.
 #[derive(Debug, thiserror::Error)]
@@ -57,11 +58,7 @@ pub(crate) struct Signers {
 impl Signers {
     /// From a secret with one key a line, and the URL that the logs are named after; `None` when that has no host.
     pub(crate) fn new(secret: &str, public_url: &str) -> Option<Self> {
-        let url = Url::parse(public_url).ok()?;
-        let host = match url.port() {
-            Some(port) => format!("{}:{port}", url.host_str()?),
-            None => url.host_str()?.to_owned(),
-        };
+        let host = runtime::host_of(public_url)?;
         let lines = secret.lines().map(str::trim).filter(|line| !line.is_empty());
         Some(Self { secrets: lines.map(|line| MasterSecret::new(line.to_owned())).collect(), host })
     }
@@ -170,7 +167,8 @@ impl Seal {
             let head = log.head.clone();
             log = match self.seal_some(tenant, some.to_vec(), log).await {
                 Err(SealError::Behind) => {
-                    let log = self.recover(tenant, Some(head)).await?;
+                    let beyond = head.size;
+                    let log = self.recover(tenant, Some(head), beyond).await?;
                     self.seal_some(tenant, some.to_vec(), log).await?
                 }
                 sealed => sealed?,
@@ -185,7 +183,7 @@ impl Seal {
         mut leaves: Vec<Leaf>,
         mut log: Log,
     ) -> Result<Log, SealError> {
-        let size = log.head.size;
+        let mut unmoved = 0;
         for attempt in 0..TRIES {
             if leaves.is_empty() {
                 return Ok(log);
@@ -202,11 +200,16 @@ impl Seal {
                 }
                 SealingOutcome::Raced => {
                     tokio::time::sleep(WAIT * attempt).await;
-                    log = self.log(tenant).await?;
+                    let moved = self.log(tenant).await?;
+                    unmoved = if moved.head == log.head { unmoved + 1 } else { 0 };
+                    if unmoved == UNMOVED {
+                        return Err(SealError::Behind);
+                    }
+                    log = moved;
                 }
             }
         }
-        if log.head.size == size { Err(SealError::Behind) } else { Err(SealError::Raced) }
+        Err(SealError::Raced)
     }
 
     /// The log as it is.
@@ -214,21 +217,30 @@ impl Seal {
         let organization = tenant.organization_id();
         match tenant.log_head().await? {
             Some(head) => match Log::open(&self.0.signers, organization, head.clone()) {
-                Err(SealError::Altered) => self.recover(tenant, Some(head)).await,
+                Err(SealError::Altered) => self.recover(tenant, Some(head), 0).await,
                 opened => opened,
             },
             // A log that was signed has a head: who took it away would have another one begun in its place.
-            None if tenant.last_checkpoint().await?.is_some() => self.recover(tenant, None).await,
+            None if tenant.last_checkpoint().await?.is_some() => self.recover(tenant, None, 0).await,
             None => Log::open(&self.0.signers, organization, LogHead::empty(self.0.clock.now())),
         }
     }
 
     /// The log as it was signed last, made of its tiles: for when its head was altered, lost, or brought back from another
-    /// time with its table. A checkpoint is believed for its signature, and the tiles for the root that it signs.
-    async fn recover(&self, tenant: &Tenant, found: Option<LogHead>) -> Result<Log, SealError> {
+    /// time with its table. A checkpoint is believed for its signature, and the tiles for the root that it signs; it must be
+    /// of more than `beyond` records.
+    async fn recover(
+        &self,
+        tenant: &Tenant,
+        found: Option<LogHead>,
+        beyond: u64,
+    ) -> Result<Log, SealError> {
         let organization = tenant.organization_id();
         let note = tenant.last_checkpoint().await?.ok_or(SealError::Altered)?;
         let (signed, signers) = signed(&self.0.signers, organization, &note)?;
+        if signed.size <= beyond {
+            return Err(SealError::Behind);
+        }
         let plan = Plan::frontier(signed.size);
         let mut tiles = HashMap::new();
         for id in plan.tiles() {
@@ -247,9 +259,6 @@ impl Seal {
             updated_at: self.0.clock.now(),
         };
         let log = Log::open(&self.0.signers, organization, head)?;
-        if found.as_ref().is_some_and(|found| found == &log.head || found.size > signed.size) {
-            return Err(SealError::Altered);
-        }
         tracing::error!(
             organization.id = %organization, size = signed.size,
             "the head of a log was altered or brought back; it goes on from its last checkpoint"

@@ -24,11 +24,10 @@ use ids::Ids;
 use jobs::{LongJobMessage, LongJobs};
 use mailing::MailSeal;
 use objects::{Bucket, ObjectError, Upload};
-use runtime::{Services, StartError};
+use runtime::{Services, StartError, host_of};
 use sealing::MasterSecret;
 use store::{CommitError, LongClaim, LongJob, LongTask, MOST_STARTS, Store, StoreError, Tenant};
 use telemetry::chain;
-use url::Url;
 
 /// How long a job is held without a word from who holds it. The longest call of the object store takes a tenth of it.
 const LEASE: Duration = Duration::from_secs(120);
@@ -72,20 +71,14 @@ pub async fn handler(services: &Services) -> Result<Worker, StartError> {
     let store = Store::from_environment(environment, services.aws.dynamodb.clone())?;
     let client = objects::Client::from_services(services);
     let exports = Bucket::from_environment(environment, "EXPORTS_BUCKET", &client)?;
-    let host = host(&environment.required(PUBLIC_URL)?).ok_or(StartError::Unreadable { name: PUBLIC_URL })?;
+    let host =
+        host_of(&environment.required(PUBLIC_URL)?).ok_or(StartError::Unreadable { name: PUBLIC_URL })?;
     let secret = services.secret("SESSION_SECRET_ID").await?;
     let mail_seal = MailSeal::new(&MasterSecret::new(secret))
         .map_err(|source| StartError::Client { what: "mail key", source: Box::new(source) })?;
     let queue = LongJobs::from_services(services)?;
     let (clock, ids) = (services.clock.clone(), services.ids.clone());
     Ok(Worker(Arc::new(Shared { store, queue, exports, mail_seal, host, clock, ids })))
-}
-
-/// The host of a URL, with its port if it names one.
-fn host(url: &str) -> Option<String> {
-    let url = Url::parse(url).ok()?;
-    let host = url.host_str()?;
-    Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
 }
 
 /// Why a job was not done.
@@ -312,15 +305,3 @@ impl Worker {
 
 /// Why a job was given up that failed again and again.
 const TOO_OFTEN: &str = "It failed three times. We have been told; ask for it again later.";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_log_is_named_after_host_and_port() {
-        assert_eq!(host("https://artisan.example.com/x").as_deref(), Some("artisan.example.com"));
-        assert_eq!(host("http://localhost:8000").as_deref(), Some("localhost:8000"));
-        assert_eq!(host("nonsense"), None);
-    }
-}

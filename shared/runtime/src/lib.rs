@@ -14,6 +14,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use clock::Clock;
 use ids::Ids;
+use url::Url;
 
 /// Environment variables, read once. The `Debug` form shows names only.
 #[derive(Clone, Default)]
@@ -66,6 +67,15 @@ impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }
+}
+
+/// The host of a URL, with the port if it names one: what is named after where Artisan is served begins so. `None` when the
+/// text is no URL, or one without a host.
+#[must_use]
+pub fn host_of(url: &str) -> Option<String> {
+    let url = Url::parse(url).ok()?;
+    let host = url.host_str()?;
+    Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
 }
 
 /// Why a function cannot start. Lambda reports it as an init error; nothing has been served.
@@ -194,5 +204,19 @@ impl Services {
             .secret_string
             .filter(|text| text.len() >= 32)
             .ok_or_else(|| StartError::Secret { name, source: "it holds fewer than 32 characters".into() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_has_its_port_if_that_is_named() {
+        assert_eq!(host_of("https://artisan.example.com/x").as_deref(), Some("artisan.example.com"));
+        assert_eq!(host_of("https://Artisan.example.com:443").as_deref(), Some("artisan.example.com"));
+        assert_eq!(host_of("http://localhost:8000").as_deref(), Some("localhost:8000"));
+        assert_eq!(host_of("nonsense"), None);
+        assert_eq!(host_of("mailto:a@example.com"), None);
     }
 }

@@ -51,11 +51,11 @@
 //! | personal values of an audit record | activity | `pk = ORG#<org>#PSN#<month>#<shard>`, `sk = PSN#<aud>` |
 //! | audit records of a month | audit | `pk = ORG#<org>#AUD#<month>#<shard>`, `sk` begins `AUD#`, one query a shard |
 //! | where a sealed record stands in the log | audit | the same `pk`, `sk = SEAL#<aud>` |
-//! | audit records by who did it | audit, `by-actor` | `actor_pk = ORG#<org>#BY#<actor>` |
+//! | audit records by who did it | audit, `by-actor` | `actor_pk = ORG#<org>#BY#<actor>#<shard>`, one query a shard |
 //! | audit records by what it was done to | audit, `by-resource` | `resource_pk = ORG#<org>#ON#<resource>` |
 //! | audit records by what was done | audit, `by-action` | `action_pk = ORG#<org>#DID#<action>#<shard>`, one query a shard |
 //! | audit records of a workspace | audit, `by-place` | `place_pk = ORG#<org>#IN#<ws>#<shard>`, one query a shard |
-//! | audit records with certain marks | audit, `by-mark` | `mark_pk = ORG#<org>#MARK#<marks>`, one query a combination |
+//! | audit records with certain marks | audit, `by-mark` | `mark_pk = ORG#<org>#MARK#<marks>#<shard>`, one query a combination and shard |
 //! | leaves of a tile of the log | audit | `pk = ORG#<org>#TILE#0#<tile>` |
 //! | hashes of a tile above them | audit | `pk = ORG#<org>#TILE#<level>#<tile>` |
 //! | checkpoints | audit | `pk = ORG#<org>#CHK`, `sk = CHK#<size>` |
@@ -702,9 +702,13 @@ pub(crate) fn audit_personals(
     (0..AUDIT_SHARDS).map(move |shard| format!("ORG#{organization}#PSN#{month}#{shard}"))
 }
 
-/// Partition in `by-actor`.
-pub(crate) fn audit_actor(organization: OrganizationId, actor: &str) -> String {
-    format!("ORG#{organization}#BY#{actor}")
+/// Partitions in `by-actor`.
+pub(crate) fn audit_actor_shards(organization: OrganizationId, actor: &str) -> Vec<String> {
+    (0..AUDIT_SHARDS).map(|shard| format!("ORG#{organization}#BY#{actor}#{shard}")).collect()
+}
+
+pub(crate) fn audit_actor(organization: OrganizationId, actor: &str, id: AuditId) -> String {
+    format!("ORG#{organization}#BY#{actor}#{}", shard(id.as_bytes(), AUDIT_SHARDS))
 }
 
 /// Partition in `by-resource`.
@@ -730,9 +734,13 @@ pub(crate) fn audit_workspace(organization: OrganizationId, workspace: Workspace
     format!("ORG#{organization}#IN#{workspace}#{}", shard(id.as_bytes(), AUDIT_SHARDS))
 }
 
-/// Partition in `by-mark`: of the records with exactly these marks.
-pub(crate) fn audit_marks(organization: OrganizationId, marks: u8) -> String {
-    format!("ORG#{organization}#MARK#{marks:02}")
+/// Partitions in `by-mark`: of the records with exactly these marks.
+pub(crate) fn audit_marks_shards(organization: OrganizationId, marks: u8) -> Vec<String> {
+    (0..AUDIT_SHARDS).map(|shard| format!("ORG#{organization}#MARK#{marks:02}#{shard}")).collect()
+}
+
+pub(crate) fn audit_marks(organization: OrganizationId, marks: u8, id: AuditId) -> String {
+    format!("ORG#{organization}#MARK#{marks:02}#{}", shard(id.as_bytes(), AUDIT_SHARDS))
 }
 
 /// The head of an organization's log: what is sealed.
@@ -745,14 +753,22 @@ pub(crate) fn checkpoint(organization: OrganizationId, size: u64) -> Key {
     Key::new(format!("ORG#{organization}#CHK"), format!("CHK#{size:016}"))
 }
 
+const LEAVES_PREFIX: &str = "LEAF#";
+const NODE_PREFIX: &str = "NODE#";
+
 /// A bundle of leaves, which all lie in one tile of level 0.
 pub(crate) fn leaves(organization: OrganizationId, first: u64) -> Key {
-    Key::new(tile(organization, 0, first >> 8), format!("LEAF#{first:016}"))
+    Key::new(tile(organization, 0, first >> 8), format!("{LEAVES_PREFIX}{first:016}"))
 }
 
 /// A hash in a tile above level 0.
 pub(crate) fn node(organization: OrganizationId, level: u8, index: u64) -> Key {
-    Key::new(tile(organization, level, index >> 8), format!("NODE#{index:016}"))
+    Key::new(tile(organization, level, index >> 8), format!("{NODE_PREFIX}{index:016}"))
+}
+
+/// Which hash of its level is the first in an item of a tile, by its sort key.
+pub(crate) fn parse_place(sk: &str) -> Option<u64> {
+    sk.strip_prefix(LEAVES_PREFIX).or_else(|| sk.strip_prefix(NODE_PREFIX))?.parse().ok()
 }
 
 /// The partition of a tile.
@@ -855,11 +871,11 @@ mod tests {
             audit(id(1), id(12)),
             seal(id(1), id(12)),
             audit_personal(id(1), id(12)),
-            Key::new(audit_actor(id(1), "usr_1"), audit_sk(id(12))),
+            Key::new(audit_actor(id(1), "usr_1", id(12)), audit_sk(id(12))),
             Key::new(audit_resource(id(1), "lead_1"), ""),
             Key::new(audit_action(id(1), "lead.create", id(12)), ""),
             Key::new(audit_workspace(id(1), id(2), id(12)), ""),
-            Key::new(audit_marks(id(1), 3), ""),
+            Key::new(audit_marks(id(1), 3, id(12)), ""),
             log_head(id(1)),
             checkpoint(id(1), 300),
             leaves(id(1), 300),
@@ -906,6 +922,9 @@ mod tests {
         assert_eq!(parse_audit(&record.pk, &record.sk), Some((id(1), id(12))));
         let seal = seal(id(1), id(12));
         assert_eq!((parse_audit(&seal.pk, &seal.sk), &seal.pk), (None, &record.pk));
+        assert_eq!(parse_place(&leaves(id(1), 300).sk), Some(300));
+        assert_eq!(parse_place(&node(id(1), 1, 300).sk), Some(300));
+        assert_eq!(parse_place(&checkpoint(id(1), 300).sk), None);
         let mail = mail(id(1), id(13));
         assert_eq!(parse_mail(&mail.pk, &mail.sk), Some((id(1), id(13))));
         assert_eq!((parse_mail(&key.pk, &key.sk), parse_delivery(&mail.sk)), (None, None));
@@ -962,6 +981,8 @@ mod tests {
             let answer = idempotency(id(1), &format!("{seed:02x}ff"));
             assert!(remembered_answers(id(1)).any(|pk| pk == answer.pk));
             assert!(audit_personals(id(1), at).any(|pk| pk == audit_personal(id(1), id(seed)).pk));
+            assert!(audit_actor_shards(id(1), "usr_1").contains(&audit_actor(id(1), "usr_1", id(seed))));
+            assert!(audit_marks_shards(id(1), 3).contains(&audit_marks(id(1), 3, id(seed))));
             let actions = audit_action_shards(id(1), "lead.create");
             assert!(actions.contains(&audit_action(id(1), "lead.create", id(seed))));
             assert!(audit_workspace_shards(id(1), id(2)).contains(&audit_workspace(id(1), id(2), id(seed))));

@@ -62,7 +62,7 @@ pub use admission::{Proof, Quota, Visit};
 pub use api_keys::{ApiKey, KeyStatus, LastUse, Secret, Succession};
 pub use audit::{
     Actor, AuditEntry, AuditFilter, AuditRecord, FieldChange, Image, Leaf, LogHead, MOST_SEALED, Outcome,
-    Sealing, SealingOutcome, TileHash, audit_at,
+    SealedLeaf, Sealing, SealingOutcome, TileHash, audit_at,
 };
 pub use campaigns::{Campaign, CampaignStatus};
 pub use change::{Change, CommitError, Refusal};

@@ -4,10 +4,7 @@ use ids::{Ids, OrganizationId};
 use problem::{FieldError, Problem};
 use store::{AuditFilter, AuditRecord, Change, ExportFormat, FieldChange, LongJob, LongTask, StoreError};
 
-/// The format of that name.
-///
-/// # Errors
-/// 422 when there is none.
+/// The format of that name. Where there is none, that is one of the faults, and it does not matter what is given.
 pub(crate) fn format(name: &str, faults: &mut Vec<FieldError>) -> ExportFormat {
     match name {
         "ndjson" => ExportFormat::Ndjson,

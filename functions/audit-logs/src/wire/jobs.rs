@@ -68,7 +68,7 @@ pub(super) fn file_of(job: &LongJob, now: Timestamp) -> Option<&ExportedFile> {
     job.file.as_ref().filter(|_| job.status_at(now) == LongJobStatus::Done)
 }
 
-/// A file that is linked to: its name, without the ending, and its type.
+/// A file that is linked to: the name that it is downloaded under, and its type.
 pub(super) struct Named<'a> {
     pub(super) file: &'a ExportedFile,
     pub(super) name: String,

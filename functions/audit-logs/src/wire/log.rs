@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::app::proofs::{self, Unproved};
+use crate::app::proofs::{self, Growth, Unproved};
 
 pub(crate) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::new()
@@ -115,14 +115,7 @@ async fn consistency(
     let tenant = caller.context.tenant();
     let head = head(tenant).await?;
     let to = to.unwrap_or(head.size);
-    if from == 0 || from > to || to > head.size {
-        return Err(Unproved::NoSuchSize.into());
-    }
-    let hashes = proofs::consistency(tenant, from, to).await?;
-    let checkpoint = match to == head.size {
-        true => Some(head.checkpoint),
-        false => tenant.checkpoint(to).await?,
-    };
+    let Growth { hashes, checkpoint } = proofs::consistency(tenant, &head, from, to).await?;
     let hashes = hashes.iter().map(ToString::to_string).collect();
     edge::ok(&AuditConsistency { from, to, hashes, checkpoint }, None)
 }

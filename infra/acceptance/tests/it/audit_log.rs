@@ -1,13 +1,19 @@
 //! The audit log: what is found in it, and what it proves.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use artisan_local::engines::Strike;
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
 use dynoxide::actions::delete_item::DeleteItemRequest;
 use dynoxide::actions::update_item::UpdateItemRequest;
+use objects::Bucket;
 use serde_json::{Value, json};
 use testkit::{Actor, TestApp};
-use tlog::{Checkpoint, Proof, VerifierKey, verify_consistency};
+use tlog::{Checkpoint, Frontier, Proof, VerifierKey, leaf_hash, verify_consistency};
+
+use crate::exports::{record, tenant};
 
 const LOG: &str = "/api/admin/audit-logs";
 
@@ -36,6 +42,70 @@ async fn keys(actor: &Actor) -> Vec<VerifierKey> {
 async fn checkpoint(actor: &Actor) -> Checkpoint {
     let note = actor.get(&format!("{LOG}/checkpoint")).await.expect(200).body;
     Checkpoint::open(&note, &keys(actor).await).unwrap()
+}
+
+fn audit_table(app: &TestApp) -> &str {
+    app.platform().table_name("AuditTable").unwrap()
+}
+
+/// The key of a record's item.
+fn key_of(admin: &Actor, id: &Value) -> Value {
+    let id: ids::AuditId = id.as_str().unwrap().parse().unwrap();
+    let organization = admin.text("/organization/id");
+    let pk = format!("ORG#{organization}#AUD#{}#{}", id.time().month(), id.as_bytes()[15] % 4);
+    json!({"pk": {"S": pk}, "sk": {"S": format!("AUD#{id}")}})
+}
+
+/// Writes another text in the place of a record's own, behind the API's back.
+fn alter(app: &TestApp, admin: &Actor, id: &Value, entry: &str) {
+    let update: UpdateItemRequest = serde_json::from_value(json!({
+        "TableName": audit_table(app), "Key": key_of(admin, id), "UpdateExpression": "SET entry = :entry",
+        "ExpressionAttributeValues": {":entry": {"S": entry}},
+    }))
+    .unwrap();
+    app.engines().dynamodb().database().update_item(update).unwrap();
+}
+
+type Item = HashMap<String, AttributeValue>;
+
+/// An item of a table, past the API.
+async fn item(app: &TestApp, table: &str, pk: &str, sk: &str) -> Item {
+    let key =
+        [("pk", pk), ("sk", sk)].map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned())));
+    let client = app.platform().services_for("worker").unwrap().aws.dynamodb;
+    let call = client.get_item().table_name(app.platform().table_name(table).unwrap());
+    call.set_key(Some(HashMap::from(key))).send().await.unwrap().item.unwrap()
+}
+
+/// Takes an item away, past the API.
+async fn remove(app: &TestApp, table: &str, item: &Item) {
+    let key = ["pk", "sk"].map(|name| (name.to_owned(), item[name].clone()));
+    let client = app.platform().services_for("worker").unwrap().aws.dynamodb;
+    let call = client.delete_item().table_name(app.platform().table_name(table).unwrap());
+    call.set_key(Some(HashMap::from(key))).send().await.unwrap();
+}
+
+/// Puts an item into a table, past the API.
+async fn put(app: &TestApp, table: &str, item: &Item) {
+    let client = app.platform().services_for("worker").unwrap().aws.dynamodb;
+    let call = client.put_item().table_name(app.platform().table_name(table).unwrap());
+    call.set_item(Some(item.clone())).send().await.unwrap();
+}
+
+/// What the archive holds of an organization's log: the names of the objects, in their order, and the lines of each.
+async fn archive(app: &TestApp, admin: &Actor) -> Vec<(String, Vec<String>)> {
+    let services = app.platform().services_for("seal").unwrap();
+    let client = objects::Client::from_services(&services);
+    let bucket = Bucket::from_environment(&services.environment, "ARCHIVE_BUCKET", &client).unwrap();
+    let page = bucket.list(&format!("{}/log/", admin.text("/organization/id")), None).await.unwrap();
+    assert!(page.next_after.is_none());
+    let mut found = Vec::new();
+    for object in page.objects {
+        let content = bucket.get(&object.key).await.unwrap().unwrap();
+        let text = std::str::from_utf8(&content).unwrap();
+        found.push((object.key, text.lines().map(str::to_owned).collect()));
+    }
+    found
 }
 
 #[tokio::test]
@@ -97,6 +167,39 @@ async fn records_are_found_by_who_what_where_when_and_how() {
         ["from=x", "outcome=perhaps", "sensitive=2", "actor=", "workspace_id=w", "colour=red", "limit=0"]
     {
         let _ = admin.get(&format!("{LOG}?{wrong}")).await.expect_problem(422, "invalid");
+    }
+    app.drain().await;
+}
+
+#[tokio::test]
+async fn a_search_goes_by_the_time_that_records_say() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let tenant = tenant(&app, &admin);
+    app.advance(Duration::from_secs(3600));
+    let noon = app.now();
+    // Some of requests that were begun before, and on record only after; others of what began after.
+    for second in 1..=10 {
+        app.advance(Duration::from_secs(1));
+        record(&app, &tenant, noon - Duration::from_secs(second), 10).await;
+        record(&app, &tenant, app.now(), 10).await;
+    }
+    let admin = app.sign_in_again(&admin).await;
+    let times = async |query: &str| -> Vec<String> {
+        let found = search(&admin, query).await;
+        let updates = found.iter().filter(|record| record["action"] == "campaign.update");
+        updates.map(|record| record["timestamp"].as_str().unwrap().to_owned()).collect()
+    };
+    let earlier = noon - Duration::from_secs(5);
+    // By the months, by an index, and by what is held against each record.
+    for by in ["", "&action=campaign.update", "&actor=key_1", "&sensitive=false"] {
+        let (before, after) =
+            (times(&format!("to={noon}{by}")).await, times(&format!("from={noon}{by}")).await);
+        assert!(before.len() == 10 && before.iter().all(|at| *at < noon.to_string()), "{by}: {before:?}");
+        assert!(after.len() == 10 && after.iter().all(|at| *at > noon.to_string()), "{by}: {after:?}");
+        let between = times(&format!("from={earlier}&to={noon}{by}")).await;
+        assert!(between.len() == 5 && between.iter().all(|at| before.contains(at)), "{by}: {between:?}");
+        assert_eq!(times(by.trim_start_matches('&')).await.len(), 20, "{by}");
     }
     app.drain().await;
 }
@@ -164,25 +267,13 @@ async fn what_is_done_to_the_table_behind_our_back_is_on_record() {
     let admin = app.sign_up("Acme").await;
     let _ = admin.post("/v1/campaigns", json!({"name": "Autumn"})).await.expect(201);
     app.drain().await;
-    let table = app.platform().template().table("AuditTable").unwrap().name.clone();
-    let database = app.engines().dynamodb().database();
     let records = search(&admin, "").await;
-    let organization = admin.text("/organization/id");
-    let key = |record: &Value| {
-        let id: ids::AuditId = record["id"].as_str().unwrap().parse().unwrap();
-        let shard = id.as_bytes()[15] % 4;
-        let pk = format!("ORG#{organization}#AUD#{}#{shard}", id.time().month());
-        json!({"pk": {"S": pk}, "sk": {"S": format!("AUD#{id}")}})
-    };
-    let update: UpdateItemRequest = serde_json::from_value(json!({
-        "TableName": table, "Key": key(&records[0]), "UpdateExpression": "SET entry = :entry",
-        "ExpressionAttributeValues": {":entry": {"S": "{}"}},
-    }))
+    alter(&app, &admin, &records[0]["id"], "{}");
+    let delete: DeleteItemRequest = serde_json::from_value(
+        json!({"TableName": audit_table(&app), "Key": key_of(&admin, &records[1]["id"])}),
+    )
     .unwrap();
-    database.update_item(update).unwrap();
-    let delete: DeleteItemRequest =
-        serde_json::from_value(json!({"TableName": table, "Key": key(&records[1])})).unwrap();
-    database.delete_item(delete).unwrap();
+    app.engines().dynamodb().database().delete_item(delete).unwrap();
     app.drain().await;
 
     let raised = search(&admin, "action=audit_log.tamper").await;
@@ -247,4 +338,171 @@ async fn nothing_is_written_into_the_past() {
     assert_eq!(checkpoint(&admin).await.size, sealed + 1 + 5, "the honest one, and the alarms");
     let honest = admin.get(&format!("{LOG}/{honest}")).await.expect(200).json;
     assert_eq!(honest["leaf_index"], sealed);
+}
+
+#[tokio::test]
+async fn whoever_has_the_archive_has_the_log_as_it_was_signed() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    // More than a tile, in several stretches.
+    for round in 0..3 {
+        for number in 0..100 {
+            let lead = json!({"email": format!("lead{round}-{number}@example.com")});
+            let _ = admin.post("/v1/leads", lead).await.expect(201);
+        }
+        app.drain().await;
+    }
+    let (last, trusted) = (checkpoint(&admin).await, keys(&admin).await);
+    assert_eq!(last.size, 301);
+
+    let mut log = Frontier::new();
+    for (name, mut lines) in archive(&app, &admin).await {
+        let end: Value = serde_json::from_str(&lines.pop().unwrap()).unwrap();
+        let covering = Checkpoint::open(end["checkpoint"].as_str().unwrap(), &trusted).unwrap();
+        for line in lines {
+            // The very bytes, not what they are read into.
+            let begin = format!(r#"{{"leaf_index":{},"entry":"#, log.size());
+            let entry = line.strip_prefix(&begin).and_then(|rest| rest.strip_suffix('}'));
+            let entry = entry.unwrap_or_else(|| panic!("{name}: not the next entry: {line}"));
+            assert!(!entry.contains("admin0@example.com"), "{name}: a person is in it");
+            log.push(leaf_hash(entry.as_bytes()));
+        }
+        assert_eq!((log.size(), log.root()), (covering.size, covering.root), "{name}");
+    }
+    assert_eq!((log.size(), log.root()), (last.size, last.root), "all of it is there");
+}
+
+#[tokio::test]
+async fn what_was_altered_before_it_was_archived_is_not_locked_away_as_if_it_were_true() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    app.drain().await;
+    // The archive is out of reach for as long as it takes to alter what is sealed and not archived.
+    app.engines().faults().order("PutObject", 0, 100, Strike::Before, 500, "");
+    let _ = admin.post("/v1/campaigns", json!({"name": "Autumn"})).await.expect(201);
+    app.drain().await;
+    assert_eq!(checkpoint(&admin).await.size, 2);
+    let victim = search(&admin, "action=campaign.create").await.remove(0);
+    let path = format!("{LOG}/{}/entry", victim["id"].as_str().unwrap());
+    let altered = admin.get(&path).await.expect(200).body.replace("campaign.create", "campaign.delete");
+    alter(&app, &admin, &victim["id"], &altered);
+    app.engines().faults().clear();
+    app.advance(Duration::from_secs(60));
+    app.drain().await;
+
+    let objects = archive(&app, &admin).await;
+    let lines: Vec<&String> = objects.iter().flat_map(|(_, lines)| lines).collect();
+    assert!(!lines.iter().any(|line| line.contains("campaign.delete")), "{lines:?}");
+    let places =
+        lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).unwrap()["leaf_index"].as_u64());
+    // The sign-up, and the alarm; what is missing between them shows.
+    assert_eq!(places.collect::<Vec<_>>(), [0, 2], "{lines:?}");
+}
+
+#[tokio::test]
+async fn what_was_altered_has_no_proof_rather_than_a_false_one() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    app.drain().await;
+    for name in ["Autumn", "Winter", "Spring"] {
+        let _ = admin.post("/v1/campaigns", json!({"name": name})).await.expect(201);
+    }
+    app.drain().await;
+    let records = search(&admin, "").await;
+    let proof =
+        async |record: &Value| admin.get(&format!("{LOG}/{}/proof", record["id"].as_str().unwrap())).await;
+    let growth = async || admin.get(&format!("{LOG}/checkpoint/consistency?from=1&to=4")).await;
+    let all_is_proved = async || {
+        for record in &records {
+            let _ = proof(record).await.expect(200);
+        }
+        let _ = growth().await.expect(200);
+    };
+    all_is_proved().await;
+
+    // A record.
+    let victim = &records[1];
+    let path = format!("{LOG}/{}/entry", victim["id"].as_str().unwrap());
+    let original = admin.get(&path).await.expect(200).body;
+    alter(&app, &admin, &victim["id"], &original.replace("campaign.create", "campaign.delete"));
+    let _ = proof(victim).await.expect_problem(500, "internal");
+    let _ = proof(&records[0]).await.expect(200);
+    alter(&app, &admin, &victim["id"], &original);
+    all_is_proved().await;
+
+    // The hashes of three of the four leaves, beside or below which every way to the root leads.
+    let organization = admin.text("/organization/id");
+    let tile = format!("ORG#{organization}#TILE#0#{:012}", 0);
+    let leaves = item(&app, "AuditTable", &tile, &format!("LEAF#{:016}", 1)).await;
+    let mut forged = leaves.clone();
+    forged.insert("hashes".to_owned(), AttributeValue::B(Blob::new(vec![7; 3 * 32])));
+    put(&app, "AuditTable", &forged).await;
+    for record in &records {
+        let _ = proof(record).await.expect_problem(500, "internal");
+    }
+    let _ = growth().await.expect_problem(500, "internal");
+    put(&app, "AuditTable", &leaves).await;
+    all_is_proved().await;
+
+    // What was signed when the log was smaller.
+    let checkpoints = format!("ORG#{organization}#CHK");
+    let first = item(&app, "AuditTable", &checkpoints, &format!("CHK#{:016}", 1)).await;
+    let last = item(&app, "AuditTable", &checkpoints, &format!("CHK#{:016}", 4)).await;
+    let mut forged = first.clone();
+    forged.insert("note".to_owned(), last["note"].clone());
+    put(&app, "AuditTable", &forged).await;
+    let _ = growth().await.expect_problem(500, "internal");
+    put(&app, "AuditTable", &first).await;
+    all_is_proved().await;
+}
+
+#[tokio::test]
+async fn a_log_whose_head_is_lost_goes_on_from_what_was_signed_last() {
+    let app = TestApp::start().await;
+    let (acme, other) = (app.sign_up("Acme").await, app.sign_up("Other").await);
+    app.drain().await;
+    let log = format!("ORG#{}#LOG", acme.text("/organization/id"));
+    let older = item(&app, "CoreTable", &log, "HEAD").await;
+    let _ = acme.post("/v1/campaigns", json!({"name": "Autumn"})).await.expect(201);
+    app.drain().await;
+    let go_on = async || {
+        for admin in [&acme, &other] {
+            let _ = admin.post("/v1/campaigns", json!({"name": "Winter"})).await.expect(201);
+        }
+        app.drain().await;
+        app.advance(Duration::from_secs(60));
+        app.drain().await;
+        let theirs = search(&other, "").await;
+        assert!(theirs.iter().all(|record| record["leaf_index"].is_u64()), "others go on: {theirs:#?}");
+    };
+
+    for what in ["moved back", "removed", "altered"] {
+        let before = checkpoint(&acme).await;
+        match what {
+            "moved back" => put(&app, "CoreTable", &older).await,
+            "removed" => remove(&app, "CoreTable", &older).await,
+            _ => {
+                let mut altered = item(&app, "CoreTable", &log, "HEAD").await;
+                altered["sealed"] = json!({"N": "1000"});
+                put(&app, "CoreTable", &altered).await;
+            }
+        }
+        go_on().await;
+        let records = search(&acme, "").await;
+        assert!(records.iter().all(|record| record["leaf_index"].is_u64()), "{what}: {records:#?}");
+        let after = checkpoint(&acme).await;
+        assert_eq!(after.size, before.size + 1, "{what}");
+        let growth = format!("{LOG}/checkpoint/consistency?from={}&to={}", before.size, after.size);
+        let _ = acme.get(&growth).await.expect(200);
+    }
+
+    // What was signed last is gone as well: nothing is sealed on top of anything else, and others go on.
+    let last = checkpoint(&acme).await.size;
+    let checkpoints = format!("ORG#{}#CHK", acme.text("/organization/id"));
+    remove(&app, "AuditTable", &item(&app, "AuditTable", &checkpoints, &format!("CHK#{last:016}")).await).await;
+    put(&app, "CoreTable", &older).await;
+    go_on().await;
+    let unsealed = search(&acme, "").await.remove(0);
+    assert_eq!(unsealed["leaf_index"], Value::Null);
+    let _ = acme.get(&format!("{LOG}/checkpoint?size={}", last + 1)).await.expect_problem(404, "not_found");
 }

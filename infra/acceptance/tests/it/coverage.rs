@@ -1,5 +1,5 @@
-//! The audit log has one record for each mutation that is carried out, one for each that is refused, and none for plain
-//! reads: for every operation of the OpenAPI document, so that a new one is tested before it is finished.
+//! The audit log has one record for each mutation that is carried out, one for each request that is refused, and none for
+//! plain reads: for every operation of the OpenAPI document, so that a new one is tested before it is finished.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,6 +17,13 @@ const WITHOUT_RECORD: [(&str, &str); 4] = [
         "told by the one who joined, who is made by it: tested with invitations",
     ),
     ("POST /api/secret-scanning/github", "is signed by a third party: tested with leaked keys"),
+];
+
+/// Operations that only read, and are on record all the same, with what the record says: whoever has a link has the file.
+/// This list may only become shorter.
+const READS_ON_RECORD: [(&str, &str); 2] = [
+    ("GET /api/admin/audit-logs/exports/{id}", "audit_log.export_link"),
+    ("GET /api/admin/privacy/exports/{id}", "privacy.export_link"),
 ];
 
 fn is_mutation(method: &str) -> bool {
@@ -60,17 +67,22 @@ impl Course<'_> {
         all
     }
 
+    /// The name of the next request, which comes later than all before.
+    fn next_request(&mut self) -> String {
+        self.app.advance(Duration::from_millis(1));
+        self.calls += 1;
+        format!("coverage-{}", self.calls)
+    }
+
     /// Calls an operation that succeeds; the answer. `path` is the document's, with `{}` in the place of names.
     async fn call(&mut self, by: &Actor, operation: &str, names: &[&str], body: Value) -> Response {
-        self.app.advance(Duration::from_millis(1));
+        let request = self.next_request();
         let (method, template) = operation.split_once(' ').unwrap();
         let mut path = template.to_owned();
         for name in names {
             let (from, to) = (path.find('{').unwrap(), path.find('}').unwrap());
             path.replace_range(from..=to, name);
         }
-        self.calls += 1;
-        let request = format!("coverage-{}", self.calls);
         let method: Method = method.parse().unwrap();
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let answer = by.with("x-request-id", &*request).raw(method, &path, body).await;
@@ -242,40 +254,120 @@ async fn authenticate(c: &mut Course<'_>, admin: &Actor) {
     c.call(&admin.with_token(&session), "POST /api/auth/logout", &[], Value::Null).await;
 }
 
+/// Makes one of everything that a read can name; their names, by how the path begins in front of them.
+async fn furnish(app: &TestApp, dns: &DnsServer, admin: &Actor) -> BTreeMap<&'static str, String> {
+    app.upgrade(admin, "business").await;
+    let domain = "acme.example.com".to_owned();
+    let claim = admin.post("/api/admin/domains", json!({"domain": domain})).await.expect(201);
+    dns.add_txt(&claim.text("/challenge/name"), &claim.text("/challenge/value"));
+    let _ = admin.post_nothing(&format!("/api/admin/domains/{domain}/verify")).await.expect(200);
+    let sso = json!({"issuer": "https://login.example.com", "client_id": "artisan", "client_secret": "secret", "default_role": "read_only"});
+    let _ = admin.put("/api/admin/sso", sso).await.expect(200);
+
+    let receiver = Receiver::start().await;
+    let (endpoint, _) = app.endpoint(admin, &receiver, json!({})).await;
+    let campaign = admin.post("/v1/campaigns", json!({"name": "Autumn"})).await.expect(201).text("/id");
+    let lead = admin.post("/v1/leads", json!({"email": "lead@example.com"})).await.expect(201).text("/id");
+    let meeting =
+        json!({"lead_id": lead, "starts_at": "2026-11-24T10:00:00Z", "ends_at": "2026-11-24T11:00:00Z"});
+    let meeting = admin.post("/v1/meetings", meeting).await.expect(201).text("/id");
+    app.drain().await;
+    let first = async |path: &str| admin.get(path).await.expect(200).text("/data/0/id");
+    let event = first("/api/admin/events").await;
+    let delivery = first(&format!("/api/admin/webhooks/{endpoint}/deliveries")).await;
+    let replay = admin.post(&format!("/api/admin/webhooks/{endpoint}/replay"), json!({})).await.expect(202);
+
+    // An erasure deletes exports; so it comes first.
+    let nobody = json!({"email": "nobody@example.com"});
+    let erasure = admin.post("/api/admin/privacy/erasures", nobody.clone()).await.expect(202).text("/id");
+    app.drain().await;
+    let export = admin.post("/api/admin/audit-logs/exports", json!({"format": "ndjson"})).await;
+    let personal = admin.post("/api/admin/privacy/exports", nobody).await.expect(202).text("/id");
+    app.drain().await;
+    let sealed = first("/api/admin/audit-logs").await;
+    let user = admin.text("/user/id");
+    let key = first("/api/admin/api-keys").await;
+    BTreeMap::from([
+        ("/api/admin/api-keys/", key),
+        ("/api/admin/audit-logs/", sealed),
+        ("/api/admin/audit-logs/exports/", export.expect(202).text("/id")),
+        ("/api/admin/domains/", domain),
+        ("/api/admin/events/", event),
+        ("/api/admin/privacy/erasures/", erasure),
+        ("/api/admin/privacy/exports/", personal),
+        ("/api/admin/users/", user),
+        ("/api/admin/webhooks/", endpoint),
+        ("/api/admin/webhooks/deliveries/", delivery),
+        ("/api/admin/webhooks/replays/", replay.text("/id")),
+        ("/api/admin/workspaces/", admin.text("/workspaces/0/id")),
+        ("/v1/campaigns/", campaign),
+        ("/v1/leads/", lead),
+        ("/v1/meetings/", meeting),
+    ])
+}
+
+/// What a read of the document is called with: its path with a name that there is, and what it asks for.
+fn called(template: &str, names: &BTreeMap<&str, String>) -> String {
+    let asked = if template.ends_with("/consistency") { "?from=1" } else { "" };
+    let Some((begin, rest)) = template.split_once('{') else { return format!("{template}{asked}") };
+    let name = names.get(begin).unwrap_or_else(|| panic!("{template}: nothing was made that it could name"));
+    let (_, end) = rest.split_once('}').unwrap();
+    format!("{begin}{name}{end}{asked}")
+}
+
 #[tokio::test]
-async fn every_mutation_that_is_refused_has_one_record_and_no_plain_read_has_any() {
-    let app = TestApp::start().await;
+async fn every_request_that_is_refused_has_one_record_and_no_plain_read_has_any() {
+    let dns = DnsServer::start().await;
+    let app = TestApp::with(BTreeMap::from([("DNS_RESOLVER".to_owned(), dns.address())])).await;
     let admin = app.sign_up("Acme").await;
     let reader = app.invite_and_join(&admin, json!({"role": "read_only"})).await;
+    // Nothing asks for what this one may.
+    let stinted = app.key(&admin, json!({"scopes": ["analytics:read"]})).await;
+    let names = furnish(&app, &dns, &admin).await;
     let organization = admin.text("/organization/id");
     let mut course = Course { app: &app, organization, done: BTreeSet::new(), calls: 0 };
-    let (mut refused, mut read) = (0, 0);
+    let (mut refused, mut read) = (0, BTreeSet::new());
     for (method, path, permission) in operations(&app).await {
-        let Some(permission) = permission.filter(|it| it.contains(':')) else { continue };
-        app.advance(Duration::from_millis(1));
-        course.calls += 1;
-        let request = format!("coverage-{}", course.calls);
-        let named = path.split('/').map(|part| if part.starts_with('{') { "x" } else { part });
-        let named = named.collect::<Vec<_>>().join("/");
+        let Some(permission) = permission else { continue };
+        let operation = format!("{} {path}", method.to_uppercase());
         let verb: Method = method.to_uppercase().parse().unwrap();
-        let expected = match is_mutation(&method) && !permission.ends_with(":read") {
-            true => {
-                let answer = reader.with("x-request-id", &*request).raw(verb, &named, "{}").await;
-                let _ = answer.expect_problem(403, "forbidden");
-                refused += 1;
-                1
-            }
-            false => {
-                let _ = admin.with("x-request-id", &*request).raw(verb, &named, "").await;
-                read += 1;
-                0
-            }
+        let (by, named, body) = if is_mutation(&method) {
+            let named = path.split('/').map(|part| if part.starts_with('{') { "x" } else { part });
+            (&reader, named.collect::<Vec<_>>().join("/"), "{}")
+        } else {
+            (&stinted, called(&path, &names), "")
         };
-        let records = course.records_of(&request).await;
-        assert_eq!(records.len(), expected, "{method} {path}: {records:#?}");
-        for record in records {
-            assert_eq!((&record["success"], &record["action"]), (&json!(false), &json!("access.refuse")));
+        if permission.contains(':') {
+            let request = course.next_request();
+            let answer = by.with("x-request-id", &*request).raw(verb.clone(), &named, body).await;
+            let _ = answer.expect_problem(403, "forbidden");
+            let records = course.records_of(&request).await;
+            assert_eq!(records.len(), 1, "{operation}, refused: {records:#?}");
+            assert_eq!(
+                (&records[0]["success"], &records[0]["action"]),
+                (&json!(false), &json!("access.refuse"))
+            );
+            refused += 1;
+        }
+        if !is_mutation(&method) {
+            let request = course.next_request();
+            let answer = admin.with("x-request-id", &*request).raw(verb, &named, "").await;
+            assert!(answer.status.is_success(), "{operation}: {} {}", answer.status, answer.body);
+            let records = course.records_of(&request).await;
+            let said: Vec<&str> = records.iter().map(|it| it["action"].as_str().unwrap()).collect();
+            let on_record = READS_ON_RECORD.iter().filter(|(name, _)| *name == operation);
+            let expected: Vec<&str> = on_record.map(|(_, action)| *action).collect();
+            assert_eq!(said, expected, "{operation}: {records:#?}");
+            // Without a link, there would be nothing to put on record.
+            assert_eq!(
+                answer.json.get("links").is_some(),
+                !expected.is_empty(),
+                "{operation}: {}",
+                answer.body
+            );
+            read.insert(operation);
         }
     }
-    assert!(refused > 40 && read > 20, "{refused} refused, {read} read");
+    assert!(refused > 80 && read.len() > 40, "{refused} refused, {} read", read.len());
+    assert!(READS_ON_RECORD.iter().all(|(name, _)| read.contains(*name)), "there is no such operation");
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use artisan_local::engines::{ADDRESS, Strike};
 use artisan_verify::{Problem, Report, Scope, Trust, verify_export, verify_table};
+use audit_format::KEPT_FOR;
 use axum::body::Body;
 use clock::Timestamp;
 use dynoxide::actions::update_item::UpdateItemRequest;
@@ -101,7 +102,7 @@ async fn export(app: &TestApp, admin: &Actor, wanted: Value) -> Exported {
 }
 
 /// Writes a record of that time now, which takes up about so many bytes.
-async fn record(app: &TestApp, tenant: &Tenant, timestamp: Timestamp, bytes: usize) {
+pub(crate) async fn record(app: &TestApp, tenant: &Tenant, timestamp: Timestamp, bytes: usize) {
     app.advance(Duration::from_millis(1));
     let record = AuditRecord {
         id: ids::Ids::new(app.platform().clock().clone()).next(),
@@ -257,6 +258,43 @@ async fn what_was_tampered_with_shows_in_an_export() {
         let report = broken.verify(&trust);
         assert_eq!(report.findings[0].problem, Problem::RecordMissing, "{report}");
         assert_eq!(report.findings[0].id.as_deref(), Some(id.to_string().as_str()));
+    }
+}
+
+#[tokio::test]
+async fn what_has_expired_leaves_the_rest_provable() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    fill(&app, &admin, 5, 100).await;
+    app.drain().await;
+    app.advance(DAY);
+    let admin = app.sign_in_again(&admin).await;
+    fill(&app, &admin, 3, 100).await;
+    app.drain().await;
+    // Seven years after the first day, and not yet after the second.
+    app.advance(KEPT_FOR - DAY / 2);
+    assert!(app.engines().dynamodb().sweep().unwrap() >= 6, "the database has removed the first day");
+    let admin = app.sign_in_again(&admin).await;
+    app.drain().await;
+    let trust = trust(&admin).await;
+
+    for format in ["ndjson", "csv"] {
+        let whole = export(&app, &admin, json!({"format": format})).await;
+        let report = whole.verify(&trust);
+        assert!(report.intact, "{report}");
+        assert_eq!((report.scope, report.expired), (Scope::WholeLog, 6), "{report}");
+        assert_eq!((whole.count("expired"), whole.count("missing")), (6, 0));
+        assert!(report.sealed >= 5, "the second day, and what came seven years later: {report}");
+    }
+    // One by one, too; and nobody took it for a deed.
+    app.drain().await;
+    let records = admin.get("/api/admin/audit-logs?limit=100").await.expect(200).json;
+    for record in records["data"].as_array().unwrap() {
+        assert_ne!(record["action"], "audit_log.tamper");
+        let path = format!("/api/admin/audit-logs/{}", record["id"].as_str().unwrap());
+        let entry = admin.get(&format!("{path}/entry")).await.expect(200).body;
+        let proof: tlog::Proof = admin.get(&format!("{path}/proof")).await.expect(200).body.parse().unwrap();
+        proof.verify(entry.as_bytes(), &trust.keys).unwrap();
     }
 }
 

@@ -56,9 +56,18 @@ async fn everything(app: &TestApp) -> BTreeMap<String, String> {
         let bucket_name = services_bucket(app, bucket);
         let environment = Environment::from_iter([("BUCKET".to_owned(), bucket_name)]);
         let objects = Bucket::from_environment(&environment, "BUCKET", &client).unwrap();
-        for object in objects.list("", None).await.unwrap().objects {
-            let content = objects.get(&object.key).await.unwrap().unwrap();
-            all.insert(format!("{bucket} {}", object.key), String::from_utf8_lossy(&content).into_owned());
+        let mut after: Option<String> = None;
+        loop {
+            let page = objects.list("", after.as_deref()).await.unwrap();
+            for object in page.objects {
+                let content = objects.get(&object.key).await.unwrap().unwrap();
+                let text = String::from_utf8_lossy(&content).into_owned();
+                all.insert(format!("{bucket} {}", object.key), text);
+            }
+            after = page.next_after;
+            if after.is_none() {
+                break;
+            }
         }
     }
     all

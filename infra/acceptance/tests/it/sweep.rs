@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::json;
+use store::{AuditEntry, AuditFilter, PageRequest};
 use testkit::{Actor, TestApp};
+
+use crate::exports::tenant;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -110,4 +113,39 @@ async fn a_deleted_workspace_is_emptied() {
     sweep(&app).await;
     assert!(!tables(&app).await.contains(&format!("WS#{workspace}#live#LEAD")));
     assert!(!tables(&app).await.contains(&format!("WS#{workspace}#live#CAMP")));
+}
+
+/// The records by which the sweep says that there was nothing to record.
+async fn witnessed(app: &TestApp, admin: &Actor) -> Vec<AuditEntry> {
+    let filter = AuditFilter { action: Some("audit_log.witness".to_owned()), ..AuditFilter::default() };
+    let page = PageRequest { limit: 100, after: None };
+    tenant(app, admin).audit_records(&filter, &page, true, app.now()).await.unwrap().items
+}
+
+#[tokio::test]
+async fn a_log_in_which_nothing_happens_says_so_once_a_day() {
+    let app = TestApp::start().await;
+    let (silent, busy) = (app.sign_up("Silent").await, app.sign_up("Busy").await);
+    app.drain().await;
+    for day in 1..=3 {
+        app.advance(DAY / 2);
+        let _ = app.sign_in_again(&busy).await;
+        app.drain().await;
+        sweep(&app).await;
+        app.advance(DAY / 2);
+        // Once, however often it is looked at.
+        for _ in 0..3 {
+            sweep(&app).await;
+            app.advance(Duration::from_secs(1));
+        }
+        let found = witnessed(&app, &silent).await;
+        assert_eq!(found.len(), day, "of the silent one, after {day} days");
+        assert!(found.iter().all(|record| record.leaf_index.is_some()), "they are in the log: {found:?}");
+        assert!(witnessed(&app, &busy).await.is_empty(), "of the busy one, after {day} days");
+    }
+    let record = witnessed(&app, &silent).await.remove(0).record().unwrap();
+    assert_eq!(
+        (&record["actor"], &record["success"]),
+        (&json!({"type": "system", "id": "sweep"}), &json!(true))
+    );
 }

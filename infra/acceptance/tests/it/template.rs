@@ -4,9 +4,25 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use artisan_local::template::Template;
+use yaml_serde::Value as Yaml;
 
 fn template() -> Template {
     Template::read(&testkit::template()).unwrap()
+}
+
+/// The properties of the resources of a type, as they are written.
+fn resources(kind: &str) -> Vec<(String, Yaml)> {
+    let text = std::fs::read_to_string(testkit::template()).unwrap();
+    let document: Yaml = yaml_serde::from_str(&text).unwrap();
+    let all = document["Resources"].as_mapping().unwrap().iter();
+    let of_kind = all.filter(|(_, resource)| resource["Type"].as_str() == Some(kind));
+    of_kind
+        .map(|(name, resource)| (name.as_str().unwrap().to_owned(), resource["Properties"].clone()))
+        .collect()
+}
+
+fn yaml(text: &str) -> Yaml {
+    yaml_serde::from_str(text).unwrap()
 }
 
 /// The variables a function's crate and the shared crates it is built from read.
@@ -123,4 +139,44 @@ fn queues_and_streams_are_wired_as_the_code_relies_on() {
     assert!(activity.stream.is_some());
     let indexes: BTreeSet<&str> = activity.indexes.keys().map(String::as_str).collect();
     assert_eq!(indexes, BTreeSet::from([store::keys::BY_ATTENTION, store::keys::BY_STATE]));
+}
+
+#[test]
+fn no_function_may_change_or_remove_anything_in_the_audit_table() {
+    let policies = resources("AWS::IAM::ManagedPolicy");
+    let (_, policy) = policies.iter().find(|(name, _)| name == "AppendOnlyAuditPolicy").unwrap();
+    let statements = policy["PolicyDocument"]["Statement"].as_sequence().unwrap();
+    let [statement] = statements.as_slice() else { panic!("{statements:?}") };
+    assert_eq!(statement["Effect"].as_str(), Some("Deny"));
+    assert_eq!(statement["Resource"], yaml("!GetAtt AuditTable.Arn"));
+    assert!(statement.get("Condition").is_none(), "under all conditions");
+    let denied = statement["Action"].as_sequence().unwrap();
+    let denied: BTreeSet<&str> = denied.iter().map(|action| action.as_str().unwrap()).collect();
+    for action in [
+        "BatchWriteItem",
+        "DeleteItem",
+        "DeleteTable",
+        "PartiQLDelete",
+        "PartiQLInsert",
+        "PartiQLUpdate",
+        "UpdateItem",
+        "UpdateTable",
+        "UpdateTimeToLive",
+    ] {
+        assert!(denied.contains(format!("dynamodb:{action}").as_str()), "{action} is not denied");
+    }
+
+    let roles = resources("AWS::IAM::Role");
+    let attached = yaml("!Ref AppendOnlyAuditPolicy");
+    for (name, role) in &roles {
+        let policies = role["ManagedPolicyArns"].as_sequence();
+        assert!(policies.is_some_and(|policies| policies.contains(&attached)), "{name} is not bound by it");
+    }
+    // And there is no function but under one of these.
+    let functions = resources("AWS::Serverless::Function");
+    assert_eq!(functions.len(), template().functions.len());
+    for (name, function) in functions {
+        let is_its = |role: &str| function["Role"] == yaml(&format!("!GetAtt {role}.Arn"));
+        assert!(roles.iter().any(|(role, _)| is_its(role)), "{name} has another role");
+    }
 }

@@ -25,6 +25,8 @@ use crate::{StoreError, Tenant, keys};
 pub const MOST_SEALED: usize = 90;
 
 const HASH: usize = 32;
+/// How many hashes lie in a tile.
+const WIDTH: u64 = 256;
 
 /// How far the log of an organization has come. Signed by `checkpoint`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,6 +124,15 @@ pub enum SealingOutcome {
     Sealed(Vec<AuditId>),
     /// The head was moved meanwhile. Nothing was written.
     Raced,
+}
+
+/// A leaf as it was sealed, with its record as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedLeaf {
+    /// The hash that was sealed; `None` where that is not to be found.
+    pub hash: Option<[u8; HASH]>,
+    /// The text of the record; `None` where that is not to be found.
+    pub entry: Option<String>,
 }
 
 /// A place as it is stored, beside the record.
@@ -280,29 +291,46 @@ impl Tenant {
         Ok(item.and_then(|item| item::get_text(&item, "note").map(str::to_owned)))
     }
 
-    /// The hashes of a tile, as far as it is filled: leaves at level 0, roots of complete tiles below it above that.
+    /// The hashes of a tile, up to the first that is not there: leaves at level 0, roots of complete tiles below it above that.
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn tile(&self, level: u8, tile: u64) -> Result<Vec<[u8; HASH]>, StoreError> {
         let items = self.tile_items(level, tile).await?;
-        let mut hashes = Vec::with_capacity(256);
-        for item in &items {
-            hashes.extend(
-                bytes(item, "hashes").chunks_exact(HASH).filter_map(|hash| <[u8; HASH]>::try_from(hash).ok()),
-            );
-        }
-        Ok(hashes)
+        Ok(placed(&items, tile, "hashes").into_iter().map_while(|hash| hash).collect())
     }
 
-    /// The records whose leaves are in a tile of level 0, in order.
+    /// The records whose leaves are in a tile of level 0, in order, up to the first that is not there.
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn tile_records(&self, tile: u64) -> Result<Vec<AuditId>, StoreError> {
         let items = self.tile_items(0, tile).await?;
-        let ids = items.iter().flat_map(|item| bytes(item, "ids").chunks_exact(16));
-        Ok(ids.filter_map(|id| id.try_into().ok()).map(AuditId::from_bytes).collect())
+        let ids = placed(&items, tile, "ids").into_iter().map_while(|id| id);
+        Ok(ids.map(AuditId::from_bytes).collect())
+    }
+
+    /// What was sealed in a stretch of the log, and the texts of those records as they are now.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn sealed_leaves(&self, range: Range<u64>) -> Result<Vec<SealedLeaf>, StoreError> {
+        let (mut hashes, mut ids) = (Vec::new(), Vec::new());
+        for tile in range.start / WIDTH..range.end.div_ceil(WIDTH) {
+            let items = self.tile_items(0, tile).await?;
+            let (sealed, records) = (placed(&items, tile, "hashes"), placed(&items, tile, "ids"));
+            for leaf in range.start.max(tile * WIDTH)..range.end.min((tile + 1) * WIDTH) {
+                hashes.push(sealed.get(place(leaf)).copied().flatten());
+                ids.push(records.get(place(leaf)).copied().flatten().map(AuditId::from_bytes));
+            }
+        }
+        let known: Vec<AuditId> = ids.iter().flatten().copied().collect();
+        let mut entries = self.entries(&known).await?.into_iter();
+        let leaf = |(hash, id): (_, Option<AuditId>)| {
+            let entry = id.and_then(|_| entries.next().flatten());
+            SealedLeaf { hash, entry }
+        };
+        Ok(hashes.into_iter().zip(ids).map(leaf).collect())
     }
 
     /// The texts of the records that stand in a stretch of the log; `None` where one is not to be found.
@@ -310,12 +338,7 @@ impl Tenant {
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn sealed_entries(&self, range: Range<u64>) -> Result<Vec<Option<String>>, StoreError> {
-        let mut ids = Vec::new();
-        for tile in range.start >> 8..=range.end.saturating_sub(1) >> 8 {
-            let here = (tile << 8..).zip(self.tile_records(tile).await?);
-            ids.extend(here.filter(|(index, _)| range.contains(index)).map(|(_, id)| id));
-        }
-        self.entries(&ids).await
+        Ok(self.sealed_leaves(range).await?.into_iter().map(|leaf| leaf.entry).collect())
     }
 
     async fn tile_items(&self, level: u8, tile: u64) -> Result<Vec<Item>, StoreError> {
@@ -351,7 +374,7 @@ struct Bundle<'a> {
 
 /// The leaves from index `first` on, by tile.
 fn bundles(first: u64, leaves: &[Leaf]) -> Vec<Bundle<'_>> {
-    let room = usize::try_from(256 - first % 256).unwrap_or(256);
+    let room = usize::try_from(WIDTH - first % WIDTH).unwrap_or(256);
     let (here, beyond) = leaves.split_at(room.min(leaves.len()));
     let mut bundles = vec![Bundle { first, leaves: here }];
     // As many as are sealed at once do not reach into a third tile.
@@ -359,6 +382,26 @@ fn bundles(first: u64, leaves: &[Leaf]) -> Vec<Bundle<'_>> {
         bundles.push(Bundle { first: first + room as u64, leaves: beyond });
     }
     bundles
+}
+
+/// The place of a hash in its tile.
+fn place(index: u64) -> usize {
+    usize::try_from(index % WIDTH).unwrap_or(0)
+}
+
+/// What lies in each place of a tile, `N` bytes each. The sort keys say which place that is: where a bundle is gone its places
+/// are empty, and all others keep theirs.
+fn placed<const N: usize>(items: &[Item], tile: u64, name: &str) -> Vec<Option<[u8; N]>> {
+    let mut places = vec![None; WIDTH as usize];
+    for item in items {
+        let first = item::get_text(item, keys::SK).and_then(keys::parse_place);
+        let Some(first) = first.filter(|first| first / WIDTH == tile) else { continue };
+        let (values, _) = bytes(item, name).as_chunks::<N>();
+        for (empty, value) in places.iter_mut().skip(place(first)).zip(values) {
+            empty.get_or_insert(*value);
+        }
+    }
+    places
 }
 
 fn count(count: u64) -> AttributeValue {
@@ -394,5 +437,32 @@ mod tests {
         assert_eq!(shape(200, 56), [(200, 56)]);
         assert_eq!(shape(200, 57), [(200, 56), (256, 1)]);
         assert_eq!(shape(511, 90), [(511, 1), (512, 89)]);
+    }
+
+    #[test]
+    fn what_is_gone_from_a_tile_leaves_the_rest_in_its_place() {
+        let organization = ids::Id::derived(clock::utc(2026, 11, 22, 15, 4), [1; 16]);
+        let bundle = |first: u64, count: u8| {
+            let hashes = (0..count).flat_map(|number| [number; HASH]).collect();
+            with_bytes(primary(&keys::leaves(organization, first)), "hashes", hashes)
+        };
+        let items = [bundle(256, 2), bundle(258, 1), bundle(259, 2)];
+        let numbers = |items: &[Item]| -> Vec<Option<u8>> {
+            let hashes = placed::<HASH>(items, 1, "hashes");
+            assert_eq!(hashes.len(), 256);
+            let end = hashes.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+            hashes[..end].iter().map(|hash| hash.map(|hash| hash[0])).collect()
+        };
+        assert_eq!(numbers(&items), [Some(0), Some(1), Some(0), Some(0), Some(1)]);
+        let [first, _, last] = &items;
+        assert_eq!(numbers(&[first.clone(), last.clone()]), [Some(0), Some(1), None, Some(0), Some(1)]);
+        assert_eq!(numbers(std::slice::from_ref(last)), [None, None, None, Some(0), Some(1)]);
+        // What claims to be of another tile, or a place that is taken, is of no effect.
+        let forged = [first.clone(), bundle(256, 3), bundle(512, 9), bundle(u64::MAX, 2)];
+        assert_eq!(numbers(&forged), [Some(0), Some(1), Some(2)]);
+        assert_eq!(numbers(&[bundle(511, 2)]).len(), 256);
+        let root = with_bytes(primary(&keys::node(organization, 1, 257)), "hashes", vec![7; HASH]);
+        assert_eq!(numbers(&[root]), [None, Some(7)]);
+        assert!(numbers(&[]).is_empty());
     }
 }

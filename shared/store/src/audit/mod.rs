@@ -22,7 +22,7 @@ use crate::item::{self, Item};
 use crate::{StoreError, Tenant, keys};
 
 pub use image::Image;
-pub use log::{Leaf, LogHead, MOST_SEALED, Sealing, SealingOutcome, TileHash};
+pub use log::{Leaf, LogHead, MOST_SEALED, SealedLeaf, Sealing, SealingOutcome, TileHash};
 pub use search::{AuditFilter, Outcome, audit_at};
 
 /// Who acted.
@@ -147,13 +147,13 @@ impl AuditRecord {
         let stored = Stored {
             entry,
             created_at: self.timestamp,
-            actor_pk: keys::audit_actor(organization, &self.actor.id),
+            actor_pk: keys::audit_actor(organization, &self.actor.id, id),
             resource_pk: self.resource_id.as_deref().map(|id| keys::audit_resource(organization, id)),
             action_pk: keys::audit_action(organization, self.action, id),
             place_pk: self.workspace_id.map(|workspace| keys::audit_workspace(organization, workspace, id)),
             mark_pk: Some(self.marks())
                 .filter(|marks| *marks > 0)
-                .map(|marks| keys::audit_marks(organization, marks)),
+                .map(|marks| keys::audit_marks(organization, marks, id)),
             expires_at,
         };
         let personal = match personal.is_empty() {
@@ -307,6 +307,7 @@ mod tests {
         let (item, personal) = record.items().unwrap();
         assert!(personal.is_none());
         assert!(item::get_text(&item, "entry").unwrap().contains("192.0.2.7"));
-        assert!(item::get_text(&item, "mark_pk").unwrap().ends_with("#MARK#10"));
+        // The last byte of the id says which of the four partitions.
+        assert!(item::get_text(&item, "mark_pk").unwrap().ends_with("#MARK#10#3"));
     }
 }

@@ -3,8 +3,12 @@
 //! Each search reads one list, newest or oldest first: that of the narrowest thing that is asked for. What else is asked for
 //! is held against the records of that list, of which a page looks at no more than [`MOST_LOOKED_AT`]; it may then be
 //! short, or empty, and still not be the last. So what a page costs does not depend on how many records there are.
+//!
+//! The time that is asked for is the one that records say; they lie in the order of their ids, which are made while a request
+//! is served. So ids are looked at for a while beyond both ends.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use audit_format::Personal;
 use clock::Timestamp;
@@ -25,6 +29,8 @@ use crate::{PageRequest, StoreError, Tenant};
 const MOST_LOOKED_AT: usize = 1_000;
 /// DynamoDB gives so many items at once.
 const BATCH: usize = 100;
+/// The time in an id and the one that its record says are no further apart than this: no request takes longer.
+const APART: Duration = Duration::from_secs(60);
 
 const BY_ACTOR: Index = Index { name: "by-actor", partition: "actor_pk", sort: keys::SK };
 const BY_RESOURCE: Index = Index { name: "by-resource", partition: "resource_pk", sort: keys::SK };
@@ -83,7 +89,16 @@ impl AuditFilter {
         *self != Self { from: self.from, to: self.to, ..Self::default() }
     }
 
+    /// Between which times the ids are made of the records that are wanted.
+    fn ids(&self) -> (Option<Timestamp>, Option<Timestamp>) {
+        (self.from.map(|from| from - APART), self.to.map(|to| to + APART))
+    }
+
     fn keeps(&self, entry: &Value) -> bool {
+        let at = entry.pointer("/timestamp").and_then(Value::as_str).and_then(Timestamp::parse);
+        // One that says no time was not written by us, and is not to be hidden.
+        let in_time =
+            at.is_none_or(|at| self.from.is_none_or(|from| at >= from) && self.to.is_none_or(|to| at < to));
         let text = |pointer: &str, wanted: &Option<String>| {
             wanted
                 .as_ref()
@@ -92,7 +107,8 @@ impl AuditFilter {
         let flag = |pointer: &str, wanted: Option<bool>| {
             wanted.is_none_or(|wanted| entry.pointer(pointer).and_then(Value::as_bool) == Some(wanted))
         };
-        text("/actor/id", &self.actor)
+        in_time
+            && text("/actor/id", &self.actor)
             && text("/action", &self.action)
             && text("/resource_type", &self.resource_type)
             && text("/resource_id", &self.resource)
@@ -141,8 +157,9 @@ impl Tenant {
     ) -> Result<Listed<AuditEntry>, StoreError> {
         const OPERATION: &str = "audit_records";
         let smallest = |at: Timestamp| keys::audit_sk(AuditId::derived(at, [0; 16]));
-        let mut low = filter.from.map_or_else(|| keys::AUDIT_PREFIX.to_owned(), &smallest);
-        let mut high = filter.to.map_or_else(keys::audit_sk_end, &smallest);
+        let (from, to) = filter.ids();
+        let mut low = from.map_or_else(|| keys::AUDIT_PREFIX.to_owned(), &smallest);
+        let mut high = to.map_or_else(keys::audit_sk_end, &smallest);
         if let Some(after) = page.after {
             *(if forward { &mut low } else { &mut high }) = keys::audit_sk(after);
         }
@@ -150,6 +167,7 @@ impl Tenant {
             return Ok(Listed { items: Vec::new(), next: None, looked_at: 0 });
         }
         let list = self.list(filter, page.after, forward, now);
+        let takes_all = *filter == AuditFilter::default();
         let (mut kept, mut looked_at, mut last) = (Vec::with_capacity(page.limit), 0, None);
         loop {
             let wanted = if filter.is_narrow() { BATCH } else { page.limit };
@@ -175,7 +193,7 @@ impl Tenant {
                 looked_at += 1;
                 let Some((id, entry)) = readable(OPERATION, item) else { continue };
                 last = Some(keys::audit_sk(id));
-                if !filter.is_narrow() || filter.keeps(&value(OPERATION, &entry)?) {
+                if takes_all || filter.keeps(&value(OPERATION, &entry)?) {
                     kept.push((id, entry));
                 }
             }
@@ -200,19 +218,21 @@ impl Tenant {
             return one(BY_RESOURCE, vec![keys::audit_resource(organization, resource)]);
         }
         if let Some(actor) = &filter.actor {
-            return one(BY_ACTOR, vec![keys::audit_actor(organization, actor)]);
+            return one(BY_ACTOR, keys::audit_actor_shards(organization, actor));
         }
         if let Some(action) = &filter.action {
             return one(BY_ACTION, keys::audit_action_shards(organization, action));
         }
         if let Some(marks) = filter.marks() {
-            let partitions = marks.into_iter().map(|marks| keys::audit_marks(organization, marks));
+            let partitions =
+                marks.into_iter().flat_map(|marks| keys::audit_marks_shards(organization, marks));
             return one(BY_MARK, partitions.collect());
         }
         if let Some(workspace) = filter.workspace {
             return one(BY_PLACE, keys::audit_workspace_shards(organization, workspace));
         }
-        let (mut first, mut last) = (filter.from.unwrap_or(organization.time()), filter.to.unwrap_or(now));
+        let (from, to) = filter.ids();
+        let (mut first, mut last) = (from.unwrap_or(organization.time()), to.unwrap_or(now));
         if let Some(after) = after {
             *(if forward { &mut first } else { &mut last }) = after.time();
         }
@@ -366,5 +386,17 @@ mod tests {
         assert_eq!(harmless.marks().unwrap(), [2, 3, 10, 11]);
         let succeeded = AuditFilter { outcome: Some(Outcome::Success), ..AuditFilter::default() };
         assert_eq!(succeeded.marks(), None, "nothing marks a success");
+    }
+
+    #[test]
+    fn a_record_is_of_the_time_that_it_says() {
+        let noon = clock::utc(2026, 11, 22, 12, 0);
+        let at = |at: Timestamp| serde_json::json!({"timestamp": at});
+        let (before, after) = (at(noon - Duration::from_millis(1)), at(noon + Duration::from_millis(1)));
+        let since = AuditFilter { from: Some(noon), ..AuditFilter::default() };
+        assert!(!since.keeps(&before) && since.keeps(&at(noon)) && since.keeps(&after));
+        let until = AuditFilter { to: Some(noon), ..AuditFilter::default() };
+        assert!(until.keeps(&before) && !until.keeps(&at(noon)) && !until.keeps(&after));
+        assert!(since.keeps(&serde_json::json!({})) && !since.is_narrow());
     }
 }
