@@ -144,7 +144,7 @@ async fn a_transaction_that_fails_leaves_neither_change_nor_record() {
         let _ = admin.delete(&path).await.expect(204);
         drop(changing);
     });
-    let _ = changed.expect_problem(404, "not_found");
+    let _ = changed.expect_problem(409, "conflict");
     let after = records(&app, &admin).await;
     let mut new: Vec<_> = after.iter().filter(|record| !before.contains(record)).cloned().collect();
     new.sort_by_key(|record| record["action"].to_string());

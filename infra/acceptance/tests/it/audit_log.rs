@@ -483,7 +483,7 @@ async fn a_log_whose_head_is_lost_goes_on_from_what_was_signed_last() {
             "removed" => remove(&app, "CoreTable", &older).await,
             _ => {
                 let mut altered = item(&app, "CoreTable", &log, "HEAD").await;
-                altered["sealed"] = json!({"N": "1000"});
+                altered.insert("sealed".to_owned(), AttributeValue::N("1000".to_owned()));
                 put(&app, "CoreTable", &altered).await;
             }
         }

@@ -179,7 +179,7 @@ async fn an_export_of_every_kind_proves_itself() {
         assert!(report.intact, "{report}");
         assert!(matches!(report.scope, Scope::Range { from: Some(_), to: Some(_) }));
         // One lies between records of the range, in the log; others show where it begins and ends.
-        assert_eq!((report.records, report.outside, range.count("outside")), (2, 5, 5));
+        assert_eq!((report.records, report.outside, range.count("outside")), (2, 6, 6));
         assert_eq!(range.job["progress"]["total"], Value::Null);
         // The leaves' own, the last one, and all above.
         assert_eq!(range.count("tile"), 3);
