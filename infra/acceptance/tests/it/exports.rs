@@ -305,6 +305,42 @@ async fn wrong_wishes_are_refused_and_nobody_sees_another_tenants_exports() {
     app.drain().await;
 }
 
+/// The filter of an export is on record in clear, where nothing can be erased.
+#[tokio::test]
+async fn no_address_gets_into_the_log_by_being_looked_for() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    for name in ["actor", "action", "resource_type", "resource_id"] {
+        for (text, encoded) in [
+            ("grace.hopper@navy.example", "grace.hopper%40navy.example"),
+            ("Grace Hopper", "Grace%20Hopper"),
+            ("grüße", "gr%C3%BC%C3%9Fe"),
+        ] {
+            let mut wanted = json!({"format": "ndjson"});
+            wanted[name] = json!(text);
+            let refused = admin.post(EXPORTS, wanted).await.expect_problem(422, "invalid");
+            let fault = (refused.text("/errors/0/pointer"), refused.text("/errors/0/code"));
+            assert_eq!(fault, (format!("/{name}"), "format".to_owned()), "{text}");
+            let query = format!("/api/admin/audit-logs?{name}={encoded}");
+            let refused = admin.get(&query).await.expect_problem(422, "invalid");
+            let fault = (refused.text("/errors/0/pointer"), refused.text("/errors/0/code"));
+            assert_eq!(fault, (format!("query:{name}"), "format".to_owned()), "{text}");
+        }
+    }
+    // What things are called is taken as ever.
+    let wanted = json!({
+        "format": "ndjson", "actor": admin.text("/user/id"), "action": "api_key.create",
+        "resource_type": "api_key", "resource_id": "acme-sales.example.com",
+    });
+    let _ = start(&admin, wanted).await;
+    app.drain().await;
+    let all = crate::privacy::everything(&app).await;
+    let records = all.iter().filter(|(place, _)| place.starts_with("AuditTable"));
+    let (named, told): (Vec<_>, Vec<_>) = records.partition(|(_, text)| text.contains("acme-sales"));
+    assert!(!named.is_empty(), "what was asked for is on record");
+    assert!(told.iter().all(|(_, text)| !text.to_lowercase().contains("hopper")), "{told:?}");
+}
+
 #[tokio::test]
 async fn files_expire_and_so_do_links() {
     let app = TestApp::start().await;

@@ -36,7 +36,7 @@ const ABOUT_LEADS: [&str; 5] =
     ["lead.created", "lead.updated", "lead.replied", "lead.qualified", "meeting.booked"];
 
 /// Every item of every table and every object, as text, by where it is.
-async fn everything(app: &TestApp) -> BTreeMap<String, String> {
+pub(crate) async fn everything(app: &TestApp) -> BTreeMap<String, String> {
     let services = app.platform().services_for("worker").unwrap();
     let mut all = BTreeMap::new();
     for table in ["DirectoryTable", "CoreTable", "ActivityTable", "AuditTable"] {
