@@ -10,6 +10,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use objects::{Bucket, Client};
 use runtime::Environment;
 use serde_json::{Value, json};
+use store::{AuditRecord, FieldChange};
 use testkit::{Actor, PASSWORD, Receiver, TestApp};
 
 use crate::exports::{follow, tenant, trust};
@@ -288,6 +289,64 @@ async fn an_erasure_that_breaks_off_goes_on_where_it_stopped() {
     assert_eq!(traces(&everything(&app).await), Vec::<String>::new());
     let records = admin.get("/api/admin/audit-logs?action=privacy.erased").await.expect(200).json;
     assert_eq!(records["data"].as_array().unwrap().len(), 1);
+}
+
+/// Who left two organizations has no account any more once the first of them has forgotten them; the second one still knows who
+/// it was that bore the address.
+#[tokio::test]
+async fn an_organization_forgets_somebody_whose_account_is_gone() {
+    const ADA: &str = "ada.planted@example.com";
+    const NAME: &str = "Adaline Plantagenet";
+    let app = TestApp::start().await;
+    let (acme, initech) = (app.sign_up("Acme").await, app.sign_up("Initech").await);
+    let mut user = String::new();
+    for admin in [&acme, &initech] {
+        let _ =
+            admin.post("/api/admin/invitations", json!({"email": ADA, "role": "admin"})).await.expect(201);
+        let token = app.token_mailed_to(ADA).await;
+        let joining = json!({"token": token, "name": NAME, "password": PASSWORD});
+        let joined = crate::people::accept(&app, &token, joining).await;
+        assert!(joined.status.is_success(), "{}", joined.body);
+        user = joined.text("/user/id");
+        // A record that has her name among its personal values, and her address nowhere.
+        let tenant = tenant(&app, admin);
+        let (before, after) = (json!("Ada"), json!(NAME));
+        let record = AuditRecord {
+            action: "user.update",
+            resource_type: "user".to_owned(),
+            resource_id: Some(user.clone()),
+            changes: vec![FieldChange { field: "name".to_owned(), before, after }],
+            pii_accessed: true,
+            ..crate::people::record(&app, tenant.organization_id())
+        };
+        tenant.record(&record).await.unwrap();
+    }
+    for admin in [&acme, &initech] {
+        let _ = admin.delete(&format!("/api/admin/users/{user}")).await.expect(204);
+    }
+    app.drain().await;
+    let named = async |admin: &Actor| {
+        let path = format!("/api/admin/audit-logs?resource_id={user}&limit=100");
+        let records = admin.get(&path).await.expect(200).json["data"].clone();
+        let after = records.as_array().unwrap().iter().map(|record| record["changes"][0]["after"].clone());
+        let after: Vec<_> = after.filter(|after| *after == NAME || *after == "[erased]").collect();
+        assert_eq!(after.len(), 1, "{records}");
+        after[0].clone()
+    };
+    let store = crate::people::store(&app);
+    assert!(store.account(ADA).await.unwrap().is_some());
+
+    let job = erase(&app, &acme, json!({"email": ADA})).await;
+    assert_eq!(job["status"], "done", "{job}");
+    assert!(store.account(ADA).await.unwrap().is_none(), "she belongs nowhere");
+    assert_eq!((named(&acme).await, named(&initech).await), (json!("[erased]"), json!(NAME)));
+
+    let job = erase(&app, &initech, json!({"email": ADA})).await;
+    assert_eq!(job["status"], "done", "{job}");
+    assert_eq!(named(&initech).await, "[erased]");
+    for (place, text) in everything(&app).await {
+        assert!(![ADA, NAME].iter().any(|hers| place.contains(*hers) || text.contains(*hers)), "{place}");
+    }
 }
 
 #[tokio::test]

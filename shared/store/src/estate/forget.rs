@@ -147,12 +147,19 @@ impl Tenant {
         }
         // Whether an address has an account is nobody's business who never had to do with it.
         if let Some(email) = &person.email
-            && let Some(account) = self.store.account(email).await?
-            && account.left.contains(&self.organization)
+            && let Some(left) = self.left(email).await?
         {
+            let account = self.store.account(email).await?;
             person.belonged_here = true;
-            person.user_id = person.user_id.or(Some(account.identity.user_id));
-            person.name = person.name.or(Some(account.identity.name));
+            person.user_id = person.user_id.or(left.user_id);
+            // The account may be gone by now, and another one have the address.
+            let user = person.user_id;
+            let identity = account.map(|account| account.identity);
+            let theirs = identity.filter(|identity| user.is_none_or(|user| user == identity.user_id));
+            if let Some(identity) = theirs {
+                person.user_id = Some(identity.user_id);
+                person.name = person.name.or(Some(identity.name));
+            }
         }
         Ok(person)
     }
