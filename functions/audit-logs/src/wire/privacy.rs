@@ -187,7 +187,7 @@ async fn start_export(
 
 /// Get an export of a person
 ///
-/// How far it has come; when it is done, a link to its file.
+/// How far it has come; when it is done, a link to its file. That it was given out is on record.
 #[utoipa::path(
     get, path = "/api/admin/privacy/exports/{id}", operation_id = "get_personal_export", tag = "privacy",
     security(("bearer" = [])), params(("id" = String, Path, description = "`exp_…`")),
@@ -205,7 +205,9 @@ async fn get_export(
     if let Some(file) = jobs::file_of(&job, now) {
         let name = format!("person-{}-{}.json", job.created_at.day(), job.id);
         let file = Named { file, name, content_type: "application/json" };
-        shown.links = Some(jobs::links(&shared, file, None, now).await?);
+        let links = jobs::links(&shared, file, None, now).await?;
+        jobs::record_links(context, &job, "privacy.export_link").await?;
+        shown.links = Some(links);
     }
     edge::ok(&shown, None)
 }

@@ -305,6 +305,47 @@ async fn wrong_wishes_are_refused_and_nobody_sees_another_tenants_exports() {
     app.drain().await;
 }
 
+#[tokio::test]
+async fn who_is_given_links_is_on_record() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let nobody = json!({"email": "nobody@example.com"});
+    for (path, wanted, action, kind) in [
+        (EXPORTS, json!({"format": "csv"}), "audit_log.export_link", "audit_export"),
+        ("/api/admin/privacy/exports", nobody, "privacy.export_link", "personal_export"),
+    ] {
+        app.drain().await;
+        let records = async || {
+            let found = admin.get(&format!("/api/admin/audit-logs?action={action}")).await.expect(200).json;
+            found["data"].as_array().unwrap().clone()
+        };
+        let id = admin.post(path, wanted).await.expect(202).text("/id");
+        let path = format!("{path}/{id}");
+        // There is nothing to be had yet.
+        assert!(admin.get(&path).await.expect(200).json.get("links").is_none());
+        assert_eq!(records().await, Vec::<Value>::new());
+        app.drain().await;
+        // What can't be put on record is not given out.
+        strike(&app, "TransactWriteItems", 0, 3);
+        let refused = admin.get(&path).await.expect_problem(503, "unavailable");
+        assert!(refused.json.get("links").is_none(), "{}", refused.body);
+        assert_eq!(records().await, Vec::<Value>::new());
+        for given in 1..=2 {
+            let _ = admin.get(&path).await.expect(200).text("/links/file");
+            let records = records().await;
+            assert_eq!(records.len(), given, "{records:?}");
+            for record in records {
+                assert_eq!((&record["resource_type"], &record["resource_id"]), (&json!(kind), &json!(id)));
+                assert_eq!(record["actor"]["id"], admin.text("/user/id"));
+                for flag in ["success", "pii_accessed", "sensitive", "compliance_relevant"] {
+                    assert_eq!(record[flag], true, "{flag}: {record}");
+                }
+            }
+        }
+    }
+    app.drain().await;
+}
+
 /// The filter of an export is on record in clear, where nothing can be erased.
 #[tokio::test]
 async fn no_address_gets_into_the_log_by_being_looked_for() {
