@@ -1,11 +1,7 @@
 //! The erasure of a person: everything an organization holds about them, and every export that may.
 
-use std::collections::BTreeMap;
-
 use mailing::MailJob;
-use store::{
-    Actor, AuditRecord, Change, CommitError, FieldChange, OutgoingMail, Person, Refusal, Subject, Tenant,
-};
+use store::{Actor, AuditRecord, Change, CommitError, OutgoingMail, Person, Refusal, Subject, Tenant};
 
 use crate::{Hold, JobError, Outcome, Worker};
 
@@ -64,7 +60,8 @@ impl Worker {
     /// Deletes every export of the organization: they may hold the person. Those that are being made are begun anew.
     async fn clear_exports(&self, hold: &mut Hold<'_>) -> Result<(), JobError> {
         let person = hold.job.person.clone().unwrap_or_default();
-        let uploads = hold.tenant.clear_exports(&person, self.0.clock.now()).await?;
+        let now = self.0.clock.now();
+        let uploads = hold.tenant.clear_exports(&person, crate::NAME, &self.0.ids, now).await?;
         for upload in uploads {
             self.abandon_upload(Some(upload)).await;
         }
@@ -78,7 +75,7 @@ impl Worker {
         let record = AuditRecord {
             id: self.0.ids.next(),
             action: "privacy.erased",
-            actor: Actor { r#type: "system".to_owned(), id: "worker".to_owned(), email: None },
+            actor: Actor { r#type: "system".to_owned(), id: crate::NAME.to_owned(), email: None },
             resource_type: "erasure".to_owned(),
             resource_id: Some(hold.job.id.to_string()),
             organization_id: organization,
@@ -89,7 +86,7 @@ impl Worker {
             timestamp: now,
             success: true,
             error_code: None,
-            changes: counted(&hold.job.erased),
+            changes: hold.job.erased_changes(),
             pii_accessed: true,
             sensitive: true,
             compliance_relevant: true,
@@ -116,14 +113,4 @@ async fn refuse_members(tenant: &Tenant, person: &Person) -> Result<(), JobError
             Err(JobError::GivenUp(reason))
         }
     }
-}
-
-/// How many of each kind there were, as an audit record tells it.
-fn counted(erased: &BTreeMap<String, u64>) -> Vec<FieldChange> {
-    let change = |(kind, count): (&String, &u64)| FieldChange {
-        field: kind.clone(),
-        before: (*count).into(),
-        after: 0.into(),
-    };
-    erased.iter().map(change).collect()
 }

@@ -14,13 +14,17 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use clock::Timestamp;
-use ids::{ExportId, LeadId, OrganizationId, UserId};
+use ids::{ExportId, Ids, LeadId, OrganizationId, UserId};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::change::{Expression, Table, Write};
 use crate::item::{self, Item, number, primary, text};
 use crate::spread::{Listed, Spread};
-use crate::{AuditFilter, Change, PageRequest, Person, Refusal, Store, StoreError, Tenant, keys};
+use crate::{
+    Actor, AuditFilter, AuditRecord, Change, CommitError, FieldChange, PageRequest, Person, Refusal, Store,
+    StoreError, Tenant, keys,
+};
 
 /// How often a job is begun.
 pub const MOST_STARTS: u32 = 3;
@@ -331,6 +335,54 @@ impl LongJob {
         Self { fence: self.fence + 1, updated_at: now, ..self.clone() }
     }
 
+    /// How many of each kind it has erased, as an audit record tells it.
+    #[must_use]
+    pub fn erased_changes(&self) -> Vec<FieldChange> {
+        let change = |(kind, count): (&String, &u64)| FieldChange {
+            field: kind.clone(),
+            before: (*count).into(),
+            after: 0.into(),
+        };
+        self.erased.iter().map(change).collect()
+    }
+
+    /// The record of its being given up by a part of the system. A reason names nobody but by an id.
+    fn failure(
+        &self,
+        organization: OrganizationId,
+        reason: &str,
+        by: &str,
+        ids: &Ids,
+        now: Timestamp,
+    ) -> AuditRecord {
+        let action = match self.kind() {
+            LongJobKind::AuditExport => "audit_log.export_failed",
+            LongJobKind::PersonalExport => "privacy.export_failed",
+            LongJobKind::Erasure => "privacy.erase_failed",
+        };
+        let mut changes = self.erased_changes();
+        changes.push(FieldChange { field: "reason".to_owned(), before: Value::Null, after: reason.into() });
+        AuditRecord {
+            id: ids.next(),
+            action,
+            actor: Actor { r#type: "system".to_owned(), id: by.to_owned(), email: None },
+            resource_type: self.kind().as_str().to_owned(),
+            resource_id: Some(self.id.to_string()),
+            organization_id: organization,
+            workspace_id: None,
+            ip_address: String::new(),
+            user_agent: None,
+            request_id: ids.next::<ids::kind::Request>().to_string(),
+            timestamp: now,
+            success: false,
+            error_code: Some("job_failed".to_owned()),
+            changes,
+            pii_accessed: true,
+            sensitive: true,
+            compliance_relevant: true,
+        }
+    }
+
     /// The job as it ends, without what it needs to know of a person.
     fn ended(&self, status: LongJobStatus, now: Timestamp) -> Self {
         let mut ended = self.handed_on(now);
@@ -378,9 +430,19 @@ impl Change {
         held: &LongJob,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
-        let ended = held.ended(LongJobStatus::Done, now);
-        let put = put(self.operation(), organization, held.fence, &ended)?;
-        let finished = Write::Update(held.unfinished(organization, false, now));
+        self.end_long_job(organization, held, &held.ended(LongJobStatus::Done, now), now)
+    }
+
+    /// Ends a job as `ended`, as long as it is in the hands it was read in.
+    fn end_long_job(
+        self,
+        organization: OrganizationId,
+        read: &LongJob,
+        ended: &LongJob,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let put = put(self.operation(), organization, read.fence, ended)?;
+        let finished = Write::Update(read.unfinished(organization, false, now));
         Ok(self.step(Table::Activity, put, Refusal::Raced).step(Table::Activity, finished, Refusal::Raced))
     }
 }
@@ -502,19 +564,31 @@ impl Tenant {
         self.end_job("finish_long_job", held, held.ended(LongJobStatus::Done, now), now).await
     }
 
-    /// Gives a job up, in the hands it was read in.
+    /// Gives a job up, in the hands it was read in; `by` is the part of the system that does. That is on record, with what an
+    /// erasure has erased until then, or it is not done. Whether the job was still in those hands.
     ///
     /// # Errors
-    /// [`StoreError`] when the store did not answer.
+    /// [`StoreError`] when the store did not answer; it may then be done all the same.
     pub async fn fail_long_job(
         &self,
         read: &LongJob,
         reason: &str,
+        by: &str,
+        ids: &Ids,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
+        let record = read.failure(self.organization, reason, by, ids, now);
         let reason = Some(reason.to_owned());
         let failed = LongJob { reason, file: None, proofs: None, ..read.ended(LongJobStatus::Failed, now) };
-        self.end_job("fail_long_job", read, failed, now).await
+        let change = Change::audited(record).end_long_job(self.organization, read, &failed, now)?;
+        let operation = change.operation();
+        match self.commit(change, None).await {
+            Ok(()) => Ok(true),
+            Err(CommitError::Refused(Refusal::Raced)) => Ok(false),
+            Err(CommitError::Store(error)) => Err(error),
+            // Nothing else is asked of it.
+            Err(error) => Err(StoreError::Refused { operation, source: Box::new(error) }),
+        }
     }
 
     /// Has a job that nobody looks after begun again; its message is to be sent then. Whether nobody else did so.
@@ -534,7 +608,13 @@ impl Tenant {
     ///
     /// # Errors
     /// [`StoreError`]; part of it is then done, and it can be repeated.
-    pub async fn clear_exports(&self, person: &Person, now: Timestamp) -> Result<Vec<String>, StoreError> {
+    pub async fn clear_exports(
+        &self,
+        person: &Person,
+        by: &str,
+        ids: &Ids,
+        now: Timestamp,
+    ) -> Result<Vec<String>, StoreError> {
         const OPERATION: &str = "clear_exports";
         let mut uploads = Vec::new();
         for kind in [LongJobKind::AuditExport, LongJobKind::PersonalExport] {
@@ -544,7 +624,7 @@ impl Tenant {
                 for job in &listed.items {
                     uploads.extend(job.upload.clone());
                     let done = if job.task.about().is_some_and(|about| person.is(about)) {
-                        self.fail_long_job(job, "The person was erased.", now).await?
+                        self.fail_long_job(job, "The person was erased.", by, ids, now).await?
                     } else if job.status == LongJobStatus::Running {
                         let queued = LongJob {
                             status: LongJobStatus::Queued,

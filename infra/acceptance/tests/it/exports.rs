@@ -409,6 +409,20 @@ fn strike(app: &TestApp, operation: &str, passes: usize, times: usize) {
     app.engines().faults().order(operation, passes, times, Strike::Before, 500, "");
 }
 
+/// What is on record of jobs that failed, as nobody's act and with nobody's data in it.
+pub(crate) async fn failures(admin: &Actor, action: &str) -> Vec<Value> {
+    let found = admin.get(&format!("/api/admin/audit-logs?action={action}")).await.expect(200).json;
+    let records = found["data"].as_array().unwrap().clone();
+    for record in &records {
+        assert_eq!((&record["success"], &record["error_code"]), (&json!(false), &json!("job_failed")));
+        assert_eq!(record["actor"]["type"], "system");
+        for flag in ["pii_accessed", "sensitive", "compliance_relevant"] {
+            assert_eq!(record[flag], true, "{flag}: {record}");
+        }
+    }
+    records
+}
+
 #[tokio::test]
 async fn an_export_that_breaks_off_is_begun_again_and_given_up_after_three_times() {
     let app = TestApp::start().await;
@@ -441,6 +455,11 @@ async fn an_export_that_breaks_off_is_begun_again_and_given_up_after_three_times
     let job = show(&admin, &id).await;
     assert_eq!(job["status"], "failed");
     assert!(job["reason"].as_str().unwrap().contains("three times"), "{job}");
+    let records = failures(&admin, "audit_log.export_failed").await;
+    assert_eq!(records.len(), 1, "{records:?}");
+    assert_eq!((&records[0]["resource_id"], &records[0]["actor"]["id"]), (&json!(id), &json!("worker")));
+    let reason = json!([{"field": "reason", "before": null, "after": job["reason"]}]);
+    assert_eq!(records[0]["changes"], reason);
     // Ours to see, and nobody else's: it is on no queue that is worked on.
     assert_eq!(app.platform().messages("LongJobsFaultsQueue").len(), 1);
     app.leaves_jobs();
@@ -484,6 +503,9 @@ async fn a_job_whose_worker_is_gone_is_found_by_the_sweep() {
     let job = show(&admin, &id).await;
     assert_eq!(job["status"], "failed");
     assert!(job["reason"].as_str().unwrap().contains("three times"));
+    let records = failures(&admin, "audit_log.export_failed").await;
+    assert_eq!(records.len(), 1, "{records:?}");
+    assert_eq!((&records[0]["resource_id"], &records[0]["actor"]["id"]), (&json!(id), &json!("sweep")));
     app.sweep().await;
 }
 
@@ -505,6 +527,8 @@ async fn who_lost_a_job_leaves_nothing_behind() {
     assert_eq!(done["status"], "done");
     assert!(!tenant.note_long_job(&mut held, lease, app.now()).await.unwrap());
     assert!(!tenant.finish_long_job(&held, app.now()).await.unwrap());
-    assert!(!tenant.fail_long_job(&held, "late", app.now()).await.unwrap());
+    let ids = crate::people::ids(&app);
+    assert!(!tenant.fail_long_job(&held, "late", "worker", &ids, app.now()).await.unwrap());
+    assert_eq!(failures(&admin, "audit_log.export_failed").await, Vec::<Value>::new());
     assert_eq!(show(&admin, &id).await["sha256"], done["sha256"]);
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use store::{AuditRecord, FieldChange};
 use testkit::{Actor, PASSWORD, Receiver, TestApp};
 
-use crate::exports::{follow, tenant, trust};
+use crate::exports::{failures, follow, tenant, trust};
 
 const EXPORTS: &str = "/api/admin/privacy/exports";
 const ERASURES: &str = "/api/admin/privacy/erasures";
@@ -289,6 +289,67 @@ async fn an_erasure_that_breaks_off_goes_on_where_it_stopped() {
     assert_eq!(traces(&everything(&app).await), Vec::<String>::new());
     let records = admin.get("/api/admin/audit-logs?action=privacy.erased").await.expect(200).json;
     assert_eq!(records["data"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_erasure_that_fails_is_on_record_with_what_it_has_erased() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let _ = admin.post("/v1/leads", json!({"email": EMAIL})).await.expect(201);
+    app.drain().await;
+    let job = admin.post(ERASURES, json!({"email": EMAIL})).await.expect(202).text("/id");
+    // The lead goes; what stands under its address in the directory can't be deleted. The client tries three times, and
+    // the job is begun three times.
+    app.engines().faults().order("BatchWriteItem", 1, 9, Strike::Before, 500, "");
+    for _ in 0..3 {
+        app.drain().await;
+        app.advance(Duration::from_secs(91));
+    }
+    app.drain().await;
+    app.leaves_jobs();
+    let found = admin.get(&format!("{ERASURES}/{job}")).await.expect(200);
+    assert_eq!((found.text("/status"), &found.json["erased"]["leads"]), ("failed".to_owned(), &json!(1)));
+    let records = failures(&admin, "privacy.erase_failed").await;
+    assert_eq!(records.len(), 1, "{records:?}");
+    assert_eq!((&records[0]["resource_type"], &records[0]["resource_id"]), (&json!("erasure"), &json!(job)));
+    let expected = json!([
+        {"field": "leads", "before": 1, "after": 0},
+        {"field": "reason", "before": null, "after": found.json["reason"]},
+    ]);
+    assert_eq!(records[0]["changes"], expected);
+    assert!(failures(&admin, "privacy.erased").await.is_empty());
+}
+
+/// A job says that it failed in the transaction that puts it on record: neither is there without the other.
+#[tokio::test]
+async fn a_job_that_cannot_be_put_on_record_has_not_failed_yet() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    app.drain().await;
+    let late = "late@example.com";
+    let job = admin.post(ERASURES, json!({"email": late})).await.expect(202).text("/id");
+    let user = crate::organizations::add_member(&app, &admin, late, store::Role::ReadOnly).await;
+    // After it was begun, and who is meant was noted.
+    app.engines().faults().order("TransactWriteItems", 2, 3, Strike::Before, 500, "");
+    app.drain().await;
+    let status = async || admin.get(&format!("{ERASURES}/{job}")).await.expect(200).text("/status");
+    assert_eq!(status().await, "running");
+    assert!(failures(&admin, "privacy.erase_failed").await.is_empty());
+    app.advance(Duration::from_secs(120));
+    app.sweep().await;
+    assert_eq!(status().await, "failed");
+    let records = failures(&admin, "privacy.erase_failed").await;
+    assert_eq!(records.len(), 1, "{records:?}");
+    assert!(records[0]["changes"][0]["after"].as_str().unwrap().contains(&user.to_string()), "{records:?}");
+    // What was asked for about somebody who is erased meanwhile ends on record, too.
+    let export = admin.post(EXPORTS, json!({"email": EMAIL})).await.expect(202).text("/id");
+    let held = tenant(&app, &admin);
+    let claim = held.claim_long_job(export.parse().unwrap(), Duration::from_secs(120), app.now()).await;
+    assert!(matches!(claim.unwrap(), store::LongClaim::Held(_)));
+    let _ = erase(&app, &admin, json!({"email": EMAIL})).await;
+    let records = failures(&admin, "privacy.export_failed").await;
+    assert_eq!((records.len(), &records[0]["resource_id"]), (1, &json!(export)));
+    app.drain().await;
 }
 
 /// Who left two organizations has no account any more once the first of them has forgotten them; the second one still knows who
