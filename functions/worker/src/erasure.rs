@@ -1,6 +1,5 @@
 //! The erasure of a person: everything an organization holds about them, and every export that may.
 
-use mailing::MailJob;
 use store::{Actor, AuditRecord, Change, CommitError, OutgoingMail, Person, Refusal, Subject, Tenant};
 
 use crate::{Hold, JobError, Outcome, Worker};
@@ -46,14 +45,15 @@ impl Worker {
         self.put_on_record(hold).await
     }
 
-    /// Tells of a mail whether it is to a person.
+    /// Tells of a mail whether it is to a person or names their address.
     fn is_to(&self, person: &Person) -> impl Fn(&OutgoingMail) -> bool + Send + Sync + use<> {
-        let (seal, email) = (self.0.mail_seal.clone(), person.email.clone());
+        let seal = self.0.mail_seal.clone();
+        // No more of them is needed.
+        let addressee = Person { email: person.email.clone(), ..Person::default() };
         move |mail| {
-            let Some(email) = &email else { return false };
-            let job: Option<MailJob> = seal.open(&mail.sealed).ok();
+            let job = seal.open(&mail.sealed).ok();
             let text = job.and_then(|job| serde_json::to_string(&job).ok());
-            text.is_some_and(|text| text.contains(email.as_str()))
+            text.is_some_and(|text| addressee.is_addressed_in(&text))
         }
     }
 

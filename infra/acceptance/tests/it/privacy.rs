@@ -7,6 +7,7 @@ use std::time::Duration;
 use artisan_local::engines::Strike;
 use artisan_verify::verify_export;
 use aws_sdk_dynamodb::types::AttributeValue;
+use mailing::MailSeal;
 use objects::{Bucket, Client};
 use runtime::Environment;
 use serde_json::{Value, json};
@@ -350,6 +351,44 @@ async fn a_job_that_cannot_be_put_on_record_has_not_failed_yet() {
     let records = failures(&admin, "privacy.export_failed").await;
     assert_eq!((records.len(), &records[0]["resource_id"]), (1, &json!(export)));
     app.drain().await;
+}
+
+/// The mails that are kept of an organization: whom each is to.
+async fn mails_kept(app: &TestApp) -> Vec<String> {
+    let services = app.platform().services_for("worker").unwrap();
+    let secret = services.secret("SESSION_SECRET_ID").await.unwrap();
+    let seal = MailSeal::new(&sealing::MasterSecret::new(secret)).unwrap();
+    let table = app.platform().table_name("ActivityTable").unwrap();
+    let items = services.aws.dynamodb.scan().table_name(table).send().await.unwrap().items.unwrap();
+    let mails = items.iter().filter(|item| item["sk"].as_s().unwrap().starts_with("MAIL#"));
+    let mut to: Vec<String> = mails
+        .map(|item| {
+            let job = seal.open(item["sealed"].as_s().unwrap()).unwrap();
+            serde_json::to_value(&job).unwrap()["about"]["to"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    to.sort();
+    to
+}
+
+#[tokio::test]
+async fn a_mail_to_somebody_with_a_longer_address_stays() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    for email in ["ada@example.com", "maria.ada@example.com", "ada@example.com.au"] {
+        let invitation = json!({"email": email, "role": "read_only"});
+        let _ = admin.post("/api/admin/invitations", invitation).await.expect(201);
+    }
+    app.drain().await;
+    let registered = admin.text("/user/email");
+    let others = ["ada@example.com.au", registered.as_str(), "maria.ada@example.com"].map(str::to_owned);
+    let mut before = others.to_vec();
+    before.push("ada@example.com".to_owned());
+    before.sort();
+    assert_eq!(mails_kept(&app).await, before);
+    let job = erase(&app, &admin, json!({"email": "ada@example.com"})).await;
+    assert_eq!((&job["status"], &job["erased"]["mails"]), (&json!("done"), &json!(1)), "{job}");
+    assert_eq!(mails_kept(&app).await, others);
 }
 
 /// Who left two organizations has no account any more once the first of them has forgotten them; the second one still knows who

@@ -186,7 +186,7 @@ impl Tenant {
     }
 
     /// Erases a person a stretch further: about `stretches` reads of a hundred items. What is learnt of them on the way is
-    /// noted in `person`, which is to be kept with where to go on. `is_to` tells whether a mail is to them.
+    /// noted in `person`, which is to be kept with where to go on. `is_to` tells whether a mail is to them or names them.
     ///
     /// # Errors
     /// [`StoreError`]; part of it is then done, and it can be repeated.
