@@ -80,7 +80,10 @@ pub use endpoint_state::{
 };
 pub use endpoints::{Endpoint, EndpointStatus, Replaced, SealedHeader, SigningKeyRecord};
 pub use error::{BoxError, StoreError};
-pub use estate::{Erased, Forgotten, Holding, Holdings, Person, PersonWalk, PersonsEvents, Position};
+pub use estate::{
+    Erased, Forgotten, Holding, Holdings, Person, PersonWalk, PersonsAccount, PersonsEvents, PersonsSession,
+    PersonsSessions, Position,
+};
 pub use event_log::{EventFilter, event_at};
 pub use expiry::{ExpiryWarning, Notice};
 pub use idempotency::{Answer, Idempotent};

@@ -470,6 +470,23 @@ async fn a_person_can_have_what_is_held_about_them() {
         let count = |name: &str| held[name].as_array().map_or(0, Vec::len);
         // The meeting with the lead that is deleted is still there.
         assert_eq!((count("leads"), count("meetings"), count("invitations")), (2, 3, 2), "{named_by}");
+        // She was removed, and her account is there as long as she is not erased.
+        let account = &held["account"];
+        assert_eq!((&account["email"], &account["user_id"]), (&json!(EMAIL), &json!(user)), "{named_by}");
+        assert_eq!(account["name"], "Zeldaphine P. Plantagenet");
+        for (field, is) in [("email_verified", true), ("has_password", true), ("mfa_enabled", false)] {
+            assert_eq!(account[field], is, "{field}");
+        }
+        // One from when she joined, which she used, and one from when she signed in.
+        assert_eq!(count("sessions"), 2, "{}", held["sessions"]);
+        let sessions = held["sessions"].as_array().unwrap();
+        assert!(sessions.iter().all(|session| session["amr"] == json!(["pwd"])));
+        let used: Vec<_> = sessions.iter().filter(|session| !session["last_used_at"].is_null()).collect();
+        assert_eq!(used.len(), 1, "{sessions:?}");
+        assert_eq!(
+            (&used[0]["last_used_from"], &used[0]["last_used_by"]),
+            (&json!("198.51.100.77"), &json!("ZeldaBrowser/1"))
+        );
         assert_eq!(held["leads"][0]["replies"][0]["message"], "call me on 555-0177");
         // Three leads, one of them deleted: created, replied, booked, updated, qualified.
         assert_eq!(count("events"), 15, "{named_by}");
@@ -479,7 +496,9 @@ async fn a_person_can_have_what_is_held_about_them() {
             assert!(record.get("ip_address").is_none() && record["actor"].get("email").is_none(), "{record}");
         }
         assert!(!held.to_string().contains(&admin.text("/user/email")));
-        assert!(!held.to_string().contains("password_hash") && !held.to_string().contains("token_digest"));
+        for secret in ["password_hash", "token_digest", "refresh_digest", "sealed", "$argon2"] {
+            assert!(!held.to_string().contains(secret), "{secret}");
+        }
     }
     let record = admin.get("/api/admin/audit-logs?action=privacy.export&limit=1").await.expect(200).json;
     assert_eq!(record["data"][0]["pii_accessed"], true);
@@ -490,6 +509,69 @@ async fn a_person_can_have_what_is_held_about_them() {
     let link = admin.get(&format!("{EXPORTS}/{job}")).await.expect(200).text("/links/file");
     let held: Value = serde_json::from_slice(&follow(&app, &link).await.unwrap()).unwrap();
     assert_eq!(held["membership"]["role"], "admin");
+}
+
+/// What is held about somebody by others is not shown, and of who never was here not even that there is an account.
+#[tokio::test]
+async fn an_export_has_the_sessions_of_its_own_organization_and_accounts_of_members_alone() {
+    const GRACE: &str = "grace@example.com";
+    let app = TestApp::start().await;
+    let (acme, initech) = (app.sign_up("Acme").await, app.sign_up("Initech").await);
+    let mut sessions = Vec::new();
+    for (admin, joins) in [(&acme, 1), (&initech, 2)] {
+        let organization = tenant(&app, admin).organization_id();
+        for nth in 0..joins {
+            let answer = match nth {
+                0 => {
+                    let token = crate::people::invite(&app, organization, GRACE, store::Role::ReadOnly).await;
+                    crate::people::accept(&app, &token, crate::people::newcomer()).await
+                }
+                _ => {
+                    let body = json!({"email": GRACE, "password": PASSWORD, "organization_id": organization});
+                    app.stranger().post("/api/auth/login", body).await
+                }
+            };
+            assert!(answer.status.is_success(), "{}", answer.body);
+            sessions.push(crate::people::signed_in(&app, &answer));
+        }
+    }
+    // One of them with a second factor, and none that is over is left out.
+    let enrolled = sessions[0].post("/api/auth/mfa/enroll", json!({"password": PASSWORD})).await.expect(200);
+    let authenticator = testkit::Authenticator::new(&enrolled.text("/secret"));
+    let code = json!({"code": authenticator.code(app.now())});
+    let _ = sessions[0].post("/api/auth/mfa/activate", code).await.expect(200);
+    let _ = sessions[2].raw(http::Method::POST, "/api/auth/logout", "").await.expect(204);
+    let export = async |admin: &Actor, about: Value| -> Value {
+        let job = admin.post(EXPORTS, about).await.expect(202).text("/id");
+        app.drain().await;
+        let link = admin.get(&format!("{EXPORTS}/{job}")).await.expect(200).text("/links/file");
+        serde_json::from_slice(&follow(&app, &link).await.unwrap()).unwrap()
+    };
+    let statuses = |held: &Value| {
+        let sessions = held["sessions"].as_array().unwrap().iter();
+        let mut statuses: Vec<_> =
+            sessions.map(|session| session["status"].as_str().unwrap().to_owned()).collect();
+        statuses.sort();
+        statuses
+    };
+    let held = export(&acme, json!({"email": GRACE})).await;
+    assert_eq!(statuses(&held), ["active"]);
+    assert_eq!((&held["account"]["mfa_enabled"], &held["account"]["name"]), (&json!(true), &json!("Grace")));
+    assert_eq!(held["account"]["mfa_enrolled_at"], app.now().to_string());
+    assert!(!held.to_string().contains(&enrolled.text("/secret")));
+    let held = export(&initech, json!({"email": GRACE})).await;
+    assert_eq!(statuses(&held), ["active", "ended"]);
+    // A lead of hers is all that a third one has.
+    let hooli = app.sign_up("Hooli").await;
+    let _ = hooli.post("/v1/leads", json!({"email": GRACE})).await.expect(201);
+    let user = held["account"]["user_id"].clone();
+    for about in [json!({"email": GRACE}), json!({"user_id": user})] {
+        let held = export(&hooli, about).await;
+        assert_eq!(
+            (&held["account"], &held["membership"], statuses(&held)),
+            (&Value::Null, &Value::Null, vec![])
+        );
+    }
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::erase::{keys_of, unchanged};
 use super::person::Person;
-use super::{Stretch, Wanted, of_workspace};
+use super::{SCANNED, Stretch, Wanted, of_workspace, scanned_from, scanned_to};
 use crate::change::{Expression, Table};
 use crate::estate::Part;
 use crate::idempotency::Remembered;
@@ -33,8 +33,6 @@ use crate::{
 
 /// Items read at once.
 const STRETCH: usize = 100;
-/// Items of the directory looked at in one go.
-const SCANNED: i32 = 1_000;
 const AT_ONCE: usize = 8;
 /// Mails are kept for a day, and DynamoDB takes up to two more to remove them.
 const DAYS_OF_MAILS: u64 = 4;
@@ -499,18 +497,14 @@ impl Work<'_> {
             scan = scan.expression_attribute_values(":user", text(user.to_string()));
         }
         scan = scan.filter_expression(conditions.join(" OR "));
-        if let Some((pk, sk)) = after.and_then(|after| serde_json::from_str::<(String, String)>(after).ok()) {
-            scan = scan.set_exclusive_start_key(Some(primary(&Key { pk, sk })));
-        }
+        let scan = scan.set_exclusive_start_key(scanned_from(after));
         let answer = scan.send().await.map_err(|e| StoreError::from_sdk(OPERATION, e))?;
         let items = answer.items.unwrap_or_default();
         let gone: Vec<Key> =
             items.iter().filter(|item| self.is_theirs_in_directory(item)).filter_map(item::key).collect();
         self.count("directory", gone.len());
         self.tenant.delete(Table::Directory, gone).await?;
-        let next = answer.last_evaluated_key.as_ref().and_then(item::key).map(|Key { pk, sk }| (pk, sk));
-        next.map(|next| serde_json::to_string(&next).map_err(|e| StoreError::malformed(OPERATION, e)))
-            .transpose()
+        scanned_to(OPERATION, answer.last_evaluated_key.as_ref())
     }
 
     /// Whether an item of the directory goes: what this organization has of them, and what is nobody's.
