@@ -92,8 +92,8 @@ pub use keys::delivery_id;
 pub use leads::{Lead, LeadStanding, LeadStatus, Reply};
 pub use leaks::Leak;
 pub use long_jobs::{
-    ExportFormat, ExportedFile, LongClaim, LongJob, LongJobKind, LongJobStatus, LongTask, MOST_STARTS,
-    MOST_UNFINISHED, Subject, long_job_at,
+    Cleared, ExportFormat, ExportedFile, LongClaim, LongJob, LongJobKind, LongJobStatus, LongTask,
+    MOST_STARTS, MOST_UNFINISHED, Subject, long_job_at,
 };
 pub use mails::{Outboxed, OutgoingMail};
 pub use meetings::{Meeting, MeetingStatus};

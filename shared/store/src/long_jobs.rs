@@ -30,6 +30,8 @@ use crate::{
 pub const MOST_STARTS: u32 = 3;
 /// How many jobs of a kind an organization may have that are not finished.
 pub const MOST_UNFINISHED: usize = 2;
+/// How many of them an erasure sees to at once: a transaction each, well within a lease.
+const CLEARED_AT_ONCE: usize = 20;
 /// How long a job is kept, from when it was asked for.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How long its files are.
@@ -404,6 +406,15 @@ pub enum LongClaim {
     Finished,
 }
 
+/// Some jobs that an erasure has seen to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cleared {
+    /// Uploads that were under way for them.
+    pub uploads: Vec<String>,
+    /// After which job to go on, if there may be more.
+    pub next: Option<ExportId>,
+}
+
 impl Change {
     /// Asks for a job, unless [`MOST_UNFINISHED`] of its kind are not finished.
     ///
@@ -479,7 +490,16 @@ impl Tenant {
         kind: LongJobKind,
         page: &PageRequest<ExportId>,
     ) -> Result<Listed<LongJob>, StoreError> {
-        const OPERATION: &str = "long_jobs";
+        self.jobs_of("long_jobs", &[kind], page).await
+    }
+
+    /// The jobs of some kinds, latest first.
+    async fn jobs_of(
+        &self,
+        operation: &'static str,
+        kinds: &[LongJobKind],
+        page: &PageRequest<ExportId>,
+    ) -> Result<Listed<LongJob>, StoreError> {
         let (start, end) = keys::long_job_bounds();
         let list = Spread {
             table: self.store.activity_table(),
@@ -490,10 +510,11 @@ impl Tenant {
         };
         let keep = |item: &Item| {
             let task = item.get("task").and_then(|task| task.as_m().ok());
-            task.and_then(|task| item::get_text(task, "kind")) == Some(kind.as_str())
+            let kind = task.and_then(|task| item::get_text(task, "kind"));
+            kinds.iter().any(|wanted| kind == Some(wanted.as_str()))
         };
-        let listed = self.store.spread(OPERATION, list, page.limit, keep).await?;
-        listed.map(|items| item::read_all(OPERATION, items))
+        let listed = self.store.spread(operation, list, page.limit, keep).await?;
+        listed.map(|items| item::read_all(operation, items))
     }
 
     /// Takes a job in hand for `lease`.
@@ -601,62 +622,60 @@ impl Tenant {
         self.put_job("requeue_long_job", read.fence, &queued).await
     }
 
-    /// Sees to the other jobs when a person is erased: whoever works on an export loses it and it is begun anew, files that
-    /// are done expire, and what is asked for about this very person ends. The files themselves are the caller's.
-    ///
-    /// Gives the uploads that were under way.
+    /// Sees to some of the other jobs when a person is erased, the latest first, those after `after`: whoever works on an export
+    /// loses it and it is begun anew, files that are done expire, and what is asked for about this very person ends, put on
+    /// record by `by`. The files themselves are the caller's, and so is its lease.
     ///
     /// # Errors
     /// [`StoreError`]; part of it is then done, and it can be repeated.
     pub async fn clear_exports(
         &self,
         person: &Person,
+        after: Option<ExportId>,
         by: &str,
         ids: &Ids,
         now: Timestamp,
-    ) -> Result<Vec<String>, StoreError> {
+    ) -> Result<Cleared, StoreError> {
         const OPERATION: &str = "clear_exports";
+        let kinds = [LongJobKind::AuditExport, LongJobKind::PersonalExport];
+        let page = PageRequest { limit: CLEARED_AT_ONCE, after };
+        let listed = self.jobs_of(OPERATION, &kinds, &page).await?;
         let mut uploads = Vec::new();
-        for kind in [LongJobKind::AuditExport, LongJobKind::PersonalExport] {
-            let mut page = PageRequest { limit: 100, after: None };
-            loop {
-                let listed = self.long_jobs(kind, &page).await?;
-                for job in &listed.items {
-                    uploads.extend(job.upload.clone());
-                    let done = if job.task.about().is_some_and(|about| person.is(about)) {
-                        self.fail_long_job(job, "The person was erased.", by, ids, now).await?
-                    } else if job.status == LongJobStatus::Running {
-                        let queued = LongJob {
-                            status: LongJobStatus::Queued,
-                            look_at: now,
-                            starts: 0,
-                            upload: None,
-                            ..job.handed_on(now)
-                        };
-                        self.put_job(OPERATION, job.fence, &queued).await?
-                    } else if job.status == LongJobStatus::Done {
-                        let expired = LongJob {
-                            status: LongJobStatus::Expired,
-                            file: None,
-                            proofs: None,
-                            ..job.handed_on(now)
-                        };
-                        self.put_job(OPERATION, job.fence, &expired).await?
-                    } else {
-                        true
-                    };
-                    if !done {
-                        let source = "an export moved at the same moment".into();
-                        return Err(StoreError::Unavailable { operation: OPERATION, source });
-                    }
-                }
-                match listed.next.as_deref().and_then(keys::parse_long_job) {
-                    Some(next) => page.after = Some(next),
-                    None => break,
-                }
+        for job in &listed.items {
+            uploads.extend(job.upload.clone());
+            let bare = LongJob { file: None, proofs: None, upload: None, ..job.handed_on(now) };
+            let done = if job.task.about().is_some_and(|about| person.is(about)) {
+                self.fail_long_job(job, "The person was erased.", by, ids, now).await?
+            } else if job.status == LongJobStatus::Running {
+                let queued = LongJob { status: LongJobStatus::Queued, look_at: now, starts: 0, ..bare };
+                self.put_job(OPERATION, job.fence, &queued).await?
+            } else if job.status == LongJobStatus::Done {
+                let expired = LongJob { status: LongJobStatus::Expired, ..bare };
+                self.put_job(OPERATION, job.fence, &expired).await?
+            } else {
+                true
+            };
+            if !done {
+                let source = "an export moved at the same moment".into();
+                return Err(StoreError::Unavailable { operation: OPERATION, source });
             }
         }
-        Ok(uploads)
+        let next = listed.next.as_deref().and_then(keys::parse_long_job);
+        Ok(Cleared { uploads, next })
+    }
+
+    /// Whether a file is one that an export has made, or is making, since the jobs were seen to: nothing of the person is in
+    /// it. `fence` is that of the start that made it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the job cannot be read.
+    pub async fn made_since(&self, job: ExportId, fence: u64, key: &str) -> Result<bool, StoreError> {
+        let Some(job) = self.long_job(job).await? else { return Ok(false) };
+        Ok(match job.status {
+            LongJobStatus::Queued | LongJobStatus::Running => fence >= job.fence,
+            LongJobStatus::Done => [&job.file, &job.proofs].into_iter().flatten().any(|file| file.key == key),
+            LongJobStatus::Failed | LongJobStatus::Expired => false,
+        })
     }
 
     async fn put_job(&self, operation: &'static str, fence: u64, job: &LongJob) -> Result<bool, StoreError> {

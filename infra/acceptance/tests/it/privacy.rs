@@ -292,6 +292,118 @@ async fn an_erasure_that_breaks_off_goes_on_where_it_stopped() {
     assert_eq!(records["data"].as_array().unwrap().len(), 1);
 }
 
+const LOG_EXPORTS: &str = "/api/admin/audit-logs/exports";
+
+/// The keys of the files of exports.
+async fn files(app: &TestApp) -> Vec<String> {
+    let all = everything(app).await;
+    all.into_keys().filter_map(|place| place.strip_prefix("ExportsBucket ").map(str::to_owned)).collect()
+}
+
+#[tokio::test]
+async fn an_erasure_that_breaks_off_after_the_walk_does_not_walk_again() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let _ = admin.post("/v1/leads", json!({"email": EMAIL})).await.expect(201);
+    let old = admin.post(LOG_EXPORTS, json!({"format": "csv"})).await.expect(202).text("/id");
+    app.drain().await;
+    assert_eq!(files(&app).await.len(), 2);
+    let job = admin.post(ERASURES, json!({"email": EMAIL})).await.expect(202).text("/id");
+    // The files can't be found, as often as the client tries.
+    app.engines().faults().order("ListObjectsV2", 0, 3, Strike::Before, 500, "");
+    app.drain().await;
+    let found = admin.get(&format!("{ERASURES}/{job}")).await.expect(200);
+    assert_eq!((found.text("/status"), &found.json["erased"]["leads"]), ("queued".to_owned(), &json!(1)));
+    // What is exported from now on has nothing of her.
+    let fresh = admin.post(LOG_EXPORTS, json!({"format": "csv"})).await.expect(202).text("/id");
+    app.drain().await;
+    app.engines().meter().reset();
+    app.advance(Duration::from_secs(31));
+    app.drain().await;
+    let asked = app.engines().meter().snapshot();
+    assert_eq!(asked.calls_of("Scan"), 0, "the directory was looked through again");
+    let found = admin.get(&format!("{ERASURES}/{job}")).await.expect(200);
+    assert_eq!((found.text("/status"), &found.json["erased"]["leads"]), ("done".to_owned(), &json!(1)));
+    let left = files(&app).await;
+    assert!(left.len() == 2 && left.iter().all(|key| key.contains(&fresh)), "{left:?}");
+    let status = async |id: &str| admin.get(&format!("{LOG_EXPORTS}/{id}")).await.expect(200).text("/status");
+    assert_eq!(
+        (status(old.as_str()).await, status(fresh.as_str()).await),
+        ("expired".to_owned(), "done".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn who_has_lost_an_erasure_deletes_nothing_any_more() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let _ = admin.post(LOG_EXPORTS, json!({"format": "ndjson"})).await.expect(202);
+    app.drain().await;
+    let job = admin.post(ERASURES, json!({"email": EMAIL})).await.expect(202).text("/id");
+    let (held, lease) = (tenant(&app, &admin), Duration::from_secs(120));
+    let listing = app.engines().faults().hold("Query", "#JOB\"");
+    let ((), claim) = tokio::join!(app.drain(), async {
+        listing.arrived().await;
+        // It hangs for as long as it holds the job.
+        app.advance(lease);
+        let claim = held.claim_long_job(job.parse().unwrap(), lease, app.now()).await.unwrap();
+        drop(listing);
+        claim
+    });
+    let store::LongClaim::Held(other) = claim else { panic!("not held") };
+    assert_eq!(files(&app).await.len(), 1);
+    assert!(held.release_long_job(&other, Duration::ZERO, app.now()).await.unwrap());
+    app.sweep().await;
+    assert_eq!(admin.get(&format!("{ERASURES}/{job}")).await.expect(200).text("/status"), "done");
+    assert_eq!(files(&app).await, Vec::<String>::new());
+}
+
+/// However many exports there are, a lease lasts for the few of them that are seen to at once.
+#[tokio::test]
+async fn exports_are_cleared_a_page_at_a_time() {
+    const MANY: usize = 45;
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let (held, ids) = (tenant(&app, &admin), crate::people::ids(&app));
+    let mut jobs = Vec::new();
+    for _ in 0..MANY {
+        app.advance(Duration::from_millis(1));
+        let job = store::LongJob::new(
+            ids.next(),
+            store::LongTask::AuditExport {
+                format: store::ExportFormat::Csv,
+                filter: store::AuditFilter::default(),
+            },
+            "usr_1".to_owned(),
+            app.now(),
+        );
+        let record = crate::people::record(&app, held.organization_id());
+        let asked = store::Change::audited(record).start_long_job(held.organization_id(), &job).unwrap();
+        held.commit(asked, None).await.unwrap();
+        let claim = held.claim_long_job(job.id, Duration::from_secs(120), app.now()).await.unwrap();
+        let store::LongClaim::Held(claim) = claim else { panic!("not held") };
+        assert!(held.finish_long_job(&claim, app.now()).await.unwrap());
+        jobs.push(job.id);
+    }
+    let (mut after, mut pages) = (None, Vec::new());
+    loop {
+        let person = store::Person::default();
+        let cleared = held.clear_exports(&person, after, "worker", &ids, app.now()).await.unwrap();
+        let mut expired = 0;
+        for id in &jobs {
+            let job = held.long_job(*id).await.unwrap().unwrap();
+            expired += usize::from(job.status == store::LongJobStatus::Expired);
+        }
+        pages.push(expired);
+        match cleared.next {
+            None => break,
+            next => after = next,
+        }
+    }
+    assert_eq!(pages, [20, 40, MANY]);
+    app.drain().await;
+}
+
 #[tokio::test]
 async fn an_erasure_that_fails_is_on_record_with_what_it_has_erased() {
     let app = TestApp::start().await;
