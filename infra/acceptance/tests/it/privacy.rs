@@ -561,6 +561,63 @@ async fn an_organization_forgets_somebody_whose_account_is_gone() {
     }
 }
 
+const GRACE: &str = "grace@example.com";
+
+/// Grace has left Acme, where she is to be erased, and is invited to Initech: the admins of both, and her token.
+async fn between_two(app: &TestApp) -> (Actor, Actor, String) {
+    let (acme, initech) = (app.sign_up("Acme").await, app.sign_up("Initech").await);
+    let invite = async |admin: &Actor| {
+        let organization = crate::people::organization(admin);
+        crate::people::invite(app, organization, GRACE, store::Role::ReadOnly).await
+    };
+    let token = invite(&acme).await;
+    let joined = crate::people::accept(app, &token, crate::people::newcomer()).await.expect(201);
+    let _ = acme.delete(&format!("/api/admin/users/{}", joined.text("/user/id"))).await.expect(204);
+    let token = invite(&initech).await;
+    app.drain().await;
+    (acme, initech, token)
+}
+
+/// She joins after it was read that she belongs nowhere, and before her identity is deleted.
+#[tokio::test]
+async fn who_joins_elsewhere_while_they_are_erased_keeps_their_account() {
+    let app = TestApp::start().await;
+    let (acme, _, token) = between_two(&app).await;
+    let job = acme.post(ERASURES, json!({"email": GRACE})).await.expect(202).text("/id");
+    let deleting = app.engines().faults().hold("DeleteItem", "IDENTITY");
+    tokio::join!(app.drain(), async {
+        deleting.arrived().await;
+        let _ = crate::people::accept(&app, &token, json!({})).await.expect(200);
+        drop(deleting);
+    });
+    assert_eq!(acme.get(&format!("{ERASURES}/{job}")).await.expect(200).text("/status"), "done");
+    let signed_in = crate::people::sign_in(&app, GRACE, PASSWORD).await.expect(200);
+    assert_eq!(signed_in.text("/organization/name"), "Initech");
+    app.drain().await;
+}
+
+/// The other way round: it was deleted after it was read for joining, and before she has.
+#[tokio::test]
+async fn nobody_joins_with_an_account_that_is_erased_meanwhile() {
+    let app = TestApp::start().await;
+    let (_, initech, token) = between_two(&app).await;
+    let joining = app.engines().faults().hold("TransactWriteItems", "invitation.accept");
+    let (refused, ()) = tokio::join!(crate::people::accept(&app, &token, json!({})), async {
+        joining.arrived().await;
+        let client = app.platform().services_for("worker").unwrap().aws.dynamodb;
+        let delete = client.delete_item().table_name(app.platform().table_name("DirectoryTable").unwrap());
+        let delete = delete.key("pk", AttributeValue::S(format!("EMAIL#{GRACE}")));
+        let _ = delete.key("sk", AttributeValue::S("IDENTITY".to_owned())).send().await.unwrap();
+        drop(joining);
+    });
+    let _ = refused.expect_problem(409, "conflict");
+    let members = tenant(&app, &initech).all_members().await.unwrap();
+    assert!(members.iter().all(|member| member.email != GRACE), "a member without an account");
+    // The invitation waits for who has the address now.
+    let _ = crate::people::accept(&app, &token, crate::people::newcomer()).await.expect(201);
+    app.drain().await;
+}
+
 #[tokio::test]
 async fn a_person_can_have_what_is_held_about_them() {
     let app = TestApp::start().await;
@@ -626,7 +683,6 @@ async fn a_person_can_have_what_is_held_about_them() {
 /// What is held about somebody by others is not shown, and of who never was here not even that there is an account.
 #[tokio::test]
 async fn an_export_has_the_sessions_of_its_own_organization_and_accounts_of_members_alone() {
-    const GRACE: &str = "grace@example.com";
     let app = TestApp::start().await;
     let (acme, initech) = (app.sign_up("Acme").await, app.sign_up("Initech").await);
     let mut sessions = Vec::new();

@@ -12,7 +12,7 @@ use audit_format::Personal;
 use aws_sdk_dynamodb::types::Select;
 use clock::Timestamp;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use ids::{AuditId, EndpointId, LeadId};
+use ids::{AuditId, EndpointId, LeadId, UserId};
 use serde::{Deserialize, Serialize};
 
 use super::erase::{keys_of, unchanged};
@@ -439,40 +439,47 @@ impl Work<'_> {
     }
 
     /// What lies under their address in the directory: what is this organization's, and everything once they belong to none.
+    ///
+    /// Whoever joins an organization writes their identity anew. So it is deleted first and as it was read, when no
+    /// membership was: who has joined since keeps the account, and who has not yet finds none.
     async fn address(&mut self, email: &str) -> Result<(), StoreError> {
-        const OPERATION: &str = "forget";
         let (tenant, of) = (self.tenant, self.tenant.organization);
-        let store = &tenant.store;
         let own = vec![keys::left(email, of), keys::open_invitation(email, of)];
         tenant.delete(Table::Directory, own).await?;
-        let items = store
-            .client
-            .query()
-            .table_name(store.directory_table())
-            .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", text(keys::identity(email).pk))
-            .projection_expression("pk, sk, user_id")
-            .consistent_read(true)
-            .into_paginator()
-            .items()
-            .send()
-            .collect::<Result<Vec<_>, _>>()
-            .await
-            .map_err(|e| StoreError::from_sdk(OPERATION, e))?;
-        let sort_keys = || items.iter().filter_map(|item| get_text(item, keys::SK));
-        if !self.person.belonged_here || sort_keys().any(keys::is_membership) {
+        if !self.person.belonged_here {
             return Ok(());
         }
-        self.person.belongs_nowhere = true;
-        // That others once knew them, or want to, is those others'.
-        let mut gone: Vec<Key> = items
-            .iter()
-            .filter(|item| get_text(item, keys::SK).is_some_and(keys::is_of_identity))
-            .filter_map(item::key)
-            .collect();
-        gone.extend(self.person.user_id.map(keys::person));
-        self.count("directory", gone.len());
-        tenant.delete(Table::Directory, gone).await
+        for _ in 0..TRIES {
+            let items = tenant.under_address(email).await?;
+            let sort_key = |item: &Item| get_text(item, keys::SK).unwrap_or_default().to_owned();
+            if items.iter().any(|item| keys::is_membership(&sort_key(item))) {
+                return Ok(());
+            }
+            let key = keys::identity(email);
+            if let Some(identity) = items.iter().find(|item| sort_key(item) == key.sk) {
+                let user: Option<UserId> = get_text(identity, "user_id").and_then(|id| id.parse().ok());
+                if self.person.user_id.is_some() && user != self.person.user_id {
+                    // Another one has the address, and was never here.
+                    return Ok(());
+                }
+                let read = get_text(identity, "updated_at").unwrap_or_default();
+                if !tenant.delete_as_read(&key, read).await? {
+                    continue;
+                }
+                self.count("directory", 1);
+            }
+            self.person.belongs_nowhere = true;
+            // That others once knew them, or want to, is those others'.
+            let mut gone: Vec<Key> = items
+                .iter()
+                .filter(|item| sort_key(item).starts_with(keys::SIGNED_IN_FROM))
+                .filter_map(item::key)
+                .collect();
+            gone.extend(self.person.user_id.map(keys::person));
+            self.count("directory", gone.len());
+            return tenant.delete(Table::Directory, gone).await;
+        }
+        Err(StoreError::Unavailable { operation: "forget", source: "the identity keeps moving".into() })
     }
 
     /// What else the directory holds of them. Nothing leads to it, so all of the directory is looked at, but for secrets.
@@ -651,6 +658,41 @@ fn body(event: &Item) -> &str {
 }
 
 impl Tenant {
+    /// What lies under an address in the directory: keys, whose it is and when it last changed.
+    async fn under_address(&self, email: &str) -> Result<Vec<Item>, StoreError> {
+        self.store
+            .client
+            .query()
+            .table_name(self.store.directory_table())
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", text(keys::identity(email).pk))
+            .projection_expression("pk, sk, user_id, updated_at")
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send()
+            .collect::<Result<Vec<_>, _>>()
+            .await
+            .map_err(|e| StoreError::from_sdk("under_address", e))
+    }
+
+    /// Deletes an item of the directory that is still as it was read; whether it was.
+    async fn delete_as_read(&self, key: &Key, read: &str) -> Result<bool, StoreError> {
+        let delete = self
+            .store
+            .client
+            .delete_item()
+            .table_name(self.store.directory_table())
+            .set_key(Some(primary(key)))
+            .condition_expression("updated_at = :read")
+            .expression_attribute_values(":read", text(read));
+        let Err(error) = delete.send().await else { return Ok(true) };
+        let moved = error.as_service_error().is_some_and(|error| {
+            error.is_conditional_check_failed_exception() || error.is_transaction_conflict_exception()
+        });
+        if moved { Ok(false) } else { Err(StoreError::from_sdk("delete_as_read", error)) }
+    }
+
     /// Takes what is the person's out of an event, and forgets what was answered to it; how many deliveries had an answer.
     async fn scrub_event(
         &self,
