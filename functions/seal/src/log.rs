@@ -229,12 +229,7 @@ impl Seal {
     /// The log as it was signed last, made of its tiles: for when its head was altered, lost, or brought back from another
     /// time with its table. A checkpoint is believed for its signature, and the tiles for the root that it signs; it must be
     /// of more than `beyond` records.
-    async fn recover(
-        &self,
-        tenant: &Tenant,
-        found: Option<LogHead>,
-        beyond: u64,
-    ) -> Result<Log, SealError> {
+    async fn recover(&self, tenant: &Tenant, found: Option<LogHead>, beyond: u64) -> Result<Log, SealError> {
         let organization = tenant.organization_id();
         let note = tenant.last_checkpoint().await?.ok_or(SealError::Altered)?;
         let (signed, signers) = signed(&self.0.signers, organization, &note)?;

@@ -44,7 +44,7 @@ impl Sweep {
         let found = tenant.long_job(id).await?;
         let Some(job) = found.filter(|job| !job.is_finished() && job.look_at <= now) else { return Ok(true) };
         if job.starts >= MOST_STARTS {
-            return Ok(!tenant.fail_long_job(&job, TOO_OFTEN, now).await?);
+            return Ok(!tenant.fail_long_job(&job, TOO_OFTEN, "sweep", &self.ids, now).await?);
         }
         if tenant.requeue_long_job(&job, now).await? {
             self.long_jobs.send(organization, id).await?;

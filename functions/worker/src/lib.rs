@@ -29,6 +29,8 @@ use sealing::MasterSecret;
 use store::{CommitError, LongClaim, LongJob, LongTask, MOST_STARTS, Store, StoreError, Tenant};
 use telemetry::chain;
 
+/// What the function is called in records of what it does by itself.
+pub(crate) const NAME: &str = "worker";
 /// How long a job is held without a word from who holds it. The longest call of the object store takes a tenth of it.
 const LEASE: Duration = Duration::from_secs(120);
 /// The lease is renewed when it is so old.
@@ -274,7 +276,8 @@ impl Worker {
 
     async fn give_up(&self, tenant: &Tenant, job: &LongJob, reason: &str) {
         tracing::warn!(job.id = %job.id, kind = job.kind().as_str(), "a job is given up");
-        if let Err(error) = tenant.fail_long_job(job, reason, self.0.clock.now()).await {
+        let now = self.0.clock.now();
+        if let Err(error) = tenant.fail_long_job(job, reason, NAME, &self.0.ids, now).await {
             // The sweep does it.
             tracing::error!(error = chain(&error), job.id = %job.id, "a job could not be given up");
         }

@@ -1,7 +1,8 @@
-//! The export of a person: everything that an organization holds about them, as one JSON document.
+//! The export of a person: what an organization holds about them, as one JSON document.
 //!
 //! Of records of what others did to them it has what was done, and not from where and by which address: that is the
-//! others'.
+//! others'. It leaves out credentials and what they could be made of, and what only repeats the rest and goes away by itself
+//! within days: mails on their way, remembered answers, notices about endpoints. The guide says so, and why.
 
 use std::collections::BTreeSet;
 
@@ -87,6 +88,8 @@ impl Worker {
         let members = tenant.all_members().await?;
         let member = members.into_iter().find(|member| Some(member.user_id) == person.user_id);
         document.field("membership", &member)?;
+        document.field("account", &tenant.account_of(&person).await?)?;
+        self.write_sessions(&mut document, &person, hold).await?;
         document.begin("invitations");
         for invitation in tenant.invitations_of(&mut person).await? {
             let mut shown = serde_json::to_value(&invitation).map_err(JobError::write)?;
@@ -101,6 +104,32 @@ impl Worker {
         document.text("\n}\n");
         hold.job.file = Some(document.output.finish().await?);
         self.finish(hold).await
+    }
+
+    async fn write_sessions(
+        &self,
+        document: &mut Document,
+        person: &Person,
+        hold: &mut Hold<'_>,
+    ) -> Result<(), JobError> {
+        document.begin("sessions");
+        if let Some(user) = person.user_id {
+            let mut after = None::<String>;
+            loop {
+                self.in_time(hold)?;
+                let page = hold.tenant.sessions_of(user, after.as_deref()).await?;
+                for session in page.sessions {
+                    document.element(&session, hold).await?;
+                }
+                hold.note_now_and_then().await?;
+                match page.next {
+                    Some(next) => after = Some(next),
+                    None => break,
+                }
+            }
+        }
+        document.end();
+        Ok(())
     }
 
     async fn write_leads(

@@ -73,7 +73,7 @@ codes! {
     IpNotAllowed "ip_not_allowed" 403 "The address is not on the allow-list"
         "The API key may only be used from the networks in its `allowed_cidrs`, or the organization administers itself from the networks in its `admin_allowed_cidrs` only.";
     TestKey "test_key" 403 "A test key cannot do this"
-        "Organization, domains, single sign-on, workspaces and people are the same in test and in live mode. Use a live key, or a session.";
+        "Organization, domains, single sign-on, workspaces and people are the same in test and in live mode, and so is what is held about somebody. Use a live key, or a session.";
     MfaRequired "mfa_required" 403 "The organization asks for a second factor"
         "This session has not proved one. Verify a code with `POST /api/auth/mfa/verify`, or enroll first.";
     SsoRequired "sso_required" 403 "The organization asks for single sign-on"

@@ -153,6 +153,14 @@ pub struct IdentityMembership {
     pub created_at: Timestamp,
 }
 
+/// That somebody belonged to an organization once.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Left {
+    /// Who it was.
+    #[serde(default)]
+    pub(crate) user_id: Option<UserId>,
+}
+
 /// What became of a credential that asked to be admitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admission<C> {
@@ -294,6 +302,13 @@ impl Store {
     #[must_use]
     pub fn tenant_of_sign_in(&self, organization: OrganizationId) -> Tenant {
         self.tenant_of_job(organization)
+    }
+}
+
+impl Tenant {
+    /// That somebody with this address belonged here once, if they did and do not now. It outlives their account.
+    pub(crate) async fn left(&self, email: &str) -> Result<Option<Left>, StoreError> {
+        self.store.get(Store::directory_table, "left", &keys::left(email, self.organization)).await
     }
 }
 

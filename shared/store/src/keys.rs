@@ -179,11 +179,6 @@ pub(crate) fn is_under_address(pk: &str) -> bool {
     pk.starts_with("EMAIL#")
 }
 
-/// Whether a sort key in the partition of an e-mail address is the identity's own, and no organization's.
-pub(crate) fn is_of_identity(sk: &str) -> bool {
-    sk == "IDENTITY" || sk.starts_with(SIGNED_IN_FROM)
-}
-
 pub(crate) fn open_invitation(email: &str, organization: OrganizationId) -> Key {
     Key::new(format!("EMAIL#{email}"), format!("INV#{organization}"))
 }

@@ -80,7 +80,10 @@ pub use endpoint_state::{
 };
 pub use endpoints::{Endpoint, EndpointStatus, Replaced, SealedHeader, SigningKeyRecord};
 pub use error::{BoxError, StoreError};
-pub use estate::{Erased, Forgotten, Holding, Holdings, Person, PersonWalk, PersonsEvents, Position};
+pub use estate::{
+    Erased, Forgotten, Holding, Holdings, Person, PersonWalk, PersonsAccount, PersonsEvents, PersonsSession,
+    PersonsSessions, Position,
+};
 pub use event_log::{EventFilter, event_at};
 pub use expiry::{ExpiryWarning, Notice};
 pub use idempotency::{Answer, Idempotent};
@@ -89,8 +92,8 @@ pub use keys::delivery_id;
 pub use leads::{Lead, LeadStanding, LeadStatus, Reply};
 pub use leaks::Leak;
 pub use long_jobs::{
-    ExportFormat, ExportedFile, LongClaim, LongJob, LongJobKind, LongJobStatus, LongTask, MOST_STARTS,
-    MOST_UNFINISHED, Subject, long_job_at,
+    Cleared, ExportFormat, ExportedFile, LongClaim, LongJob, LongJobKind, LongJobStatus, LongTask,
+    MOST_STARTS, MOST_UNFINISHED, Subject, long_job_at,
 };
 pub use mails::{Outboxed, OutgoingMail};
 pub use meetings::{Meeting, MeetingStatus};

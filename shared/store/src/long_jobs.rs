@@ -14,18 +14,24 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use clock::Timestamp;
-use ids::{ExportId, LeadId, OrganizationId, UserId};
+use ids::{ExportId, Ids, LeadId, OrganizationId, UserId};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::change::{Expression, Table, Write};
 use crate::item::{self, Item, number, primary, text};
 use crate::spread::{Listed, Spread};
-use crate::{AuditFilter, Change, PageRequest, Person, Refusal, Store, StoreError, Tenant, keys};
+use crate::{
+    Actor, AuditFilter, AuditRecord, Change, CommitError, FieldChange, PageRequest, Person, Refusal, Store,
+    StoreError, Tenant, keys,
+};
 
 /// How often a job is begun.
 pub const MOST_STARTS: u32 = 3;
 /// How many jobs of a kind an organization may have that are not finished.
 pub const MOST_UNFINISHED: usize = 2;
+/// How many of them an erasure sees to at once: a transaction each, well within a lease.
+const CLEARED_AT_ONCE: usize = 20;
 /// How long a job is kept, from when it was asked for.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How long its files are.
@@ -331,6 +337,54 @@ impl LongJob {
         Self { fence: self.fence + 1, updated_at: now, ..self.clone() }
     }
 
+    /// How many of each kind it has erased, as an audit record tells it.
+    #[must_use]
+    pub fn erased_changes(&self) -> Vec<FieldChange> {
+        let change = |(kind, count): (&String, &u64)| FieldChange {
+            field: kind.clone(),
+            before: (*count).into(),
+            after: 0.into(),
+        };
+        self.erased.iter().map(change).collect()
+    }
+
+    /// The record of its being given up by a part of the system. A reason names nobody but by an id.
+    fn failure(
+        &self,
+        organization: OrganizationId,
+        reason: &str,
+        by: &str,
+        ids: &Ids,
+        now: Timestamp,
+    ) -> AuditRecord {
+        let action = match self.kind() {
+            LongJobKind::AuditExport => "audit_log.export_failed",
+            LongJobKind::PersonalExport => "privacy.export_failed",
+            LongJobKind::Erasure => "privacy.erase_failed",
+        };
+        let mut changes = self.erased_changes();
+        changes.push(FieldChange { field: "reason".to_owned(), before: Value::Null, after: reason.into() });
+        AuditRecord {
+            id: ids.next(),
+            action,
+            actor: Actor { r#type: "system".to_owned(), id: by.to_owned(), email: None },
+            resource_type: self.kind().as_str().to_owned(),
+            resource_id: Some(self.id.to_string()),
+            organization_id: organization,
+            workspace_id: None,
+            ip_address: String::new(),
+            user_agent: None,
+            request_id: ids.next::<ids::kind::Request>().to_string(),
+            timestamp: now,
+            success: false,
+            error_code: Some("job_failed".to_owned()),
+            changes,
+            pii_accessed: true,
+            sensitive: true,
+            compliance_relevant: true,
+        }
+    }
+
     /// The job as it ends, without what it needs to know of a person.
     fn ended(&self, status: LongJobStatus, now: Timestamp) -> Self {
         let mut ended = self.handed_on(now);
@@ -350,6 +404,15 @@ pub enum LongClaim {
     Spent(Box<LongJob>),
     /// There is nothing to do, or no such job.
     Finished,
+}
+
+/// Some jobs that an erasure has seen to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cleared {
+    /// Uploads that were under way for them.
+    pub uploads: Vec<String>,
+    /// After which job to go on, if there may be more.
+    pub next: Option<ExportId>,
 }
 
 impl Change {
@@ -378,9 +441,19 @@ impl Change {
         held: &LongJob,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
-        let ended = held.ended(LongJobStatus::Done, now);
-        let put = put(self.operation(), organization, held.fence, &ended)?;
-        let finished = Write::Update(held.unfinished(organization, false, now));
+        self.end_long_job(organization, held, &held.ended(LongJobStatus::Done, now), now)
+    }
+
+    /// Ends a job as `ended`, as long as it is in the hands it was read in.
+    fn end_long_job(
+        self,
+        organization: OrganizationId,
+        read: &LongJob,
+        ended: &LongJob,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let put = put(self.operation(), organization, read.fence, ended)?;
+        let finished = Write::Update(read.unfinished(organization, false, now));
         Ok(self.step(Table::Activity, put, Refusal::Raced).step(Table::Activity, finished, Refusal::Raced))
     }
 }
@@ -417,7 +490,16 @@ impl Tenant {
         kind: LongJobKind,
         page: &PageRequest<ExportId>,
     ) -> Result<Listed<LongJob>, StoreError> {
-        const OPERATION: &str = "long_jobs";
+        self.jobs_of("long_jobs", &[kind], page).await
+    }
+
+    /// The jobs of some kinds, latest first.
+    async fn jobs_of(
+        &self,
+        operation: &'static str,
+        kinds: &[LongJobKind],
+        page: &PageRequest<ExportId>,
+    ) -> Result<Listed<LongJob>, StoreError> {
         let (start, end) = keys::long_job_bounds();
         let list = Spread {
             table: self.store.activity_table(),
@@ -428,10 +510,11 @@ impl Tenant {
         };
         let keep = |item: &Item| {
             let task = item.get("task").and_then(|task| task.as_m().ok());
-            task.and_then(|task| item::get_text(task, "kind")) == Some(kind.as_str())
+            let kind = task.and_then(|task| item::get_text(task, "kind"));
+            kinds.iter().any(|wanted| kind == Some(wanted.as_str()))
         };
-        let listed = self.store.spread(OPERATION, list, page.limit, keep).await?;
-        listed.map(|items| item::read_all(OPERATION, items))
+        let listed = self.store.spread(operation, list, page.limit, keep).await?;
+        listed.map(|items| item::read_all(operation, items))
     }
 
     /// Takes a job in hand for `lease`.
@@ -502,19 +585,31 @@ impl Tenant {
         self.end_job("finish_long_job", held, held.ended(LongJobStatus::Done, now), now).await
     }
 
-    /// Gives a job up, in the hands it was read in.
+    /// Gives a job up, in the hands it was read in; `by` is the part of the system that does. That is on record, with what an
+    /// erasure has erased until then, or it is not done. Whether the job was still in those hands.
     ///
     /// # Errors
-    /// [`StoreError`] when the store did not answer.
+    /// [`StoreError`] when the store did not answer; it may then be done all the same.
     pub async fn fail_long_job(
         &self,
         read: &LongJob,
         reason: &str,
+        by: &str,
+        ids: &Ids,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
+        let record = read.failure(self.organization, reason, by, ids, now);
         let reason = Some(reason.to_owned());
         let failed = LongJob { reason, file: None, proofs: None, ..read.ended(LongJobStatus::Failed, now) };
-        self.end_job("fail_long_job", read, failed, now).await
+        let change = Change::audited(record).end_long_job(self.organization, read, &failed, now)?;
+        let operation = change.operation();
+        match self.commit(change, None).await {
+            Ok(()) => Ok(true),
+            Err(CommitError::Refused(Refusal::Raced)) => Ok(false),
+            Err(CommitError::Store(error)) => Err(error),
+            // Nothing else is asked of it.
+            Err(error) => Err(StoreError::Refused { operation, source: Box::new(error) }),
+        }
     }
 
     /// Has a job that nobody looks after begun again; its message is to be sent then. Whether nobody else did so.
@@ -527,56 +622,60 @@ impl Tenant {
         self.put_job("requeue_long_job", read.fence, &queued).await
     }
 
-    /// Sees to the other jobs when a person is erased: whoever works on an export loses it and it is begun anew, files that
-    /// are done expire, and what is asked for about this very person ends. The files themselves are the caller's.
-    ///
-    /// Gives the uploads that were under way.
+    /// Sees to some of the other jobs when a person is erased, the latest first, those after `after`: whoever works on an export
+    /// loses it and it is begun anew, files that are done expire, and what is asked for about this very person ends, put on
+    /// record by `by`. The files themselves are the caller's, and so is its lease.
     ///
     /// # Errors
     /// [`StoreError`]; part of it is then done, and it can be repeated.
-    pub async fn clear_exports(&self, person: &Person, now: Timestamp) -> Result<Vec<String>, StoreError> {
+    pub async fn clear_exports(
+        &self,
+        person: &Person,
+        after: Option<ExportId>,
+        by: &str,
+        ids: &Ids,
+        now: Timestamp,
+    ) -> Result<Cleared, StoreError> {
         const OPERATION: &str = "clear_exports";
+        let kinds = [LongJobKind::AuditExport, LongJobKind::PersonalExport];
+        let page = PageRequest { limit: CLEARED_AT_ONCE, after };
+        let listed = self.jobs_of(OPERATION, &kinds, &page).await?;
         let mut uploads = Vec::new();
-        for kind in [LongJobKind::AuditExport, LongJobKind::PersonalExport] {
-            let mut page = PageRequest { limit: 100, after: None };
-            loop {
-                let listed = self.long_jobs(kind, &page).await?;
-                for job in &listed.items {
-                    uploads.extend(job.upload.clone());
-                    let done = if job.task.about().is_some_and(|about| person.is(about)) {
-                        self.fail_long_job(job, "The person was erased.", now).await?
-                    } else if job.status == LongJobStatus::Running {
-                        let queued = LongJob {
-                            status: LongJobStatus::Queued,
-                            look_at: now,
-                            starts: 0,
-                            upload: None,
-                            ..job.handed_on(now)
-                        };
-                        self.put_job(OPERATION, job.fence, &queued).await?
-                    } else if job.status == LongJobStatus::Done {
-                        let expired = LongJob {
-                            status: LongJobStatus::Expired,
-                            file: None,
-                            proofs: None,
-                            ..job.handed_on(now)
-                        };
-                        self.put_job(OPERATION, job.fence, &expired).await?
-                    } else {
-                        true
-                    };
-                    if !done {
-                        let source = "an export moved at the same moment".into();
-                        return Err(StoreError::Unavailable { operation: OPERATION, source });
-                    }
-                }
-                match listed.next.as_deref().and_then(keys::parse_long_job) {
-                    Some(next) => page.after = Some(next),
-                    None => break,
-                }
+        for job in &listed.items {
+            uploads.extend(job.upload.clone());
+            let bare = LongJob { file: None, proofs: None, upload: None, ..job.handed_on(now) };
+            let done = if job.task.about().is_some_and(|about| person.is(about)) {
+                self.fail_long_job(job, "The person was erased.", by, ids, now).await?
+            } else if job.status == LongJobStatus::Running {
+                let queued = LongJob { status: LongJobStatus::Queued, look_at: now, starts: 0, ..bare };
+                self.put_job(OPERATION, job.fence, &queued).await?
+            } else if job.status == LongJobStatus::Done {
+                let expired = LongJob { status: LongJobStatus::Expired, ..bare };
+                self.put_job(OPERATION, job.fence, &expired).await?
+            } else {
+                true
+            };
+            if !done {
+                let source = "an export moved at the same moment".into();
+                return Err(StoreError::Unavailable { operation: OPERATION, source });
             }
         }
-        Ok(uploads)
+        let next = listed.next.as_deref().and_then(keys::parse_long_job);
+        Ok(Cleared { uploads, next })
+    }
+
+    /// Whether a file is one that an export has made, or is making, since the jobs were seen to: nothing of the person is in
+    /// it. `fence` is that of the start that made it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the job cannot be read.
+    pub async fn made_since(&self, job: ExportId, fence: u64, key: &str) -> Result<bool, StoreError> {
+        let Some(job) = self.long_job(job).await? else { return Ok(false) };
+        Ok(match job.status {
+            LongJobStatus::Queued | LongJobStatus::Running => fence >= job.fence,
+            LongJobStatus::Done => [&job.file, &job.proofs].into_iter().flatten().any(|file| file.key == key),
+            LongJobStatus::Failed | LongJobStatus::Expired => false,
+        })
     }
 
     async fn put_job(&self, operation: &'static str, fence: u64, job: &LongJob) -> Result<bool, StoreError> {

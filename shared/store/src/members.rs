@@ -178,12 +178,17 @@ impl Change {
                     condition: "attribute_exists(pk)".to_owned(),
                     ..Expression::default()
                 };
-                // Who was removed does not come back by themselves.
+                // Who was removed does not come back by themselves. Who it was is kept with it: the account may be gone
+                // before this organization has forgotten them.
                 let now = old.updated_at.to_string();
                 let was_here = Expression {
                     key: primary(&keys::left(&old.email, organization)),
-                    update: "SET v = :v, created_at = :now, updated_at = :now".to_owned(),
-                    values: vec![(":v", item::number(1)), (":now", text(now))],
+                    update: "SET v = :v, created_at = :now, updated_at = :now, user_id = :user".to_owned(),
+                    values: vec![
+                        (":v", item::number(1)),
+                        (":now", text(now)),
+                        (":user", text(old.user_id.to_string())),
+                    ],
                     ..Expression::default()
                 };
                 change

@@ -250,7 +250,7 @@ async fn list(caller: Everywhere<AuditLogsExport>, paging: Paging) -> Reply {
 
 /// Get an export of the audit log
 ///
-/// How far it has come; when it is done, links to its files.
+/// How far it has come; when it is done, links to its files. That they were given out is on record.
 #[utoipa::path(
     get, path = "/api/admin/audit-logs/exports/{id}", operation_id = "get_audit_export", tag = "audit",
     security(("bearer" = [])), params(("id" = String, Path, description = "`exp_…`")),
@@ -266,7 +266,9 @@ async fn get(
     let job = jobs::find(context, id, LongJobKind::AuditExport, "export").await?;
     let mut shown = ExportBody::of(&job, now);
     if let Some(file) = jobs::file_of(&job, now) {
-        shown.links = Some(linked(&shared, &job, file, now).await?);
+        let links = linked(&shared, &job, file, now).await?;
+        jobs::record_links(context, &job, "audit_log.export_link").await?;
+        shown.links = Some(links);
     }
     edge::ok(&shown, None)
 }

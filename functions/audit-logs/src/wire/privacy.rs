@@ -161,8 +161,12 @@ async fn address_of(context: &Context, about: &Subject) -> Result<Option<String>
 
 /// Export a person
 ///
-/// Everything that the organization holds about a person, in all workspaces and modes: membership, invitations, leads with
-/// replies and meetings, events, audit records. Made in the background, as one JSON document, and kept for seven days.
+/// What the organization holds about a person: membership, account (name, address, whether it is confirmed, whether there is a
+/// password and an active second factor), sessions in this organization with when and from where each was last used, invitations,
+/// leads of all workspaces and modes with replies and meetings, events, and audit records by and about them. Left out are
+/// credentials and what they could be made of; mails, remembered answers and notices, which repeat the rest and are gone within
+/// days; what receivers of webhooks answered; and what other organizations hold. Made in the background, as one JSON document,
+/// and kept for seven days.
 #[utoipa::path(
     post, path = "/api/admin/privacy/exports", operation_id = "start_personal_export", tag = "privacy",
     security(("bearer" = [])), params(IdempotencyParameter), request_body = PersonReference,
@@ -187,7 +191,7 @@ async fn start_export(
 
 /// Get an export of a person
 ///
-/// How far it has come; when it is done, a link to its file.
+/// How far it has come; when it is done, a link to its file. That it was given out is on record.
 #[utoipa::path(
     get, path = "/api/admin/privacy/exports/{id}", operation_id = "get_personal_export", tag = "privacy",
     security(("bearer" = [])), params(("id" = String, Path, description = "`exp_…`")),
@@ -205,7 +209,9 @@ async fn get_export(
     if let Some(file) = jobs::file_of(&job, now) {
         let name = format!("person-{}-{}.json", job.created_at.day(), job.id);
         let file = Named { file, name, content_type: "application/json" };
-        shown.links = Some(jobs::links(&shared, file, None, now).await?);
+        let links = jobs::links(&shared, file, None, now).await?;
+        jobs::record_links(context, &job, "privacy.export_link").await?;
+        shown.links = Some(links);
     }
     edge::ok(&shown, None)
 }

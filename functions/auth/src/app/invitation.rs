@@ -11,7 +11,7 @@ use store::{
     OrganizationStatus, StoreError,
 };
 
-use crate::app::joining::{Seat, made_over};
+use crate::app::joining::{Seat, joined, made_over};
 use crate::password;
 
 /// The invitation that a token was made for, if it still waits for an answer.
@@ -100,7 +100,7 @@ pub(crate) fn seat(invitation: &Invitation) -> Seat {
     Seat { role: invitation.role, workspace: invitation.workspace_id }
 }
 
-/// The change that gives `member` the seat, on `record`; `identity` is written if it is not as it was `before`.
+/// The change that gives `member` the seat, on `record`; `identity` is written anew, as what it was `before` or as it is now.
 ///
 /// # Errors
 /// [`StoreError::Malformed`] when a record cannot be written as an item.
@@ -137,7 +137,7 @@ pub(crate) fn accept(
     };
     match before {
         None => change.create_identity(identity),
-        Some(before) if before == identity => Ok(change),
+        Some(before) if before == identity => change.change_identity(before, &joined(before, now)),
         Some(before) => change.change_identity(before, identity),
     }
 }

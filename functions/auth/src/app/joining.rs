@@ -73,6 +73,13 @@ pub(crate) fn made_over(
     }
 }
 
+/// The identity of somebody who joins an organization with it, which is written anew though nothing else of it changes: who
+/// belongs nowhere may be erased at the same moment, and an identity is deleted as it was read. So either they keep it, or
+/// they find none and have not joined.
+pub(crate) fn joined(before: &Identity, now: Timestamp) -> Identity {
+    Identity { updated_at: store::touched(before.updated_at, now), ..before.clone() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,6 +16,7 @@ use store::{
 };
 
 use crate::app::invitation::admits;
+use crate::app::joining::joined;
 use crate::app::session::Proof;
 use crate::app::sign_in::origin;
 use crate::app::sso::{MOST_STARTS, identity as identity_of, proved, seat};
@@ -305,6 +306,9 @@ async fn begin(
     }
     change = match before {
         None => change.create_identity(identity)?,
+        Some(before) if before == identity && way == Way::Joining => {
+            change.change_identity(before, &joined(before, request.now))?
+        }
         Some(before) if before == identity => change,
         Some(before) => change.change_identity(before, identity)?,
     };

@@ -6,6 +6,7 @@ use problem::Problem;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::app::joining::joined;
 use crate::app::session::elsewhere;
 use crate::wire::answer::SignedIn;
 use crate::wire::entrance::{Place, Way, beginning};
@@ -62,6 +63,7 @@ pub(crate) async fn switch(Unproven(person): Unproven, body: Json<SwitchRequest>
     let mut change = change
         .end_session(from.session_id, request.now)
         .membership(there, None, Some(&place.member))?
+        .change_identity(&account.identity, &joined(&account.identity, request.now))?
         .requires_claim(there, &claim);
     if let Some(workspace) = seat.workspace {
         change = change.requires_workspace(there, workspace);

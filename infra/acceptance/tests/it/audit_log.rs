@@ -499,7 +499,8 @@ async fn a_log_whose_head_is_lost_goes_on_from_what_was_signed_last() {
     // What was signed last is gone as well: nothing is sealed on top of anything else, and others go on.
     let last = checkpoint(&acme).await.size;
     let checkpoints = format!("ORG#{}#CHK", acme.text("/organization/id"));
-    remove(&app, "AuditTable", &item(&app, "AuditTable", &checkpoints, &format!("CHK#{last:016}")).await).await;
+    remove(&app, "AuditTable", &item(&app, "AuditTable", &checkpoints, &format!("CHK#{last:016}")).await)
+        .await;
     put(&app, "CoreTable", &older).await;
     go_on().await;
     let unsealed = search(&acme, "").await.remove(0);

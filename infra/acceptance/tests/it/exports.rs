@@ -344,6 +344,83 @@ async fn wrong_wishes_are_refused_and_nobody_sees_another_tenants_exports() {
 }
 
 #[tokio::test]
+async fn who_is_given_links_is_on_record() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let nobody = json!({"email": "nobody@example.com"});
+    for (path, wanted, action, kind) in [
+        (EXPORTS, json!({"format": "csv"}), "audit_log.export_link", "audit_export"),
+        ("/api/admin/privacy/exports", nobody, "privacy.export_link", "personal_export"),
+    ] {
+        app.drain().await;
+        let records = async || {
+            let found = admin.get(&format!("/api/admin/audit-logs?action={action}")).await.expect(200).json;
+            found["data"].as_array().unwrap().clone()
+        };
+        let id = admin.post(path, wanted).await.expect(202).text("/id");
+        let path = format!("{path}/{id}");
+        // There is nothing to be had yet.
+        assert!(admin.get(&path).await.expect(200).json.get("links").is_none());
+        assert_eq!(records().await, Vec::<Value>::new());
+        app.drain().await;
+        // What can't be put on record is not given out.
+        strike(&app, "TransactWriteItems", 0, 3);
+        let refused = admin.get(&path).await.expect_problem(503, "unavailable");
+        assert!(refused.json.get("links").is_none(), "{}", refused.body);
+        assert_eq!(records().await, Vec::<Value>::new());
+        for given in 1..=2 {
+            let _ = admin.get(&path).await.expect(200).text("/links/file");
+            let records = records().await;
+            assert_eq!(records.len(), given, "{records:?}");
+            for record in records {
+                assert_eq!((&record["resource_type"], &record["resource_id"]), (&json!(kind), &json!(id)));
+                assert_eq!(record["actor"]["id"], admin.text("/user/id"));
+                for flag in ["success", "pii_accessed", "sensitive", "compliance_relevant"] {
+                    assert_eq!(record[flag], true, "{flag}: {record}");
+                }
+            }
+        }
+    }
+    app.drain().await;
+}
+
+/// The filter of an export is on record in clear, where nothing can be erased.
+#[tokio::test]
+async fn no_address_gets_into_the_log_by_being_looked_for() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    for name in ["actor", "action", "resource_type", "resource_id"] {
+        for (text, encoded) in [
+            ("grace.hopper@navy.example", "grace.hopper%40navy.example"),
+            ("Grace Hopper", "Grace%20Hopper"),
+            ("grüße", "gr%C3%BC%C3%9Fe"),
+        ] {
+            let mut wanted = json!({"format": "ndjson"});
+            wanted[name] = json!(text);
+            let refused = admin.post(EXPORTS, wanted).await.expect_problem(422, "invalid");
+            let fault = (refused.text("/errors/0/pointer"), refused.text("/errors/0/code"));
+            assert_eq!(fault, (format!("/{name}"), "format".to_owned()), "{text}");
+            let query = format!("/api/admin/audit-logs?{name}={encoded}");
+            let refused = admin.get(&query).await.expect_problem(422, "invalid");
+            let fault = (refused.text("/errors/0/pointer"), refused.text("/errors/0/code"));
+            assert_eq!(fault, (format!("query:{name}"), "format".to_owned()), "{text}");
+        }
+    }
+    // What things are called is taken as ever.
+    let wanted = json!({
+        "format": "ndjson", "actor": admin.text("/user/id"), "action": "api_key.create",
+        "resource_type": "api_key", "resource_id": "acme-sales.example.com",
+    });
+    let _ = start(&admin, wanted).await;
+    app.drain().await;
+    let all = crate::privacy::everything(&app).await;
+    let records = all.iter().filter(|(place, _)| place.starts_with("AuditTable"));
+    let (named, told): (Vec<_>, Vec<_>) = records.partition(|(_, text)| text.contains("acme-sales"));
+    assert!(!named.is_empty(), "what was asked for is on record");
+    assert!(told.iter().all(|(_, text)| !text.to_lowercase().contains("hopper")), "{told:?}");
+}
+
+#[tokio::test]
 async fn files_expire_and_so_do_links() {
     let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
@@ -368,6 +445,20 @@ async fn files_expire_and_so_do_links() {
 /// Everything that S3 is asked fails, as long as `times` says.
 fn strike(app: &TestApp, operation: &str, passes: usize, times: usize) {
     app.engines().faults().order(operation, passes, times, Strike::Before, 500, "");
+}
+
+/// What is on record of jobs that failed, as nobody's act and with nobody's data in it.
+pub(crate) async fn failures(admin: &Actor, action: &str) -> Vec<Value> {
+    let found = admin.get(&format!("/api/admin/audit-logs?action={action}")).await.expect(200).json;
+    let records = found["data"].as_array().unwrap().clone();
+    for record in &records {
+        assert_eq!((&record["success"], &record["error_code"]), (&json!(false), &json!("job_failed")));
+        assert_eq!(record["actor"]["type"], "system");
+        for flag in ["pii_accessed", "sensitive", "compliance_relevant"] {
+            assert_eq!(record[flag], true, "{flag}: {record}");
+        }
+    }
+    records
 }
 
 #[tokio::test]
@@ -402,6 +493,11 @@ async fn an_export_that_breaks_off_is_begun_again_and_given_up_after_three_times
     let job = show(&admin, &id).await;
     assert_eq!(job["status"], "failed");
     assert!(job["reason"].as_str().unwrap().contains("three times"), "{job}");
+    let records = failures(&admin, "audit_log.export_failed").await;
+    assert_eq!(records.len(), 1, "{records:?}");
+    assert_eq!((&records[0]["resource_id"], &records[0]["actor"]["id"]), (&json!(id), &json!("worker")));
+    let reason = json!([{"field": "reason", "before": null, "after": job["reason"]}]);
+    assert_eq!(records[0]["changes"], reason);
     // Ours to see, and nobody else's: it is on no queue that is worked on.
     assert_eq!(app.platform().messages("LongJobsFaultsQueue").len(), 1);
     app.leaves_jobs();
@@ -445,6 +541,9 @@ async fn a_job_whose_worker_is_gone_is_found_by_the_sweep() {
     let job = show(&admin, &id).await;
     assert_eq!(job["status"], "failed");
     assert!(job["reason"].as_str().unwrap().contains("three times"));
+    let records = failures(&admin, "audit_log.export_failed").await;
+    assert_eq!(records.len(), 1, "{records:?}");
+    assert_eq!((&records[0]["resource_id"], &records[0]["actor"]["id"]), (&json!(id), &json!("sweep")));
     app.sweep().await;
 }
 
@@ -466,6 +565,8 @@ async fn who_lost_a_job_leaves_nothing_behind() {
     assert_eq!(done["status"], "done");
     assert!(!tenant.note_long_job(&mut held, lease, app.now()).await.unwrap());
     assert!(!tenant.finish_long_job(&held, app.now()).await.unwrap());
-    assert!(!tenant.fail_long_job(&held, "late", app.now()).await.unwrap());
+    let ids = crate::people::ids(&app);
+    assert!(!tenant.fail_long_job(&held, "late", "worker", &ids, app.now()).await.unwrap());
+    assert_eq!(failures(&admin, "audit_log.export_failed").await, Vec::<Value>::new());
     assert_eq!(show(&admin, &id).await["sha256"], done["sha256"]);
 }

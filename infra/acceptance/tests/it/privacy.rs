@@ -7,12 +7,14 @@ use std::time::Duration;
 use artisan_local::engines::Strike;
 use artisan_verify::verify_export;
 use aws_sdk_dynamodb::types::AttributeValue;
+use mailing::MailSeal;
 use objects::{Bucket, Client};
 use runtime::Environment;
 use serde_json::{Value, json};
+use store::{AuditRecord, FieldChange};
 use testkit::{Actor, PASSWORD, Receiver, TestApp};
 
-use crate::exports::{follow, tenant, trust};
+use crate::exports::{failures, follow, tenant, trust};
 
 const EXPORTS: &str = "/api/admin/privacy/exports";
 const ERASURES: &str = "/api/admin/privacy/erasures";
@@ -36,7 +38,7 @@ const ABOUT_LEADS: [&str; 5] =
     ["lead.created", "lead.updated", "lead.replied", "lead.qualified", "meeting.booked"];
 
 /// Every item of every table and every object, as text, by where it is.
-async fn everything(app: &TestApp) -> BTreeMap<String, String> {
+pub(crate) async fn everything(app: &TestApp) -> BTreeMap<String, String> {
     let services = app.platform().services_for("worker").unwrap();
     let mut all = BTreeMap::new();
     for table in ["DirectoryTable", "CoreTable", "ActivityTable", "AuditTable"] {
@@ -299,6 +301,332 @@ async fn an_erasure_that_breaks_off_goes_on_where_it_stopped() {
     assert_eq!(records["data"].as_array().unwrap().len(), 1);
 }
 
+const LOG_EXPORTS: &str = "/api/admin/audit-logs/exports";
+
+/// The keys of the files of exports.
+async fn files(app: &TestApp) -> Vec<String> {
+    let all = everything(app).await;
+    all.into_keys().filter_map(|place| place.strip_prefix("ExportsBucket ").map(str::to_owned)).collect()
+}
+
+#[tokio::test]
+async fn an_erasure_that_breaks_off_after_the_walk_does_not_walk_again() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let _ = admin.post("/v1/leads", json!({"email": EMAIL})).await.expect(201);
+    let old = admin.post(LOG_EXPORTS, json!({"format": "csv"})).await.expect(202).text("/id");
+    app.drain().await;
+    assert_eq!(files(&app).await.len(), 2);
+    let job = admin.post(ERASURES, json!({"email": EMAIL})).await.expect(202).text("/id");
+    // The files can't be found, as often as the client tries.
+    app.engines().faults().order("ListObjectsV2", 0, 3, Strike::Before, 500, "");
+    app.drain().await;
+    let found = admin.get(&format!("{ERASURES}/{job}")).await.expect(200);
+    assert_eq!((found.text("/status"), &found.json["erased"]["leads"]), ("queued".to_owned(), &json!(1)));
+    // What is exported from now on has nothing of her.
+    let fresh = admin.post(LOG_EXPORTS, json!({"format": "csv"})).await.expect(202).text("/id");
+    app.drain().await;
+    app.engines().meter().reset();
+    app.advance(Duration::from_secs(31));
+    app.drain().await;
+    let asked = app.engines().meter().snapshot();
+    assert_eq!(asked.calls_of("Scan"), 0, "the directory was looked through again");
+    let found = admin.get(&format!("{ERASURES}/{job}")).await.expect(200);
+    assert_eq!((found.text("/status"), &found.json["erased"]["leads"]), ("done".to_owned(), &json!(1)));
+    let left = files(&app).await;
+    assert!(left.len() == 2 && left.iter().all(|key| key.contains(&fresh)), "{left:?}");
+    let status = async |id: &str| admin.get(&format!("{LOG_EXPORTS}/{id}")).await.expect(200).text("/status");
+    assert_eq!(
+        (status(old.as_str()).await, status(fresh.as_str()).await),
+        ("expired".to_owned(), "done".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn who_has_lost_an_erasure_deletes_nothing_any_more() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let _ = admin.post(LOG_EXPORTS, json!({"format": "ndjson"})).await.expect(202);
+    app.drain().await;
+    let job = admin.post(ERASURES, json!({"email": EMAIL})).await.expect(202).text("/id");
+    let (held, lease) = (tenant(&app, &admin), Duration::from_secs(120));
+    let listing = app.engines().faults().hold("Query", "#JOB\"");
+    let ((), claim) = tokio::join!(app.drain(), async {
+        listing.arrived().await;
+        // It hangs for as long as it holds the job.
+        app.advance(lease);
+        let claim = held.claim_long_job(job.parse().unwrap(), lease, app.now()).await.unwrap();
+        drop(listing);
+        claim
+    });
+    let store::LongClaim::Held(other) = claim else { panic!("not held") };
+    assert_eq!(files(&app).await.len(), 1);
+    assert!(held.release_long_job(&other, Duration::ZERO, app.now()).await.unwrap());
+    app.sweep().await;
+    assert_eq!(admin.get(&format!("{ERASURES}/{job}")).await.expect(200).text("/status"), "done");
+    assert_eq!(files(&app).await, Vec::<String>::new());
+}
+
+/// However many exports there are, a lease lasts for the few of them that are seen to at once.
+#[tokio::test]
+async fn exports_are_cleared_a_page_at_a_time() {
+    const MANY: usize = 45;
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let (held, ids) = (tenant(&app, &admin), crate::people::ids(&app));
+    let mut jobs = Vec::new();
+    for _ in 0..MANY {
+        app.advance(Duration::from_millis(1));
+        let job = store::LongJob::new(
+            ids.next(),
+            store::LongTask::AuditExport {
+                format: store::ExportFormat::Csv,
+                filter: store::AuditFilter::default(),
+            },
+            "usr_1".to_owned(),
+            app.now(),
+        );
+        let record = crate::people::record(&app, held.organization_id());
+        let asked = store::Change::audited(record).start_long_job(held.organization_id(), &job).unwrap();
+        held.commit(asked, None).await.unwrap();
+        let claim = held.claim_long_job(job.id, Duration::from_secs(120), app.now()).await.unwrap();
+        let store::LongClaim::Held(claim) = claim else { panic!("not held") };
+        assert!(held.finish_long_job(&claim, app.now()).await.unwrap());
+        jobs.push(job.id);
+    }
+    let (mut after, mut pages) = (None, Vec::new());
+    loop {
+        let person = store::Person::default();
+        let cleared = held.clear_exports(&person, after, "worker", &ids, app.now()).await.unwrap();
+        let mut expired = 0;
+        for id in &jobs {
+            let job = held.long_job(*id).await.unwrap().unwrap();
+            expired += usize::from(job.status == store::LongJobStatus::Expired);
+        }
+        pages.push(expired);
+        match cleared.next {
+            None => break,
+            next => after = next,
+        }
+    }
+    assert_eq!(pages, [20, 40, MANY]);
+    app.drain().await;
+}
+
+#[tokio::test]
+async fn an_erasure_that_fails_is_on_record_with_what_it_has_erased() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let _ = admin.post("/v1/leads", json!({"email": EMAIL})).await.expect(201);
+    app.drain().await;
+    let job = admin.post(ERASURES, json!({"email": EMAIL})).await.expect(202).text("/id");
+    // The lead goes; what stands under its address in the directory can't be deleted. The client tries three times, and
+    // the job is begun three times.
+    app.engines().faults().order("BatchWriteItem", 1, 9, Strike::Before, 500, "");
+    for _ in 0..3 {
+        app.drain().await;
+        app.advance(Duration::from_secs(91));
+    }
+    app.drain().await;
+    app.leaves_jobs();
+    let found = admin.get(&format!("{ERASURES}/{job}")).await.expect(200);
+    assert_eq!((found.text("/status"), &found.json["erased"]["leads"]), ("failed".to_owned(), &json!(1)));
+    let records = failures(&admin, "privacy.erase_failed").await;
+    assert_eq!(records.len(), 1, "{records:?}");
+    assert_eq!((&records[0]["resource_type"], &records[0]["resource_id"]), (&json!("erasure"), &json!(job)));
+    let expected = json!([
+        {"field": "leads", "before": 1, "after": 0},
+        {"field": "reason", "before": null, "after": found.json["reason"]},
+    ]);
+    assert_eq!(records[0]["changes"], expected);
+    assert!(failures(&admin, "privacy.erased").await.is_empty());
+}
+
+/// A job says that it failed in the transaction that puts it on record: neither is there without the other.
+#[tokio::test]
+async fn a_job_that_cannot_be_put_on_record_has_not_failed_yet() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    app.drain().await;
+    let late = "late@example.com";
+    let job = admin.post(ERASURES, json!({"email": late})).await.expect(202).text("/id");
+    let user = crate::organizations::add_member(&app, &admin, late, store::Role::ReadOnly).await;
+    // After it was begun, and who is meant was noted.
+    app.engines().faults().order("TransactWriteItems", 2, 3, Strike::Before, 500, "");
+    app.drain().await;
+    let status = async || admin.get(&format!("{ERASURES}/{job}")).await.expect(200).text("/status");
+    assert_eq!(status().await, "running");
+    assert!(failures(&admin, "privacy.erase_failed").await.is_empty());
+    app.advance(Duration::from_secs(120));
+    app.sweep().await;
+    assert_eq!(status().await, "failed");
+    let records = failures(&admin, "privacy.erase_failed").await;
+    assert_eq!(records.len(), 1, "{records:?}");
+    assert!(records[0]["changes"][0]["after"].as_str().unwrap().contains(&user.to_string()), "{records:?}");
+    // What was asked for about somebody who is erased meanwhile ends on record, too.
+    let export = admin.post(EXPORTS, json!({"email": EMAIL})).await.expect(202).text("/id");
+    let held = tenant(&app, &admin);
+    let claim = held.claim_long_job(export.parse().unwrap(), Duration::from_secs(120), app.now()).await;
+    assert!(matches!(claim.unwrap(), store::LongClaim::Held(_)));
+    let _ = erase(&app, &admin, json!({"email": EMAIL})).await;
+    let records = failures(&admin, "privacy.export_failed").await;
+    assert_eq!((records.len(), &records[0]["resource_id"]), (1, &json!(export)));
+    app.drain().await;
+}
+
+/// The mails that are kept of an organization: whom each is to.
+async fn mails_kept(app: &TestApp) -> Vec<String> {
+    let services = app.platform().services_for("worker").unwrap();
+    let secret = services.secret("SESSION_SECRET_ID").await.unwrap();
+    let seal = MailSeal::new(&sealing::MasterSecret::new(secret)).unwrap();
+    let table = app.platform().table_name("ActivityTable").unwrap();
+    let items = services.aws.dynamodb.scan().table_name(table).send().await.unwrap().items.unwrap();
+    let mails = items.iter().filter(|item| item["sk"].as_s().unwrap().starts_with("MAIL#"));
+    let mut to: Vec<String> = mails
+        .map(|item| {
+            let job = seal.open(item["sealed"].as_s().unwrap()).unwrap();
+            serde_json::to_value(&job).unwrap()["about"]["to"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    to.sort();
+    to
+}
+
+#[tokio::test]
+async fn a_mail_to_somebody_with_a_longer_address_stays() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    for email in ["ada@example.com", "maria.ada@example.com", "ada@example.com.au"] {
+        let invitation = json!({"email": email, "role": "read_only"});
+        let _ = admin.post("/api/admin/invitations", invitation).await.expect(201);
+    }
+    app.drain().await;
+    let registered = admin.text("/user/email");
+    let others = ["ada@example.com.au", registered.as_str(), "maria.ada@example.com"].map(str::to_owned);
+    let mut before = others.to_vec();
+    before.push("ada@example.com".to_owned());
+    before.sort();
+    assert_eq!(mails_kept(&app).await, before);
+    let job = erase(&app, &admin, json!({"email": "ada@example.com"})).await;
+    assert_eq!((&job["status"], &job["erased"]["mails"]), (&json!("done"), &json!(1)), "{job}");
+    assert_eq!(mails_kept(&app).await, others);
+}
+
+/// Who left two organizations has no account any more once the first of them has forgotten them; the second one still knows who
+/// it was that bore the address.
+#[tokio::test]
+async fn an_organization_forgets_somebody_whose_account_is_gone() {
+    const ADA: &str = "ada.planted@example.com";
+    const NAME: &str = "Adaline Plantagenet";
+    let app = TestApp::start().await;
+    let (acme, initech) = (app.sign_up("Acme").await, app.sign_up("Initech").await);
+    let mut user = String::new();
+    for admin in [&acme, &initech] {
+        let _ =
+            admin.post("/api/admin/invitations", json!({"email": ADA, "role": "admin"})).await.expect(201);
+        let token = app.token_mailed_to(ADA).await;
+        let joining = json!({"token": token, "name": NAME, "password": PASSWORD});
+        let joined = crate::people::accept(&app, &token, joining).await;
+        assert!(joined.status.is_success(), "{}", joined.body);
+        user = joined.text("/user/id");
+        // A record that has her name among its personal values, and her address nowhere.
+        let tenant = tenant(&app, admin);
+        let (before, after) = (json!("Ada"), json!(NAME));
+        let record = AuditRecord {
+            action: "user.update",
+            resource_type: "user".to_owned(),
+            resource_id: Some(user.clone()),
+            changes: vec![FieldChange { field: "name".to_owned(), before, after }],
+            pii_accessed: true,
+            ..crate::people::record(&app, tenant.organization_id())
+        };
+        tenant.record(&record).await.unwrap();
+    }
+    for admin in [&acme, &initech] {
+        let _ = admin.delete(&format!("/api/admin/users/{user}")).await.expect(204);
+    }
+    app.drain().await;
+    let named = async |admin: &Actor| {
+        let path = format!("/api/admin/audit-logs?resource_id={user}&limit=100");
+        let records = admin.get(&path).await.expect(200).json["data"].clone();
+        let after = records.as_array().unwrap().iter().map(|record| record["changes"][0]["after"].clone());
+        let after: Vec<_> = after.filter(|after| *after == NAME || *after == "[erased]").collect();
+        assert_eq!(after.len(), 1, "{records}");
+        after[0].clone()
+    };
+    let store = crate::people::store(&app);
+    assert!(store.account(ADA).await.unwrap().is_some());
+
+    let job = erase(&app, &acme, json!({"email": ADA})).await;
+    assert_eq!(job["status"], "done", "{job}");
+    assert!(store.account(ADA).await.unwrap().is_none(), "she belongs nowhere");
+    assert_eq!((named(&acme).await, named(&initech).await), (json!("[erased]"), json!(NAME)));
+
+    let job = erase(&app, &initech, json!({"email": ADA})).await;
+    assert_eq!(job["status"], "done", "{job}");
+    assert_eq!(named(&initech).await, "[erased]");
+    for (place, text) in everything(&app).await {
+        assert!(![ADA, NAME].iter().any(|hers| place.contains(*hers) || text.contains(*hers)), "{place}");
+    }
+}
+
+const GRACE: &str = "grace@example.com";
+
+/// Grace has left Acme, where she is to be erased, and is invited to Initech: the admins of both, and her token.
+async fn between_two(app: &TestApp) -> (Actor, Actor, String) {
+    let (acme, initech) = (app.sign_up("Acme").await, app.sign_up("Initech").await);
+    let invite = async |admin: &Actor| {
+        let organization = crate::people::organization(admin);
+        crate::people::invite(app, organization, GRACE, store::Role::ReadOnly).await
+    };
+    let token = invite(&acme).await;
+    let joined = crate::people::accept(app, &token, crate::people::newcomer()).await.expect(201);
+    let _ = acme.delete(&format!("/api/admin/users/{}", joined.text("/user/id"))).await.expect(204);
+    let token = invite(&initech).await;
+    app.drain().await;
+    (acme, initech, token)
+}
+
+/// She joins after it was read that she belongs nowhere, and before her identity is deleted.
+#[tokio::test]
+async fn who_joins_elsewhere_while_they_are_erased_keeps_their_account() {
+    let app = TestApp::start().await;
+    let (acme, _, token) = between_two(&app).await;
+    let job = acme.post(ERASURES, json!({"email": GRACE})).await.expect(202).text("/id");
+    let deleting = app.engines().faults().hold("DeleteItem", "IDENTITY");
+    tokio::join!(app.drain(), async {
+        deleting.arrived().await;
+        let _ = crate::people::accept(&app, &token, json!({})).await.expect(200);
+        drop(deleting);
+    });
+    assert_eq!(acme.get(&format!("{ERASURES}/{job}")).await.expect(200).text("/status"), "done");
+    let signed_in = crate::people::sign_in(&app, GRACE, PASSWORD).await.expect(200);
+    assert_eq!(signed_in.text("/organization/name"), "Initech");
+    app.drain().await;
+}
+
+/// The other way round: it was deleted after it was read for joining, and before she has.
+#[tokio::test]
+async fn nobody_joins_with_an_account_that_is_erased_meanwhile() {
+    let app = TestApp::start().await;
+    let (_, initech, token) = between_two(&app).await;
+    let joining = app.engines().faults().hold("TransactWriteItems", "invitation.accept");
+    let (refused, ()) = tokio::join!(crate::people::accept(&app, &token, json!({})), async {
+        joining.arrived().await;
+        let client = app.platform().services_for("worker").unwrap().aws.dynamodb;
+        let delete = client.delete_item().table_name(app.platform().table_name("DirectoryTable").unwrap());
+        let delete = delete.key("pk", AttributeValue::S(format!("EMAIL#{GRACE}")));
+        let _ = delete.key("sk", AttributeValue::S("IDENTITY".to_owned())).send().await.unwrap();
+        drop(joining);
+    });
+    let _ = refused.expect_problem(409, "conflict");
+    let members = tenant(&app, &initech).all_members().await.unwrap();
+    assert!(members.iter().all(|member| member.email != GRACE), "a member without an account");
+    // The invitation waits for who has the address now.
+    let _ = crate::people::accept(&app, &token, crate::people::newcomer()).await.expect(201);
+    app.drain().await;
+}
+
 #[tokio::test]
 async fn a_person_can_have_what_is_held_about_them() {
     let app = TestApp::start().await;
@@ -320,6 +648,23 @@ async fn a_person_can_have_what_is_held_about_them() {
         let count = |name: &str| held[name].as_array().map_or(0, Vec::len);
         // The meeting with the lead that is deleted is still there.
         assert_eq!((count("leads"), count("meetings"), count("invitations")), (2, 3, 2), "{named_by}");
+        // She was removed, and her account is there as long as she is not erased.
+        let account = &held["account"];
+        assert_eq!((&account["email"], &account["user_id"]), (&json!(EMAIL), &json!(user)), "{named_by}");
+        assert_eq!(account["name"], "Zeldaphine P. Plantagenet");
+        for (field, is) in [("email_verified", true), ("has_password", true), ("mfa_enabled", false)] {
+            assert_eq!(account[field], is, "{field}");
+        }
+        // One from when she joined, which she used, and one from when she signed in.
+        assert_eq!(count("sessions"), 2, "{}", held["sessions"]);
+        let sessions = held["sessions"].as_array().unwrap();
+        assert!(sessions.iter().all(|session| session["amr"] == json!(["pwd"])));
+        let used: Vec<_> = sessions.iter().filter(|session| !session["last_used_at"].is_null()).collect();
+        assert_eq!(used.len(), 1, "{sessions:?}");
+        assert_eq!(
+            (&used[0]["last_used_from"], &used[0]["last_used_by"]),
+            (&json!("198.51.100.77"), &json!("ZeldaBrowser/1"))
+        );
         assert_eq!(held["leads"][0]["replies"][0]["message"], "call me on 555-0177");
         // Three leads, one of them deleted: created, replied, booked, updated, qualified.
         assert_eq!(count("events"), 15, "{named_by}");
@@ -329,7 +674,9 @@ async fn a_person_can_have_what_is_held_about_them() {
             assert!(record.get("ip_address").is_none() && record["actor"].get("email").is_none(), "{record}");
         }
         assert!(!held.to_string().contains(&admin.text("/user/email")));
-        assert!(!held.to_string().contains("password_hash") && !held.to_string().contains("token_digest"));
+        for secret in ["password_hash", "token_digest", "refresh_digest", "sealed", "$argon2"] {
+            assert!(!held.to_string().contains(secret), "{secret}");
+        }
     }
     let record = admin.get("/api/admin/audit-logs?action=privacy.export&limit=1").await.expect(200).json;
     assert_eq!(record["data"][0]["pii_accessed"], true);
@@ -340,6 +687,68 @@ async fn a_person_can_have_what_is_held_about_them() {
     let link = admin.get(&format!("{EXPORTS}/{job}")).await.expect(200).text("/links/file");
     let held: Value = serde_json::from_slice(&follow(&app, &link).await.unwrap()).unwrap();
     assert_eq!(held["membership"]["role"], "admin");
+}
+
+/// What is held about somebody by others is not shown, and of who never was here not even that there is an account.
+#[tokio::test]
+async fn an_export_has_the_sessions_of_its_own_organization_and_accounts_of_members_alone() {
+    let app = TestApp::start().await;
+    let (acme, initech) = (app.sign_up("Acme").await, app.sign_up("Initech").await);
+    let mut sessions = Vec::new();
+    for (admin, joins) in [(&acme, 1), (&initech, 2)] {
+        let organization = tenant(&app, admin).organization_id();
+        for nth in 0..joins {
+            let answer = match nth {
+                0 => {
+                    let token = crate::people::invite(&app, organization, GRACE, store::Role::ReadOnly).await;
+                    crate::people::accept(&app, &token, crate::people::newcomer()).await
+                }
+                _ => {
+                    let body = json!({"email": GRACE, "password": PASSWORD, "organization_id": organization});
+                    app.stranger().post("/api/auth/login", body).await
+                }
+            };
+            assert!(answer.status.is_success(), "{}", answer.body);
+            sessions.push(crate::people::signed_in(&app, &answer));
+        }
+    }
+    // One of them with a second factor, and none that is over is left out.
+    let enrolled = sessions[0].post("/api/auth/mfa/enroll", json!({"password": PASSWORD})).await.expect(200);
+    let authenticator = testkit::Authenticator::new(&enrolled.text("/secret"));
+    let code = json!({"code": authenticator.code(app.now())});
+    let _ = sessions[0].post("/api/auth/mfa/activate", code).await.expect(200);
+    let _ = sessions[2].raw(http::Method::POST, "/api/auth/logout", "").await.expect(204);
+    let export = async |admin: &Actor, about: Value| -> Value {
+        let job = admin.post(EXPORTS, about).await.expect(202).text("/id");
+        app.drain().await;
+        let link = admin.get(&format!("{EXPORTS}/{job}")).await.expect(200).text("/links/file");
+        serde_json::from_slice(&follow(&app, &link).await.unwrap()).unwrap()
+    };
+    let statuses = |held: &Value| {
+        let sessions = held["sessions"].as_array().unwrap().iter();
+        let mut statuses: Vec<_> =
+            sessions.map(|session| session["status"].as_str().unwrap().to_owned()).collect();
+        statuses.sort();
+        statuses
+    };
+    let held = export(&acme, json!({"email": GRACE})).await;
+    assert_eq!(statuses(&held), ["active"]);
+    assert_eq!((&held["account"]["mfa_enabled"], &held["account"]["name"]), (&json!(true), &json!("Grace")));
+    assert_eq!(held["account"]["mfa_enrolled_at"], app.now().to_string());
+    assert!(!held.to_string().contains(&enrolled.text("/secret")));
+    let held = export(&initech, json!({"email": GRACE})).await;
+    assert_eq!(statuses(&held), ["active", "ended"]);
+    // A lead of hers is all that a third one has.
+    let hooli = app.sign_up("Hooli").await;
+    let _ = hooli.post("/v1/leads", json!({"email": GRACE})).await.expect(201);
+    let user = held["account"]["user_id"].clone();
+    for about in [json!({"email": GRACE}), json!({"user_id": user})] {
+        let held = export(&hooli, about).await;
+        assert_eq!(
+            (&held["account"], &held["membership"], statuses(&held)),
+            (&Value::Null, &Value::Null, vec![])
+        );
+    }
 }
 
 #[tokio::test]

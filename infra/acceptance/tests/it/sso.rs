@@ -104,6 +104,20 @@ async fn who_signs_on_joins_once_and_has_proved_as_much_as_the_provider_says() {
     }
 }
 
+/// Who joins writes their identity anew, so that nobody deletes it who has not seen them join.
+#[tokio::test]
+async fn an_identity_is_written_anew_by_joining_and_not_by_signing_on() {
+    let world = World::new().await;
+    let before = known(&world.app, GRACE).await;
+    let identity = async || store(&world.app).account(GRACE).await.unwrap().unwrap().identity;
+    let _ = world.sign_on(&Person::new(GRACE)).await.expect(200);
+    let joined = identity().await;
+    assert!(joined.updated_at > before.updated_at);
+    assert_eq!(store::Identity { updated_at: before.updated_at, ..joined.clone() }, before);
+    let _ = world.sign_on(&Person::new(GRACE)).await.expect(200);
+    assert_eq!(identity().await, joined);
+}
+
 #[tokio::test]
 async fn a_sign_on_comes_back_once_in_time_and_to_the_browser_that_set_out() {
     let world = World::new().await;

@@ -127,8 +127,15 @@ async fn who_has_confirmed_an_address_joins_the_organization_that_lets_its_domai
     let _ = ada.post("/api/auth/email/confirm", json!({"token": token})).await.expect(204);
     let joinable = ada.get("/api/auth/me").await.expect(200).json["joinable"].clone();
     assert_eq!(joinable, json!([{"id": acme.to_string(), "name": "Acme"}]));
+    let before = identity(&app, &email).await;
     let joined = switch(&ada, acme).await.expect(200);
     assert_eq!(joined.text("/workspaces/0/role"), "read_only");
+    let after = identity(&app, &email).await;
+    assert!(
+        after.updated_at > before.updated_at,
+        "who deletes it as it was read is to see that they have joined"
+    );
+    assert_eq!(Identity { updated_at: before.updated_at, ..after }, before);
     let there = signed_in(&app, &joined);
     assert_eq!(there.get("/api/auth/me").await.expect(200).json["joinable"], json!([]));
     let joins = records(&app, acme).await.into_iter().filter(|it| it["action"] == "member.join");

@@ -260,6 +260,31 @@ async fn get(actor: &Actor, path: &str, header: &str) -> (String, testkit::Respo
     (format!("GET {path} {header}"), actor.get(path).await)
 }
 
+/// A key for trying things out has no live people, however it asks for them.
+#[tokio::test]
+async fn a_test_key_is_shown_and_erases_nobody_who_is_held() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let _ = admin.post("/v1/leads", json!({"email": "live@example.com"})).await.expect(201);
+    let scopes = json!(["privacy:read", "privacy:write"]);
+    let test = app.key(&admin, json!({"mode": "test", "scopes": scopes})).await;
+    let live = app.key(&admin, json!({"scopes": scopes})).await;
+    let person = json!({"email": "live@example.com"});
+    for jobs in ["/api/admin/privacy/exports", "/api/admin/privacy/erasures"] {
+        let _ = test.post(jobs, person.clone()).await.expect_problem(403, "test_key");
+        let id = live.post(jobs, person.clone()).await.expect(202).text("/id");
+        app.drain().await;
+        let job = format!("{jobs}/{id}");
+        let _ = test.get(&job).await.expect_problem(403, "test_key");
+        assert_eq!(live.get(&job).await.expect(200).text("/status"), "done");
+    }
+    let refused = admin.get("/api/admin/audit-logs?outcome=failure").await.expect(200).json;
+    let refused = refused["data"].as_array().unwrap();
+    assert_eq!(refused.len(), 4, "{refused:?}");
+    assert!(refused.iter().all(|record| record["error_code"] == "test_key"), "{refused:?}");
+    app.drain().await;
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 6, max_shrink_iters: 20, ..ProptestConfig::default() })]
 

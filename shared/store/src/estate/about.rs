@@ -1,13 +1,16 @@
 //! What an organization holds about a person, read for them.
 
+use aws_sdk_dynamodb::types::Select;
 use clock::Timestamp;
-use ids::{EventId, LeadId};
+use ids::{EventId, LeadId, SessionId, UserId};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::export::shown;
 use super::person::Person;
-use super::{Stretch, Wanted};
-use crate::item::{self, Item, get_text};
+use super::{SCANNED, Stretch, Wanted, scanned_from, scanned_to};
+use crate::admission::LAST_USED;
+use crate::item::{self, Item, get_number, get_text, text};
 use crate::keys::{self, OfOrganization};
 use crate::{EventFilter, Invitation, Lead, PageRequest, StoreError, StoredEvent, Tenant, WorkspaceScope};
 
@@ -23,6 +26,99 @@ pub struct PersonsEvents {
     pub looked_at: usize,
     /// After which event to go on, if there may be more.
     pub next: Option<EventId>,
+}
+
+/// A person's account, as they are shown it: that there are credentials is told, and nothing that one could be made of. It has
+/// no links to accounts elsewhere; who signs on through a provider is known by the address alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PersonsAccount {
+    /// The person.
+    pub user_id: UserId,
+    /// The address that they sign in with.
+    pub email: String,
+    /// Their name.
+    pub name: String,
+    /// Whether the address was proved to be theirs.
+    pub email_verified: bool,
+    /// Whether they have a password.
+    pub has_password: bool,
+    /// Whether a second factor is asked for when they sign in.
+    pub mfa_enabled: bool,
+    /// When it was enrolled, if one was.
+    pub mfa_enrolled_at: Option<Timestamp>,
+    /// When they signed up.
+    pub created_at: Timestamp,
+    /// When the account was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A session of a person, as they are shown it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PersonsSession {
+    /// The session.
+    pub id: SessionId,
+    /// `active`, or `ended`.
+    pub status: String,
+    /// What it has proved.
+    pub amr: Vec<String>,
+    /// When the person signed in.
+    pub authenticated_at: Timestamp,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When it was last refreshed.
+    pub updated_at: Timestamp,
+    /// When it ends at the latest.
+    pub ends_at: Timestamp,
+    /// When it was last used, if it was.
+    pub last_used_at: Option<Timestamp>,
+    /// From which address.
+    pub last_used_from: Option<String>,
+    /// The beginning of the user agent.
+    pub last_used_by: Option<String>,
+}
+
+/// Some of a person's sessions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersonsSessions {
+    /// Them, in no order.
+    pub sessions: Vec<PersonsSession>,
+    /// Where to go on, if there may be more.
+    pub next: Option<String>,
+}
+
+/// What of a session's item is read.
+#[derive(Deserialize)]
+struct Began {
+    session_id: SessionId,
+    #[serde(default)]
+    status: String,
+    amr: Vec<String>,
+    authenticated_at: Timestamp,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    ends_at: Timestamp,
+}
+
+impl PersonsSession {
+    fn read(item: Item) -> Result<Self, StoreError> {
+        let [used_at, used_from, used_by] = LAST_USED;
+        let said = |name: &str| get_text(&item, name).filter(|text| !text.is_empty()).map(str::to_owned);
+        let (last_used_from, last_used_by) = (said(used_from), said(used_by));
+        let last_used_at = get_number(&item, used_at).map(Timestamp::from_millis);
+        let began: Began = item::read("sessions_of", item)?;
+        Ok(Self {
+            id: began.session_id,
+            status: began.status,
+            amr: began.amr,
+            authenticated_at: began.authenticated_at,
+            created_at: began.created_at,
+            updated_at: began.updated_at,
+            ends_at: began.ends_at,
+            last_used_at,
+            last_used_from,
+            last_used_by,
+        })
+    }
 }
 
 /// A walk over leads or meetings of all workspaces and modes.
@@ -134,6 +230,66 @@ impl Tenant {
                 next => after = next,
             }
         }
+    }
+
+    /// The account of a person who belongs here, or did. Whether others have one is not told.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn account_of(&self, person: &Person) -> Result<Option<PersonsAccount>, StoreError> {
+        let (Some(email), Some(user)) = (&person.email, person.user_id) else { return Ok(None) };
+        if !person.belonged_here && self.member(user).await?.is_none() {
+            return Ok(None);
+        }
+        let identity = self.store.account(email).await?.map(|account| account.identity);
+        let theirs = identity.filter(|identity| identity.user_id == user);
+        Ok(theirs.map(|identity| PersonsAccount {
+            user_id: identity.user_id,
+            email: identity.email,
+            name: identity.name,
+            email_verified: identity.email_verified,
+            has_password: identity.password_hash.is_some(),
+            mfa_enabled: identity.second_factor.as_ref().is_some_and(|factor| factor.active),
+            mfa_enrolled_at: identity.second_factor.as_ref().map(|factor| factor.created_at),
+            created_at: identity.created_at,
+            updated_at: identity.updated_at,
+        }))
+    }
+
+    /// Some of a user's sessions in this organization, from `after` on. Nothing leads to them, so all of the directory is
+    /// looked at, a thousand items at a time, but for secrets.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn sessions_of(
+        &self,
+        user: UserId,
+        after: Option<&str>,
+    ) -> Result<PersonsSessions, StoreError> {
+        const OPERATION: &str = "sessions_of";
+        const SHOWN: &str = "pk, sk, user_id, organization_id, session_id, #status, amr, authenticated_at, \
+                             created_at, updated_at, ends_at";
+        let answer = self
+            .store
+            .client
+            .scan()
+            .table_name(self.store.directory_table())
+            .projection_expression(format!("{SHOWN}, {}", LAST_USED.join(", ")))
+            // Said out loud: the function may scan for these and no others.
+            .select(Select::SpecificAttributes)
+            .filter_expression("user_id = :user AND organization_id = :organization")
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":user", text(user.to_string()))
+            .expression_attribute_values(":organization", text(self.organization.to_string()))
+            .limit(SCANNED)
+            .set_exclusive_start_key(scanned_from(after))
+            .send()
+            .await
+            .map_err(|e| StoreError::from_sdk(OPERATION, e))?;
+        let next = scanned_to(OPERATION, answer.last_evaluated_key.as_ref())?;
+        let found = answer.items.unwrap_or_default().into_iter();
+        let sessions = found.filter(|item| item.contains_key("session_id")).map(PersonsSession::read);
+        Ok(PersonsSessions { sessions: sessions.collect::<Result<_, _>>()?, next })
     }
 
     /// The invitations to a person.

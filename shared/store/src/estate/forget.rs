@@ -12,12 +12,12 @@ use audit_format::Personal;
 use aws_sdk_dynamodb::types::Select;
 use clock::Timestamp;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use ids::{AuditId, EndpointId, LeadId};
+use ids::{AuditId, EndpointId, LeadId, UserId};
 use serde::{Deserialize, Serialize};
 
 use super::erase::{keys_of, unchanged};
 use super::person::Person;
-use super::{Stretch, Wanted, of_workspace};
+use super::{SCANNED, Stretch, Wanted, of_workspace, scanned_from, scanned_to};
 use crate::change::{Expression, Table};
 use crate::estate::Part;
 use crate::idempotency::Remembered;
@@ -33,8 +33,6 @@ use crate::{
 
 /// Items read at once.
 const STRETCH: usize = 100;
-/// Items of the directory looked at in one go.
-const SCANNED: i32 = 1_000;
 const AT_ONCE: usize = 8;
 /// Mails are kept for a day, and DynamoDB takes up to two more to remove them.
 const DAYS_OF_MAILS: u64 = 4;
@@ -147,12 +145,19 @@ impl Tenant {
         }
         // Whether an address has an account is nobody's business who never had to do with it.
         if let Some(email) = &person.email
-            && let Some(account) = self.store.account(email).await?
-            && account.left.contains(&self.organization)
+            && let Some(left) = self.left(email).await?
         {
+            let account = self.store.account(email).await?;
             person.belonged_here = true;
-            person.user_id = person.user_id.or(Some(account.identity.user_id));
-            person.name = person.name.or(Some(account.identity.name));
+            person.user_id = person.user_id.or(left.user_id);
+            // The account may be gone by now, and another one have the address.
+            let user = person.user_id;
+            let identity = account.map(|account| account.identity);
+            let theirs = identity.filter(|identity| user.is_none_or(|user| user == identity.user_id));
+            if let Some(identity) = theirs {
+                person.user_id = Some(identity.user_id);
+                person.name = person.name.or(Some(identity.name));
+            }
         }
         Ok(person)
     }
@@ -179,7 +184,7 @@ impl Tenant {
     }
 
     /// Erases a person a stretch further: about `stretches` reads of a hundred items. What is learnt of them on the way is
-    /// noted in `person`, which is to be kept with where to go on. `is_to` tells whether a mail is to them.
+    /// noted in `person`, which is to be kept with where to go on. `is_to` tells whether a mail is to them or names them.
     ///
     /// # Errors
     /// [`StoreError`]; part of it is then done, and it can be repeated.
@@ -434,40 +439,47 @@ impl Work<'_> {
     }
 
     /// What lies under their address in the directory: what is this organization's, and everything once they belong to none.
+    ///
+    /// Whoever joins an organization writes their identity anew. So it is deleted first and as it was read, when no
+    /// membership was: who has joined since keeps the account, and who has not yet finds none.
     async fn address(&mut self, email: &str) -> Result<(), StoreError> {
-        const OPERATION: &str = "forget";
         let (tenant, of) = (self.tenant, self.tenant.organization);
-        let store = &tenant.store;
         let own = vec![keys::left(email, of), keys::open_invitation(email, of)];
         tenant.delete(Table::Directory, own).await?;
-        let items = store
-            .client
-            .query()
-            .table_name(store.directory_table())
-            .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", text(keys::identity(email).pk))
-            .projection_expression("pk, sk, user_id")
-            .consistent_read(true)
-            .into_paginator()
-            .items()
-            .send()
-            .collect::<Result<Vec<_>, _>>()
-            .await
-            .map_err(|e| StoreError::from_sdk(OPERATION, e))?;
-        let sort_keys = || items.iter().filter_map(|item| get_text(item, keys::SK));
-        if !self.person.belonged_here || sort_keys().any(keys::is_membership) {
+        if !self.person.belonged_here {
             return Ok(());
         }
-        self.person.belongs_nowhere = true;
-        // That others once knew them, or want to, is those others'.
-        let mut gone: Vec<Key> = items
-            .iter()
-            .filter(|item| get_text(item, keys::SK).is_some_and(keys::is_of_identity))
-            .filter_map(item::key)
-            .collect();
-        gone.extend(self.person.user_id.map(keys::person));
-        self.count("directory", gone.len());
-        tenant.delete(Table::Directory, gone).await
+        for _ in 0..TRIES {
+            let items = tenant.under_address(email).await?;
+            let sort_key = |item: &Item| get_text(item, keys::SK).unwrap_or_default().to_owned();
+            if items.iter().any(|item| keys::is_membership(&sort_key(item))) {
+                return Ok(());
+            }
+            let key = keys::identity(email);
+            if let Some(identity) = items.iter().find(|item| sort_key(item) == key.sk) {
+                let user: Option<UserId> = get_text(identity, "user_id").and_then(|id| id.parse().ok());
+                if self.person.user_id.is_some() && user != self.person.user_id {
+                    // Another one has the address, and was never here.
+                    return Ok(());
+                }
+                let read = get_text(identity, "updated_at").unwrap_or_default();
+                if !tenant.delete_as_read(&key, read).await? {
+                    continue;
+                }
+                self.count("directory", 1);
+            }
+            self.person.belongs_nowhere = true;
+            // That others once knew them, or want to, is those others'.
+            let mut gone: Vec<Key> = items
+                .iter()
+                .filter(|item| sort_key(item).starts_with(keys::SIGNED_IN_FROM))
+                .filter_map(item::key)
+                .collect();
+            gone.extend(self.person.user_id.map(keys::person));
+            self.count("directory", gone.len());
+            return tenant.delete(Table::Directory, gone).await;
+        }
+        Err(StoreError::Unavailable { operation: "forget", source: "the identity keeps moving".into() })
     }
 
     /// What else the directory holds of them. Nothing leads to it, so all of the directory is looked at, but for secrets.
@@ -492,18 +504,14 @@ impl Work<'_> {
             scan = scan.expression_attribute_values(":user", text(user.to_string()));
         }
         scan = scan.filter_expression(conditions.join(" OR "));
-        if let Some((pk, sk)) = after.and_then(|after| serde_json::from_str::<(String, String)>(after).ok()) {
-            scan = scan.set_exclusive_start_key(Some(primary(&Key { pk, sk })));
-        }
+        let scan = scan.set_exclusive_start_key(scanned_from(after));
         let answer = scan.send().await.map_err(|e| StoreError::from_sdk(OPERATION, e))?;
         let items = answer.items.unwrap_or_default();
         let gone: Vec<Key> =
             items.iter().filter(|item| self.is_theirs_in_directory(item)).filter_map(item::key).collect();
         self.count("directory", gone.len());
         self.tenant.delete(Table::Directory, gone).await?;
-        let next = answer.last_evaluated_key.as_ref().and_then(item::key).map(|Key { pk, sk }| (pk, sk));
-        next.map(|next| serde_json::to_string(&next).map_err(|e| StoreError::malformed(OPERATION, e)))
-            .transpose()
+        scanned_to(OPERATION, answer.last_evaluated_key.as_ref())
     }
 
     /// Whether an item of the directory goes: what this organization has of them, and what is nobody's.
@@ -650,6 +658,41 @@ fn body(event: &Item) -> &str {
 }
 
 impl Tenant {
+    /// What lies under an address in the directory: keys, whose it is and when it last changed.
+    async fn under_address(&self, email: &str) -> Result<Vec<Item>, StoreError> {
+        self.store
+            .client
+            .query()
+            .table_name(self.store.directory_table())
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", text(keys::identity(email).pk))
+            .projection_expression("pk, sk, user_id, updated_at")
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send()
+            .collect::<Result<Vec<_>, _>>()
+            .await
+            .map_err(|e| StoreError::from_sdk("under_address", e))
+    }
+
+    /// Deletes an item of the directory that is still as it was read; whether it was.
+    async fn delete_as_read(&self, key: &Key, read: &str) -> Result<bool, StoreError> {
+        let delete = self
+            .store
+            .client
+            .delete_item()
+            .table_name(self.store.directory_table())
+            .set_key(Some(primary(key)))
+            .condition_expression("updated_at = :read")
+            .expression_attribute_values(":read", text(read));
+        let Err(error) = delete.send().await else { return Ok(true) };
+        let moved = error.as_service_error().is_some_and(|error| {
+            error.is_conditional_check_failed_exception() || error.is_transaction_conflict_exception()
+        });
+        if moved { Ok(false) } else { Err(StoreError::from_sdk("delete_as_read", error)) }
+    }
+
     /// Takes what is the person's out of an event, and forgets what was answered to it; how many deliveries had an answer.
     async fn scrub_event(
         &self,

@@ -26,16 +26,18 @@ use ids::{OrganizationId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
 use crate::item::{self, Item, text};
-use crate::keys::{self, EndpointTag, OfOrganization};
+use crate::keys::{self, EndpointTag, Key, OfOrganization};
 use crate::spread::all_months;
 use crate::{Mode, Store, StoreError, Tenant, Workspace, WorkspaceScope};
 
-pub use about::{PersonWalk, PersonsEvents};
+pub use about::{PersonWalk, PersonsAccount, PersonsEvents, PersonsSession, PersonsSessions};
 pub use erase::Erased;
 pub use export::{Holding, Holdings};
 pub use forget::Forgotten;
 pub use person::Person;
 
+/// Items of the directory looked at in one go, where nothing leads to what is looked for.
+const SCANNED: i32 = 1_000;
 /// How many partitions are looked into side by side.
 const LOOKS_AT_ONCE: usize = 64;
 const DAY: i64 = 24 * 60 * 60;
@@ -267,6 +269,18 @@ struct Wanted<'a> {
     workspace: Option<WorkspaceId>,
     /// What has a sort key that begins so. Not together with `after`.
     prefix: Option<&'a str>,
+}
+
+/// Where a scan goes on, as text.
+fn scanned_to(operation: &'static str, last: Option<&Item>) -> Result<Option<String>, StoreError> {
+    let Some(Key { pk, sk }) = last.and_then(item::key) else { return Ok(None) };
+    serde_json::to_string(&(pk, sk)).map(Some).map_err(|e| StoreError::malformed(operation, e))
+}
+
+/// The item after which it does; none, to begin at the front.
+fn scanned_from(after: Option<&str>) -> Option<Item> {
+    let (pk, sk) = serde_json::from_str(after?).ok()?;
+    Some(item::primary(&Key { pk, sk }))
 }
 
 impl Tenant {

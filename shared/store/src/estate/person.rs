@@ -74,8 +74,9 @@ impl Person {
         *known = known.or(place);
     }
 
-    /// Whether a text has their address in it.
-    pub(crate) fn is_addressed_in(&self, text: &str) -> bool {
+    /// Whether a text has their address in it, and not only as a part of a longer one.
+    #[must_use]
+    pub fn is_addressed_in(&self, text: &str) -> bool {
         self.email.as_ref().is_some_and(|email| places_of(email, text).next().is_some())
     }
 
