@@ -29,9 +29,7 @@ PYTHON
 start_platform "$port"
 
 # How docs/using-api-keys.md says that a key is got.
-awk '/^## / { section = $0 == "## Getting a key" } section && /^```/ { fenced = !fenced && $0 == "```sh"; next } section && fenced' \
-    docs/using-api-keys.md >"$platform_data/getting-a-key.sh"
-grep -q . "$platform_data/getting-a-key.sh"
+python3 .ci/checks/document-blocks.py docs/using-api-keys.md "Getting a key" >"$platform_data/getting-a-key.sh"
 ARTISAN_URL=http://127.0.0.1:$port bash -euo pipefail "$platform_data/getting-a-key.sh" | jq -e '.mode == "test"'
 
 if ! "${PYTHON:-python3}" .ci/checks/samples.py "http://127.0.0.1:$port" "$rust"; then

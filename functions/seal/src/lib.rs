@@ -98,15 +98,15 @@ impl Seal {
         }
         let sealed = join_all(shares.into_iter().map(async |(organization, share)| {
             let first = share.first;
-            self.take(organization, share).await.map_err(|error| (first, error))
+            self.take(organization, share).await.map_err(|error| (first, organization, error))
         }));
         let mut first: Option<usize> = None;
-        for (index, error) in sealed.await.into_iter().filter_map(Result::err) {
+        for (index, organization, error) in sealed.await.into_iter().filter_map(Result::err) {
             let error_text = telemetry::chain(&error);
             if error.is_lasting() {
                 // Trying again changes nothing, and would hold up every other organization. Its records stay unsealed, and
                 // the verifier names them.
-                tracing::error!(error = error_text, "an organization's log is not gone on with");
+                tracing::error!(organization.id = %organization, error = error_text, "a log is not gone on with");
                 continue;
             }
             tracing::warn!(error = error_text, "a batch will be tried again");
