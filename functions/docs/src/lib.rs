@@ -1,8 +1,9 @@
-//! Health, the OpenAPI document, the error reference, and the answer to whatever no route is for: browsers' preflights, and
+//! Health, the OpenAPI document, the interactive reference, the error reference, and the answer to whatever no route is for: browsers' preflights, and
 //! routes that don't exist.
 
 mod errors;
 mod health;
+mod reference;
 
 use axum::Router;
 use axum::http::header;
@@ -38,6 +39,8 @@ fn routes() -> OpenApiRouter<Dependencies> {
         .routes(routes!(health::health))
         .routes(routes!(openapi_json))
         .routes(routes!(errors::errors))
+        .routes(routes!(reference::reference))
+        .routes(routes!(reference::reference_file))
 }
 
 /// The function's part of the OpenAPI document.

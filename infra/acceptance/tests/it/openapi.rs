@@ -148,6 +148,8 @@ async fn every_operation_but_the_open_ones_refuses_a_stranger() {
         "GET /health",
         "GET /openapi.json",
         "GET /docs/errors",
+        "GET /docs",
+        "GET /docs/{file}",
     ]);
     for operation in operations(&document) {
         let (method, path) = operation.split_once(' ').unwrap();
@@ -207,4 +209,25 @@ async fn health_and_the_documents_are_open() {
     }
     let errors = app.stranger().get("/docs/errors").await.expect(200);
     assert!(errors.body.contains("id=\"rate_limited\""));
+}
+
+#[tokio::test]
+async fn the_interactive_reference_is_served_with_all_it_loads() {
+    let app = TestApp::start().await;
+    let stranger = app.stranger();
+    let page = stranger.get("/docs").await.expect(308);
+    assert_eq!(page.header("location"), Some("/docs/index.html"));
+    let page = stranger.get("/docs/index.html").await.expect(200);
+    assert!(page.header("content-type").unwrap().starts_with("text/html"));
+    assert!(page.header("content-security-policy").unwrap().contains("script-src 'self';"));
+    // Its files are compressed as they were built.
+    assert_eq!(page.header("content-encoding"), Some("gzip"));
+    for file in ["swagger-ui.css", "swagger-ui-bundle.js", "swagger-ui-standalone-preset.js"] {
+        assert!(!stranger.get(&format!("/docs/{file}")).await.expect(200).body.is_empty(), "{file}");
+    }
+    let script = stranger.get("/docs/swagger-initializer.js").await.expect(200).body;
+    assert!(script.contains("/openapi.json") && script.contains("validatorUrl: null"), "{script}");
+    for nothing in ["/docs/nothing.js", "/docs/..%2f..%2fCargo.toml"] {
+        let _ = stranger.get(nothing).await.expect_problem(404, "route_not_found");
+    }
 }
