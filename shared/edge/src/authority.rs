@@ -395,7 +395,7 @@ fn refusal(
 
 /// Whether a permission is about changing the organization itself, which there is only one of: a key for trying things out
 /// must not.
-fn alters_what_has_no_mode(permission: Permission) -> bool {
+pub(crate) fn alters_what_has_no_mode(permission: Permission) -> bool {
     permission.action() != Action::Read
         && matches!(
             permission.resource(),
@@ -645,7 +645,7 @@ impl Person {
 }
 
 /// What a key lacks where a person is asked for.
-const SIGNED_IN: &str = "signed-in";
+pub(crate) const SIGNED_IN: &str = "signed-in";
 
 impl FromRequestParts<Edge> for Person {
     type Rejection = Refused;

@@ -3,6 +3,7 @@
 //! A [`TestApp`] is a whole platform of its own: every function, real engines in memory, and a clock that only the
 //! test moves. [`Actor`]s call it over its router as strangers, people and API keys do; a [`Receiver`] is a real HTTP
 //! server that webhooks are sent to; [`DnsServer`] and [`IdentityProvider`] stand in for more of what lies outside.
+//! Every answer they get is held to `docs/openapi.json`.
 //! When the app is dropped, jobs that nobody accounted for fail the test.
 //!
 //! Nothing here waits for time to pass.
@@ -16,6 +17,7 @@
 
 mod actor;
 mod authenticator;
+mod contract;
 mod receiver;
 
 use std::collections::BTreeMap;
