@@ -10,17 +10,16 @@ use access::permission::{ApiKeysDelete, ApiKeysRead, ApiKeysWrite, Permit};
 use axum::http::StatusCode;
 use clock::Timestamp;
 use edge::{
-    Authorized, Committed, Context, Edge, IdempotencyKey, IdempotencyParameter, IfMatch, IfMatchParameter,
-    Json, PageParameters, Paging, PathId, Problems, Refused, Reply,
+    Authorized, Committed, Context, Edge, IdempotencyKey, IfMatch, Json, Paging, PathId, Refused, Reply,
+    routes,
 };
 use ids::{KeyId, OrganizationId, WorkspaceId, kind};
 use input::Patch;
-use problem::Problem;
+use problem::{Code, Problem};
 use serde::{Deserialize, Serialize};
 use store::{ApiKey, KeyStatus, LastUse, Mode};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::app::{self, Draft, alteration};
 
@@ -136,8 +135,8 @@ struct ApiKeyBody {
 /// A key and its secret, which is shown this once.
 #[derive(Debug, Serialize, ToSchema)]
 struct CreatedApiKey<'a> {
-    /// The key itself. Keep it: it can't be shown again.
-    #[schema(example = "sk_live_…")]
+    /// The key itself. Keep it: it can't be shown again, and is not in an answer that is repeated.
+    #[schema(required = false, example = "sk_live_…")]
     key: &'a str,
     #[serde(flatten)]
     api_key: &'a ApiKeyBody,
@@ -210,9 +209,11 @@ impl ApiKeyBody {
 /// The answer holds the key itself, once. It never holds more permissions than its creator.
 #[utoipa::path(
     post, path = "/api/admin/api-keys", operation_id = "create_api_key", tag = "api keys",
-    security(("bearer" = [])), params(IdempotencyParameter), request_body = CreateApiKey,
-    responses((status = 201, description = "Created", body = CreatedApiKey<'static>), Problems),
-    extensions(("x-permission" = json!("api_keys:write")))
+    request_body = CreateApiKey,
+    responses((status = 201, description = "Created", body = CreatedApiKey<'static>)),
+    extensions(("x-problem-codes" = json!([
+        Code::NotFound, Code::LimitReached, Code::Conflict, Code::WorkspaceArchived
+    ])))
 )]
 async fn create(caller: Authorized<ApiKeysWrite>, key: IdempotencyKey, body: Json<CreateApiKey>) -> Reply {
     let CreateApiKey { name, scopes, mode, workspace_id, expires_at, rate_limit_per_hour, allowed_cidrs } =
@@ -243,9 +244,7 @@ async fn create(caller: Authorized<ApiKeysWrite>, key: IdempotencyKey, body: Jso
 /// Newest first, revoked ones included.
 #[utoipa::path(
     get, path = "/api/admin/api-keys", operation_id = "list_api_keys", tag = "api keys",
-    security(("bearer" = [])), params(PageParameters),
-    responses((status = 200, description = "A page", body = ApiKeyList), Problems),
-    extensions(("x-permission" = json!("api_keys:read")))
+    responses((status = 200, description = "A page", body = ApiKeyList))
 )]
 async fn list(caller: Authorized<ApiKeysRead>, paging: Paging) -> Reply {
     let confines = caller.confines();
@@ -281,9 +280,8 @@ async fn find<P: Permit>(caller: &Authorized<P>, id: KeyId) -> Result<ApiKey, Re
 /// Get an API key
 #[utoipa::path(
     get, path = "/api/admin/api-keys/{id}", operation_id = "get_api_key", tag = "api keys",
-    security(("bearer" = [])), params(("id" = String, Path, description = "`key_…`")),
-    responses((status = 200, description = "The key", body = ApiKeyBody), Problems),
-    extensions(("x-permission" = json!("api_keys:read")))
+    params(("id" = String, Path, description = "`key_…`")),
+    responses((status = 200, description = "The key", body = ApiKeyBody))
 )]
 async fn get(caller: Authorized<ApiKeysRead>, PathId(id): PathId<kind::Key>) -> Reply {
     show(&caller, &find(&caller, id).await?).await
@@ -310,10 +308,10 @@ async fn predecessor<P>(caller: &Authorized<P>, key: &ApiKey) -> Result<Option<A
 /// permissions.
 #[utoipa::path(
     patch, path = "/api/admin/api-keys/{id}", operation_id = "change_api_key", tag = "api keys",
-    security(("bearer" = [])), params(("id" = String, Path, description = "`key_…`"), IfMatchParameter),
+    params(("id" = String, Path, description = "`key_…`")),
     request_body = ChangeApiKey,
-    responses((status = 200, description = "Changed", body = ApiKeyBody), Problems),
-    extensions(("x-permission" = json!("api_keys:write")))
+    responses((status = 200, description = "Changed", body = ApiKeyBody)),
+    extensions(("x-problem-codes" = json!([Code::Conflict, Code::LimitReached])))
 )]
 async fn change(
     caller: Authorized<ApiKeysWrite>,
@@ -343,9 +341,9 @@ async fn change(
 /// It stays listed as revoked.
 #[utoipa::path(
     delete, path = "/api/admin/api-keys/{id}", operation_id = "revoke_api_key", tag = "api keys",
-    security(("bearer" = [])), params(("id" = String, Path, description = "`key_…`"), IfMatchParameter),
-    responses((status = 204, description = "Revoked"), Problems),
-    extensions(("x-permission" = json!("api_keys:delete")))
+    params(("id" = String, Path, description = "`key_…`")),
+    responses((status = 204, description = "Revoked")),
+    extensions(("x-problem-codes" = json!([Code::Conflict])))
 )]
 async fn revoke(
     caller: Authorized<ApiKeysDelete>,
@@ -375,9 +373,8 @@ async fn revoke(
 ///
 /// What the credential of this request stands for.
 #[utoipa::path(
-    get, path = "/v1/whoami", operation_id = "whoami", tag = "api keys", security(("bearer" = [])),
-    responses((status = 200, description = "The caller", body = WhoAmI), Problems),
-    extensions(("x-permission" = json!("authenticated")))
+    get, path = "/v1/whoami", operation_id = "whoami", tag = "api keys",
+    responses((status = 200, description = "The caller", body = WhoAmI))
 )]
 async fn whoami(context: Context) -> Reply {
     let known = &context.caller.known;

@@ -17,7 +17,7 @@ mod switch;
 mod token;
 
 use clock::Timestamp;
-use edge::{Edge, Person, Refused, RequestInfo};
+use edge::{Edge, Person, Refused, RequestInfo, routes};
 use ids::OrganizationId;
 use mailing::Letter;
 use problem::Problem;
@@ -26,7 +26,6 @@ use store::{
     StoreError, Tenant,
 };
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::app;
 

@@ -3,17 +3,15 @@
 use access::permission::{CampaignsDelete, CampaignsRead, CampaignsWrite};
 use clock::Timestamp;
 use edge::{
-    Committed, Edge, IdempotencyKey, IdempotencyParameter, IfMatch, IfMatchParameter, InWorkspace, Json,
-    PageParameters, Paging, PathId, Problems, Refused, Reply, WorkspaceParameter,
+    Committed, Edge, IdempotencyKey, IfMatch, InWorkspace, Json, Paging, PathId, Refused, Reply, routes,
 };
 use ids::{CampaignId, WorkspaceId, kind};
 use input::Patch;
-use problem::Problem;
+use problem::{Code, Problem};
 use serde::{Deserialize, Serialize};
 use store::{Campaign, CampaignStatus};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::app::{self, Draft, NewCampaign, Step};
 
@@ -106,14 +104,9 @@ impl From<&Campaign> for CampaignBody {
 ///
 /// It begins as a draft. Causes `campaign.created`.
 #[utoipa::path(
-    post, path = "/", operation_id = "create_campaign", tag = "campaigns", security(("bearer" = [])),
-    params(IdempotencyParameter, WorkspaceParameter),
+    post, path = "/", operation_id = "create_campaign", tag = "campaigns",
     request_body = CreateCampaign,
-    responses(
-        (status = 201, description = "Created", body = CampaignBody),
-        Problems,
-    ),
-    extensions(("x-permission" = json!("campaigns:write")))
+    responses((status = 201, description = "Created", body = CampaignBody))
 )]
 async fn create(
     caller: InWorkspace<CampaignsWrite>,
@@ -134,13 +127,8 @@ async fn create(
 ///
 /// Newest first.
 #[utoipa::path(
-    get, path = "/", operation_id = "list_campaigns", tag = "campaigns", security(("bearer" = [])),
-    params(PageParameters, WorkspaceParameter),
-    responses(
-        (status = 200, description = "A page", body = CampaignList),
-        Problems,
-    ),
-    extensions(("x-permission" = json!("campaigns:read")))
+    get, path = "/", operation_id = "list_campaigns", tag = "campaigns",
+    responses((status = 200, description = "A page", body = CampaignList))
 )]
 async fn list(caller: InWorkspace<CampaignsRead>, paging: Paging) -> Reply {
     let confines = caller.confines();
@@ -150,13 +138,9 @@ async fn list(caller: InWorkspace<CampaignsRead>, paging: Paging) -> Reply {
 
 /// Get a campaign
 #[utoipa::path(
-    get, path = "/{id}", operation_id = "get_campaign", tag = "campaigns", security(("bearer" = [])),
-    params(("id" = String, Path, description = "`camp_…`"), WorkspaceParameter),
-    responses(
-        (status = 200, description = "The campaign", body = CampaignBody),
-        Problems,
-    ),
-    extensions(("x-permission" = json!("campaigns:read")))
+    get, path = "/{id}", operation_id = "get_campaign", tag = "campaigns",
+    params(("id" = String, Path, description = "`camp_…`")),
+    responses((status = 200, description = "The campaign", body = CampaignBody))
 )]
 async fn get(caller: InWorkspace<CampaignsRead>, PathId(id): PathId<kind::Campaign>) -> Reply {
     let campaign = caller.workspace.campaign(id).await?.ok_or(MISSING)?;
@@ -169,11 +153,11 @@ const MISSING: Refused = Refused(Problem::NotFound { what: "campaign" });
 ///
 /// Whatever its status. It is started, paused and completed by routes of their own.
 #[utoipa::path(
-    patch, path = "/{id}", operation_id = "change_campaign", tag = "campaigns", security(("bearer" = [])),
-    params(("id" = String, Path, description = "`camp_…`"), IfMatchParameter, WorkspaceParameter),
+    patch, path = "/{id}", operation_id = "change_campaign", tag = "campaigns",
+    params(("id" = String, Path, description = "`camp_…`")),
     request_body = ChangeCampaign,
-    responses((status = 200, description = "Changed", body = CampaignBody), Problems),
-    extensions(("x-permission" = json!("campaigns:write")))
+    responses((status = 200, description = "Changed", body = CampaignBody)),
+    extensions(("x-problem-codes" = json!([Code::Conflict])))
 )]
 async fn change(
     caller: InWorkspace<CampaignsWrite>,
@@ -198,10 +182,10 @@ async fn change(
 ///
 /// One that is running must be paused or completed first. Its leads stay, and still name it.
 #[utoipa::path(
-    delete, path = "/{id}", operation_id = "delete_campaign", tag = "campaigns", security(("bearer" = [])),
-    params(("id" = String, Path, description = "`camp_…`"), IfMatchParameter, WorkspaceParameter),
-    responses((status = 204, description = "Deleted"), Problems),
-    extensions(("x-permission" = json!("campaigns:delete")))
+    delete, path = "/{id}", operation_id = "delete_campaign", tag = "campaigns",
+    params(("id" = String, Path, description = "`camp_…`")),
+    responses((status = 204, description = "Deleted")),
+    extensions(("x-problem-codes" = json!([Code::Conflict])))
 )]
 async fn delete(
     caller: InWorkspace<CampaignsDelete>,
@@ -220,10 +204,10 @@ async fn delete(
 ///
 /// A draft, or a paused one. Causes `campaign.started`.
 #[utoipa::path(
-    post, path = "/{id}/start", operation_id = "start_campaign", tag = "campaigns", security(("bearer" = [])),
-    params(("id" = String, Path, description = "`camp_…`"), IdempotencyParameter, WorkspaceParameter),
-    responses((status = 200, description = "Running", body = CampaignBody), Problems),
-    extensions(("x-permission" = json!("campaigns:write")))
+    post, path = "/{id}/start", operation_id = "start_campaign", tag = "campaigns",
+    params(("id" = String, Path, description = "`camp_…`")),
+    responses((status = 200, description = "Running", body = CampaignBody)),
+    extensions(("x-problem-codes" = json!([Code::Conflict])))
 )]
 async fn start(
     caller: InWorkspace<CampaignsWrite>,
@@ -237,10 +221,10 @@ async fn start(
 ///
 /// A running one. Causes `campaign.paused`.
 #[utoipa::path(
-    post, path = "/{id}/pause", operation_id = "pause_campaign", tag = "campaigns", security(("bearer" = [])),
-    params(("id" = String, Path, description = "`camp_…`"), IdempotencyParameter, WorkspaceParameter),
-    responses((status = 200, description = "Paused", body = CampaignBody), Problems),
-    extensions(("x-permission" = json!("campaigns:write")))
+    post, path = "/{id}/pause", operation_id = "pause_campaign", tag = "campaigns",
+    params(("id" = String, Path, description = "`camp_…`")),
+    responses((status = 200, description = "Paused", body = CampaignBody)),
+    extensions(("x-problem-codes" = json!([Code::Conflict])))
 )]
 async fn pause(
     caller: InWorkspace<CampaignsWrite>,
@@ -255,10 +239,9 @@ async fn pause(
 /// A running or a paused one, for good. Causes `campaign.completed`.
 #[utoipa::path(
     post, path = "/{id}/complete", operation_id = "complete_campaign", tag = "campaigns",
-    security(("bearer" = [])),
-    params(("id" = String, Path, description = "`camp_…`"), IdempotencyParameter, WorkspaceParameter),
-    responses((status = 200, description = "Completed", body = CampaignBody), Problems),
-    extensions(("x-permission" = json!("campaigns:write")))
+    params(("id" = String, Path, description = "`camp_…`")),
+    responses((status = 200, description = "Completed", body = CampaignBody)),
+    extensions(("x-problem-codes" = json!([Code::Conflict])))
 )]
 async fn complete(
     caller: InWorkspace<CampaignsWrite>,

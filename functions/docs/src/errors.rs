@@ -16,7 +16,8 @@ code{background:#1d242d}.status{color:#9aa7b5}:target{background:#2b2611}}";
 /// The error reference
 #[utoipa::path(
     get, path = "/docs/errors", operation_id = "error_reference", tag = "meta",
-    responses((status = 200, description = "Every problem the API can answer with", content_type = "text/html"))
+    responses((status = 200, description = "Every problem the API can answer with", content_type = "text/html")),
+    extensions(("x-problem-codes" = json!([Code::PayloadTooLarge, Code::Internal])))
 )]
 pub(crate) async fn errors() -> impl IntoResponse {
     let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";

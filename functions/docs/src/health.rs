@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use problem::Code;
 use serde::Serialize;
 use store::Store;
 use utoipa::ToSchema;
@@ -42,7 +43,8 @@ struct Dependency {
 #[utoipa::path(
     get, path = "/health", operation_id = "health", tag = "meta",
     responses((status = 200, description = "All is well", body = Health),
-              (status = 503, description = "A dependency is down", body = Health))
+              (status = 503, description = "A dependency is down", body = Health)),
+    extensions(("x-problem-codes" = json!([Code::PayloadTooLarge, Code::Internal])))
 )]
 pub(crate) async fn health(State(dependencies): State<Dependencies>) -> (StatusCode, Json<Health>) {
     let Dependencies { store, sqs, queue_url } = &dependencies;

@@ -8,6 +8,7 @@ mod reference;
 use axum::Router;
 use axum::http::header;
 use axum::response::IntoResponse;
+use problem::Code;
 use runtime::{Services, StartError};
 use store::Store;
 use utoipa::openapi::OpenApi;
@@ -16,8 +17,8 @@ use utoipa_axum::routes;
 
 use crate::health::Dependencies;
 
-/// The document, as the tests generate it from all functions and hold it in the repository.
-const OPENAPI: &str = include_str!("../../../docs/openapi.json");
+/// The document, as the tests generate it from all functions and hold it in the repository; written compactly.
+const OPENAPI: &str = include_str!(concat!(env!("OUT_DIR"), "/openapi.json"));
 
 /// The function's routes, ready to serve.
 ///
@@ -52,7 +53,8 @@ pub fn openapi() -> OpenApi {
 /// The OpenAPI document
 #[utoipa::path(
     get, path = "/openapi.json", operation_id = "openapi", tag = "meta",
-    responses((status = 200, description = "OpenAPI", content_type = "application/json"))
+    responses((status = 200, description = "OpenAPI", content_type = "application/json")),
+    extensions(("x-problem-codes" = json!([Code::PayloadTooLarge, Code::Internal])))
 )]
 async fn openapi_json() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], OPENAPI)

@@ -7,18 +7,16 @@ use std::collections::BTreeMap;
 use access::permission::{LeadsDelete, LeadsRead, LeadsWrite};
 use clock::Timestamp;
 use edge::{
-    Committed, Edge, IdempotencyKey, IdempotencyParameter, IfMatch, IfMatchParameter, InWorkspace, Json,
-    PageParameters, Paging, PathId, Problems, Refused, Reply, WorkspaceParameter,
+    Committed, Edge, IdempotencyKey, IfMatch, InWorkspace, Json, Paging, PathId, Refused, Reply, routes,
 };
 use ids::{CampaignId, LeadId, ReplyId, WorkspaceId, kind};
 use input::Patch;
-use problem::Problem;
+use problem::{Code, Problem};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{CommitError, Lead, LeadStatus, Refusal};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::app::{self, Alteration, Draft};
 
@@ -178,11 +176,9 @@ impl From<&Lead> for LeadBody {
 ///
 /// Causes `lead.created`.
 #[utoipa::path(
-    post, path = "/", operation_id = "create_lead", tag = "leads", security(("bearer" = [])),
-    params(IdempotencyParameter, WorkspaceParameter),
+    post, path = "/", operation_id = "create_lead", tag = "leads",
     request_body = CreateLead,
-    responses((status = 201, description = "Created", body = LeadBody), Problems),
-    extensions(("x-permission" = json!("leads:write")))
+    responses((status = 201, description = "Created", body = LeadBody))
 )]
 async fn create(caller: InWorkspace<LeadsWrite>, key: IdempotencyKey, body: Json<CreateLead>) -> Reply {
     let CreateLead { email, first_name, last_name, company, title, campaign_id, custom } = body.value;
@@ -199,10 +195,8 @@ async fn create(caller: InWorkspace<LeadsWrite>, key: IdempotencyKey, body: Json
 ///
 /// Newest first.
 #[utoipa::path(
-    get, path = "/", operation_id = "list_leads", tag = "leads", security(("bearer" = [])),
-    params(PageParameters, WorkspaceParameter),
-    responses((status = 200, description = "A page", body = LeadList), Problems),
-    extensions(("x-permission" = json!("leads:read")))
+    get, path = "/", operation_id = "list_leads", tag = "leads",
+    responses((status = 200, description = "A page", body = LeadList))
 )]
 async fn list(caller: InWorkspace<LeadsRead>, paging: Paging) -> Reply {
     let confines = caller.confines();
@@ -212,10 +206,9 @@ async fn list(caller: InWorkspace<LeadsRead>, paging: Paging) -> Reply {
 
 /// Get a lead
 #[utoipa::path(
-    get, path = "/{id}", operation_id = "get_lead", tag = "leads", security(("bearer" = [])),
-    params(("id" = String, Path, description = "`lead_…`"), WorkspaceParameter),
-    responses((status = 200, description = "The lead", body = LeadBody), Problems),
-    extensions(("x-permission" = json!("leads:read")))
+    get, path = "/{id}", operation_id = "get_lead", tag = "leads",
+    params(("id" = String, Path, description = "`lead_…`")),
+    responses((status = 200, description = "The lead", body = LeadBody))
 )]
 async fn get(caller: InWorkspace<LeadsRead>, PathId(id): PathId<kind::Lead>) -> Reply {
     let lead = caller.workspace.lead(id).await?.ok_or(MISSING)?;
@@ -228,11 +221,11 @@ const MISSING: Refused = Refused(Problem::NotFound { what: "lead" });
 ///
 /// Causes `lead.updated`, which names the fields that changed. A request that changes nothing causes nothing.
 #[utoipa::path(
-    patch, path = "/{id}", operation_id = "change_lead", tag = "leads", security(("bearer" = [])),
-    params(("id" = String, Path, description = "`lead_…`"), IfMatchParameter, WorkspaceParameter),
+    patch, path = "/{id}", operation_id = "change_lead", tag = "leads",
+    params(("id" = String, Path, description = "`lead_…`")),
     request_body = ChangeLead,
-    responses((status = 200, description = "Changed", body = LeadBody), Problems),
-    extensions(("x-permission" = json!("leads:write")))
+    responses((status = 200, description = "Changed", body = LeadBody)),
+    extensions(("x-problem-codes" = json!([Code::Conflict])))
 )]
 async fn change(
     caller: InWorkspace<LeadsWrite>,
@@ -268,10 +261,9 @@ const TRIES: usize = 4;
 /// With all its replies. A lead with thousands of them may be answered with 503 while they are being deleted: the same
 /// request goes on.
 #[utoipa::path(
-    delete, path = "/{id}", operation_id = "delete_lead", tag = "leads", security(("bearer" = [])),
-    params(("id" = String, Path, description = "`lead_…`"), IfMatchParameter, WorkspaceParameter),
-    responses((status = 204, description = "Deleted"), Problems),
-    extensions(("x-permission" = json!("leads:delete")))
+    delete, path = "/{id}", operation_id = "delete_lead", tag = "leads",
+    params(("id" = String, Path, description = "`lead_…`")),
+    responses((status = 204, description = "Deleted"))
 )]
 async fn delete(
     caller: InWorkspace<LeadsDelete>,
@@ -301,10 +293,10 @@ async fn delete(
 ///
 /// Marks it as worth a salesperson's time. Causes `lead.qualified`.
 #[utoipa::path(
-    post, path = "/{id}/qualify", operation_id = "qualify_lead", tag = "leads", security(("bearer" = [])),
-    params(("id" = String, Path, description = "`lead_…`"), IdempotencyParameter, WorkspaceParameter),
-    responses((status = 200, description = "Qualified", body = LeadBody), Problems),
-    extensions(("x-permission" = json!("leads:write")))
+    post, path = "/{id}/qualify", operation_id = "qualify_lead", tag = "leads",
+    params(("id" = String, Path, description = "`lead_…`")),
+    responses((status = 200, description = "Qualified", body = LeadBody)),
+    extensions(("x-problem-codes" = json!([Code::Conflict])))
 )]
 async fn qualify(
     caller: InWorkspace<LeadsWrite>,
@@ -325,11 +317,11 @@ async fn qualify(
 ///
 /// Moves the lead to `replied`, unless it is further on. Causes `lead.replied`.
 #[utoipa::path(
-    post, path = "/{id}/replies", operation_id = "create_reply", tag = "leads", security(("bearer" = [])),
-    params(("id" = String, Path, description = "`lead_…`"), IdempotencyParameter, WorkspaceParameter),
+    post, path = "/{id}/replies", operation_id = "create_reply", tag = "leads",
+    params(("id" = String, Path, description = "`lead_…`")),
     request_body = CreateReply,
-    responses((status = 201, description = "Recorded", body = ReplyBody), Problems),
-    extensions(("x-permission" = json!("leads:write")))
+    responses((status = 201, description = "Recorded", body = ReplyBody)),
+    extensions(("x-problem-codes" = json!([Code::Conflict])))
 )]
 async fn reply(
     caller: InWorkspace<LeadsWrite>,

@@ -2,17 +2,13 @@
 
 use access::permission::{MeetingsRead, MeetingsWrite};
 use clock::Timestamp;
-use edge::{
-    Committed, Edge, IdempotencyKey, IdempotencyParameter, InWorkspace, Json, PageParameters, Paging, PathId,
-    Problems, Refused, Reply, WorkspaceParameter,
-};
+use edge::{Committed, Edge, IdempotencyKey, InWorkspace, Json, Paging, PathId, Refused, Reply, routes};
 use ids::{LeadId, MeetingId, WorkspaceId, kind};
-use problem::Problem;
+use problem::{Code, Problem};
 use serde::{Deserialize, Serialize};
 use store::{Meeting, MeetingStatus};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::app::{self, Draft};
 
@@ -92,11 +88,9 @@ const MISSING: Refused = Refused(Problem::NotFound { what: "meeting" });
 ///
 /// Causes `meeting.booked`.
 #[utoipa::path(
-    post, path = "/", operation_id = "create_meeting", tag = "meetings", security(("bearer" = [])),
-    params(IdempotencyParameter, WorkspaceParameter),
+    post, path = "/", operation_id = "create_meeting", tag = "meetings",
     request_body = CreateMeeting,
-    responses((status = 201, description = "Booked", body = MeetingBody), Problems),
-    extensions(("x-permission" = json!("meetings:write")))
+    responses((status = 201, description = "Booked", body = MeetingBody))
 )]
 async fn create(caller: InWorkspace<MeetingsWrite>, key: IdempotencyKey, body: Json<CreateMeeting>) -> Reply {
     let CreateMeeting { lead_id, starts_at, ends_at, location } = body.value;
@@ -113,10 +107,8 @@ async fn create(caller: InWorkspace<MeetingsWrite>, key: IdempotencyKey, body: J
 ///
 /// Those booked last first.
 #[utoipa::path(
-    get, path = "/", operation_id = "list_meetings", tag = "meetings", security(("bearer" = [])),
-    params(PageParameters, WorkspaceParameter),
-    responses((status = 200, description = "A page", body = MeetingList), Problems),
-    extensions(("x-permission" = json!("meetings:read")))
+    get, path = "/", operation_id = "list_meetings", tag = "meetings",
+    responses((status = 200, description = "A page", body = MeetingList))
 )]
 async fn list(caller: InWorkspace<MeetingsRead>, paging: Paging) -> Reply {
     let confines = caller.confines();
@@ -126,10 +118,9 @@ async fn list(caller: InWorkspace<MeetingsRead>, paging: Paging) -> Reply {
 
 /// Get a meeting
 #[utoipa::path(
-    get, path = "/{id}", operation_id = "get_meeting", tag = "meetings", security(("bearer" = [])),
-    params(("id" = String, Path, description = "`mtg_…`"), WorkspaceParameter),
-    responses((status = 200, description = "The meeting", body = MeetingBody), Problems),
-    extensions(("x-permission" = json!("meetings:read")))
+    get, path = "/{id}", operation_id = "get_meeting", tag = "meetings",
+    params(("id" = String, Path, description = "`mtg_…`")),
+    responses((status = 200, description = "The meeting", body = MeetingBody, headers(("ETag" = String))))
 )]
 async fn get(caller: InWorkspace<MeetingsRead>, PathId(id): PathId<kind::Meeting>) -> Reply {
     let meeting = caller.workspace.meeting(id).await?.ok_or(MISSING)?;
@@ -140,10 +131,10 @@ async fn get(caller: InWorkspace<MeetingsRead>, PathId(id): PathId<kind::Meeting
 ///
 /// It stays listed. Causes `meeting.cancelled`.
 #[utoipa::path(
-    post, path = "/{id}/cancel", operation_id = "cancel_meeting", tag = "meetings", security(("bearer" = [])),
-    params(("id" = String, Path, description = "`mtg_…`"), IdempotencyParameter, WorkspaceParameter),
-    responses((status = 200, description = "Cancelled", body = MeetingBody), Problems),
-    extensions(("x-permission" = json!("meetings:write")))
+    post, path = "/{id}/cancel", operation_id = "cancel_meeting", tag = "meetings",
+    params(("id" = String, Path, description = "`mtg_…`")),
+    responses((status = 200, description = "Cancelled", body = MeetingBody)),
+    extensions(("x-problem-codes" = json!([Code::Conflict])))
 )]
 async fn cancel(
     caller: InWorkspace<MeetingsWrite>,

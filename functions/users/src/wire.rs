@@ -4,9 +4,8 @@ mod invitations;
 mod members;
 mod roles;
 
-use edge::Edge;
+use edge::{Edge, routes};
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 pub(crate) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::new()

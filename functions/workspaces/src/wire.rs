@@ -3,17 +3,16 @@
 use access::permission::{Permit, WorkspacesDelete, WorkspacesRead, WorkspacesWrite};
 use clock::Timestamp;
 use edge::{
-    Authorized, Committed, Context, Edge, Everywhere, IdempotencyKey, IdempotencyParameter, IfMatch,
-    IfMatchParameter, Json, PageParameters, Paging, PathId, PathIds, Problems, Refused, Reply,
+    Authorized, Committed, Context, Edge, Everywhere, IdempotencyKey, IfMatch, Json, Paging, PathId, PathIds,
+    Refused, Reply, routes,
 };
 use ids::{UserId, WorkspaceId, kind};
 use input::Patch;
-use problem::Problem;
+use problem::{Code, Problem};
 use serde::{Deserialize, Serialize};
 use store::{Bound, Change, CommitError, Member, MemberStatus, Role, Workspace, WorkspaceStatus};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::app::{self, Draft, Source};
 
@@ -159,9 +158,9 @@ async fn find<P: Permit>(caller: &Authorized<P>, id: WorkspaceId) -> Result<Work
 /// An organization's plan says how many it may have, archived ones included.
 #[utoipa::path(
     post, path = "/api/admin/workspaces", operation_id = "create_workspace", tag = "workspaces",
-    security(("bearer" = [])), params(IdempotencyParameter), request_body = CreateWorkspace,
-    responses((status = 201, description = "Created", body = WorkspaceBody), Problems),
-    extensions(("x-permission" = json!("workspaces:write")))
+    request_body = CreateWorkspace,
+    responses((status = 201, description = "Created", body = WorkspaceBody)),
+    extensions(("x-problem-codes" = json!([Code::LimitReached, Code::Conflict])))
 )]
 async fn create(
     caller: Everywhere<WorkspacesWrite>,
@@ -183,9 +182,7 @@ async fn create(
 /// Newest first, archived ones included.
 #[utoipa::path(
     get, path = "/api/admin/workspaces", operation_id = "list_workspaces", tag = "workspaces",
-    security(("bearer" = [])), params(PageParameters),
-    responses((status = 200, description = "A page", body = WorkspaceList), Problems),
-    extensions(("x-permission" = json!("workspaces:read")))
+    responses((status = 200, description = "A page", body = WorkspaceList))
 )]
 async fn list(caller: Authorized<WorkspacesRead>, paging: Paging) -> Reply {
     let confines = caller.confines();
@@ -201,9 +198,8 @@ async fn list(caller: Authorized<WorkspacesRead>, paging: Paging) -> Reply {
 /// Get a workspace
 #[utoipa::path(
     get, path = "/api/admin/workspaces/{id}", operation_id = "get_workspace", tag = "workspaces",
-    security(("bearer" = [])), params(("id" = String, Path, description = "`ws_…`")),
-    responses((status = 200, description = "The workspace", body = WorkspaceBody), Problems),
-    extensions(("x-permission" = json!("workspaces:read")))
+    params(("id" = String, Path, description = "`ws_…`")),
+    responses((status = 200, description = "The workspace", body = WorkspaceBody))
 )]
 async fn get(caller: Authorized<WorkspacesRead>, PathId(id): PathId<kind::Workspace>) -> Reply {
     let workspace = find(&caller, id).await?;
@@ -215,10 +211,10 @@ async fn get(caller: Authorized<WorkspacesRead>, PathId(id): PathId<kind::Worksp
 /// Rename it, archive it, make it active again. An organization keeps at least one active workspace.
 #[utoipa::path(
     patch, path = "/api/admin/workspaces/{id}", operation_id = "change_workspace", tag = "workspaces",
-    security(("bearer" = [])), params(("id" = String, Path, description = "`ws_…`"), IfMatchParameter),
+    params(("id" = String, Path, description = "`ws_…`")),
     request_body = ChangeWorkspace,
-    responses((status = 200, description = "Changed", body = WorkspaceBody), Problems),
-    extensions(("x-permission" = json!("workspaces:write")))
+    responses((status = 200, description = "Changed", body = WorkspaceBody)),
+    extensions(("x-problem-codes" = json!([Code::Conflict, Code::LimitReached])))
 )]
 async fn change(
     caller: Authorized<WorkspacesWrite>,
@@ -251,9 +247,9 @@ async fn all(context: &Context) -> Result<Vec<Workspace>, Refused> {
 /// workspace.
 #[utoipa::path(
     delete, path = "/api/admin/workspaces/{id}", operation_id = "delete_workspace", tag = "workspaces",
-    security(("bearer" = [])), params(("id" = String, Path, description = "`ws_…`"), IfMatchParameter),
-    responses((status = 204, description = "Deleted"), Problems),
-    extensions(("x-permission" = json!("workspaces:delete")))
+    params(("id" = String, Path, description = "`ws_…`")),
+    responses((status = 204, description = "Deleted")),
+    extensions(("x-problem-codes" = json!([Code::Conflict])))
 )]
 async fn delete(
     caller: Authorized<WorkspacesDelete>,
@@ -331,9 +327,8 @@ async fn carry_out(context: &Context, change: Change) -> Result<(), Refused> {
 /// Everybody with a role there, whether it was given there or is held on the organization; deactivated ones included.
 #[utoipa::path(
     get, path = "/api/admin/workspaces/{id}/members", operation_id = "list_workspace_members", tag = "workspaces",
-    security(("bearer" = [])), params(("id" = String, Path, description = "`ws_…`"), PageParameters),
-    responses((status = 200, description = "A page", body = WorkspaceMemberList), Problems),
-    extensions(("x-permission" = json!("workspaces:read")))
+    params(("id" = String, Path, description = "`ws_…`")),
+    responses((status = 200, description = "A page", body = WorkspaceMemberList))
 )]
 async fn members(
     caller: Authorized<WorkspacesRead>,
@@ -372,15 +367,11 @@ async fn find_member(
 /// To a member of the organization, in the place of the one they hold there, if any. Nobody gives more than they hold
 /// there themselves.
 #[utoipa::path(
-    put, path = "/api/admin/workspaces/{id}/members/{user_id}", operation_id = "put_workspace_member",
-    tag = "workspaces", security(("bearer" = [])),
-    params(
-        ("id" = String, Path, description = "`ws_…`"),
-        ("user_id" = String, Path, description = "`usr_…`"),
-    ),
+    put, path = "/api/admin/workspaces/{id}/members/{user_id}", operation_id = "put_workspace_member", tag = "workspaces",
+    params(("id" = String, Path, description = "`ws_…`"), ("user_id" = String, Path, description = "`usr_…`")),
     request_body = PutMember,
-    responses((status = 200, description = "The member, as they are there now", body = MemberBody), Problems),
-    extensions(("x-permission" = json!("workspaces:write")))
+    responses((status = 200, description = "The member, as they are there now", body = MemberBody)),
+    extensions(("x-problem-codes" = json!([Code::Conflict, Code::WorkspaceArchived])))
 )]
 async fn put_member(
     caller: Authorized<WorkspacesWrite>,
@@ -406,14 +397,10 @@ async fn put_member(
 /// The one that was given there. What is held on the organization stays, and the only role that somebody holds anywhere
 /// can't be taken away: remove or deactivate the person instead.
 #[utoipa::path(
-    delete, path = "/api/admin/workspaces/{id}/members/{user_id}", operation_id = "remove_workspace_member",
-    tag = "workspaces", security(("bearer" = [])),
-    params(
-        ("id" = String, Path, description = "`ws_…`"),
-        ("user_id" = String, Path, description = "`usr_…`"),
-    ),
-    responses((status = 204, description = "Taken away"), Problems),
-    extensions(("x-permission" = json!("workspaces:write")))
+    delete, path = "/api/admin/workspaces/{id}/members/{user_id}", operation_id = "remove_workspace_member", tag = "workspaces",
+    params(("id" = String, Path, description = "`ws_…`"), ("user_id" = String, Path, description = "`usr_…`")),
+    responses((status = 204, description = "Taken away")),
+    extensions(("x-problem-codes" = json!([Code::Conflict])))
 )]
 async fn remove_member(
     caller: Authorized<WorkspacesWrite>,

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use clock::Clock;
 use runtime::{AwsClients, Environment, Services, StartError};
 
+use crate::engines::Engines;
+use crate::engines::iam::Role;
 use crate::registry::{Hosted, Registry};
 use crate::template::{Function, Template};
 
@@ -45,6 +47,8 @@ pub enum HostError {
 pub(crate) struct Surroundings {
     pub(crate) aws: AwsClients,
     pub(crate) overrides: BTreeMap<String, String>,
+    /// Where functions may do only what their roles allow: who judges that.
+    pub(crate) judge: Option<Engines>,
 }
 
 impl Surroundings {
@@ -64,6 +68,18 @@ impl Surroundings {
     }
 }
 
+impl Surroundings {
+    /// The services of one function as it is hosted: with its role, where roles are enforced.
+    fn hosted(&self, function: &Function, template: &Template, clock: Clock) -> Services {
+        let mut services = self.services(function, clock);
+        let role = self.judge.as_ref().and_then(|engines| Some((engines, Role::of(function, template)?)));
+        if let Some((engines, role)) = role {
+            services.aws = AwsClients::from_config(&engines.sdk_config_of(role, &self.aws.config));
+        }
+        services
+    }
+}
+
 /// Starts every function of the template; the answers are in the template's order.
 pub(crate) async fn start(
     template: &Template,
@@ -74,7 +90,7 @@ pub(crate) async fn start(
     let mut hosted = Vec::with_capacity(template.functions.len());
     for function in &template.functions {
         let binary = function.binary.clone();
-        let services = surroundings.services(function, clock.clone());
+        let services = surroundings.hosted(function, template, clock.clone());
         let started = registry.start(&binary, services).await.ok_or_else(|| HostError::Unknown {
             logical_id: function.logical_id.clone(),
             binary: binary.clone(),

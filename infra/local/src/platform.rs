@@ -53,6 +53,8 @@ pub struct Options {
     pub environment: BTreeMap<String, String>,
     /// Whether consumed capacity is recorded.
     pub metering: bool,
+    /// Whether functions may do only what the template's policies allow them.
+    pub permissions: bool,
     /// Where the AWS endpoint is for others: links to objects lead there.
     pub aws_address: String,
     /// The functions there are.
@@ -60,7 +62,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Artisan's functions in memory, on the operating system's clock, without metering.
+    /// Artisan's functions in memory, on the operating system's clock, without metering and with every permission.
     #[must_use]
     pub fn new(template: impl Into<PathBuf>) -> Self {
         Self {
@@ -69,6 +71,7 @@ impl Options {
             clock: Clock::system(),
             environment: BTreeMap::new(),
             metering: false,
+            permissions: false,
             aws_address: engines::ADDRESS.to_owned(),
             registry: Registry::artisan(),
         }
@@ -138,7 +141,8 @@ impl Platform {
     /// # Errors
     /// [`PlatformError`].
     pub async fn start(options: Options) -> Result<Self, PlatformError> {
-        let Options { template, data, clock, environment, metering, aws_address, registry } = options;
+        let Options { template, data, clock, environment, metering, permissions, aws_address, registry } =
+            options;
         let template = Template::read(&template)?;
         let (keep, engines) = match data {
             Data::Memory => {
@@ -157,7 +161,8 @@ impl Platform {
         let keep = Arc::new(keep);
         provision(&template, &engines, &keep).await?;
         let aws = AwsClients::from_config(&engines.sdk_config().await);
-        let surroundings = Surroundings { aws, overrides: environment };
+        let judge = permissions.then(|| engines.clone());
+        let surroundings = Surroundings { aws, overrides: environment, judge };
         let hosted = host::start(&template, &registry, &surroundings, &clock).await?;
         let gateway = gateway(&template, &hosted, &clock)?;
         let sources = EventSources::connect(template.functions.iter().zip(&hosted), &engines, &clock, &keep)?;
@@ -247,7 +252,8 @@ impl Platform {
         }))
     }
 
-    /// The services that the function built from `binary` was given; `None` when the template has no such function.
+    /// The services that the function built from `binary` was given, with every permission; `None` when the template has no
+    /// such function.
     #[must_use]
     pub fn services_for(&self, binary: &str) -> Option<Services> {
         let function = self.0.template.function(binary)?;

@@ -395,7 +395,7 @@ fn refusal(
 
 /// Whether a permission reaches what is the same in test and in live mode, and is nothing to try things out on: changing the
 /// organization itself, which there is only one of, and whatever is held about a person, who is a live one.
-fn reaches_what_has_no_mode(permission: Permission) -> bool {
+pub(crate) fn reaches_what_has_no_mode(permission: Permission) -> bool {
     match permission.resource() {
         // Reading it is having all of it: test and live leads, what members did and from where.
         Resource::Privacy => true,
@@ -651,7 +651,7 @@ impl Person {
 }
 
 /// What a key lacks where a person is asked for.
-const SIGNED_IN: &str = "signed-in";
+pub(crate) const SIGNED_IN: &str = "signed-in";
 
 impl FromRequestParts<Edge> for Person {
     type Rejection = Refused;

@@ -11,6 +11,7 @@ mod cursor;
 mod etag;
 mod idempotency;
 mod openapi;
+mod operation;
 mod overview;
 mod preflight;
 mod reply;
@@ -38,12 +39,13 @@ pub use commit::{Committed, replay};
 pub use cursor::{Narrow, Narrowed, Paging, Values};
 pub use etag::IfMatch;
 pub use idempotency::{Idempotency, IdempotencyKey};
-pub use openapi::{
-    IdempotencyParameter, IfMatchParameter, PageParameters, ProblemBody, Problems, WorkspaceParameter,
-};
+pub use openapi::ProblemBody;
+pub use operation::{Argument, Described, Description, LAYERS, PERMISSION, PROBLEM_CODES, described, joined};
 pub use reply::{Refused, Reply, answer, no_content, ok};
 pub use request::{PathId, PathIds, RequestInfo};
 pub use serve::{BODY_LIMIT, serve, serve_open, serve_rest};
+#[doc(hidden)]
+pub use utoipa_axum;
 
 /// What every HTTP function shares: the gate, the keys for cursors, idempotency and mails, clock and ids.
 #[derive(Clone)]

@@ -1,6 +1,6 @@
 //! What every function's OpenAPI document has in common.
 
-use utoipa::{IntoParams, IntoResponses, ToSchema};
+use utoipa::{IntoParams, ToSchema};
 
 /// An `application/problem+json` body (RFC 9457).
 #[derive(Debug, ToSchema)]
@@ -22,14 +22,18 @@ pub struct ProblemBody {
     /// The id of the request.
     request_id: String,
     /// The permission that is missing, on 403.
-    permission: Option<String>,
+    #[schema(required = false)]
+    permission: String,
     /// Each fault, on 422.
-    errors: Option<Vec<ProblemField>>,
+    #[schema(required = false)]
+    errors: Vec<ProblemField>,
     /// What to free, on 409 `plan_too_small`.
-    excess: Option<Vec<ProblemExcess>>,
+    #[schema(required = false)]
+    excess: Vec<ProblemExcess>,
     /// The policies of `RateLimit-Policy` that were violated, on 429 `rate_limited`.
     #[serde(rename = "violated-policies")]
-    violated_policies: Option<Vec<String>>,
+    #[schema(required = false)]
+    violated_policies: Vec<String>,
 }
 
 /// More of something than a plan allows.
@@ -56,22 +60,11 @@ pub(crate) struct ProblemField {
     message: String,
 }
 
-/// What every operation may answer besides success.
-#[derive(Debug, IntoResponses)]
-pub enum Problems {
-    /// The request was refused; nothing was changed.
-    #[response(status = "4XX", content_type = "application/problem+json")]
-    Refused(#[to_schema] ProblemBody),
-    /// The request could not be carried out; retry 503 after `Retry-After` seconds.
-    #[response(status = "5XX", content_type = "application/problem+json")]
-    Failed(#[to_schema] ProblemBody),
-}
-
 /// Parameters of every list.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "only its description is used")]
-pub struct PageParameters {
+pub(crate) struct PageParameters {
     /// How many: 1 to 100, 25 if not given.
     limit: Option<u32>,
     /// Where to go on: the `next_cursor` of the page before.
@@ -82,7 +75,7 @@ pub struct PageParameters {
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "only its description is used")]
-pub struct WorkspaceParameter {
+pub(crate) struct WorkspaceParameter {
     /// The workspace to act in; needed when the caller could act in several.
     #[param(rename = "X-Workspace-Id")]
     workspace: Option<String>,
@@ -92,7 +85,7 @@ pub struct WorkspaceParameter {
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "only its description is used")]
-pub struct IdempotencyParameter {
+pub(crate) struct IdempotencyParameter {
     /// 1 to 255 visible ASCII characters. The same key with the same request gives the first answer again for 24
     /// hours, with `Idempotency-Replayed: true`.
     #[param(rename = "Idempotency-Key")]
@@ -103,7 +96,7 @@ pub struct IdempotencyParameter {
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "only its description is used")]
-pub struct IfMatchParameter {
+pub(crate) struct IfMatchParameter {
     /// The `ETag` of the version the caller knows; 412 if the resource has changed since.
     #[param(rename = "If-Match")]
     tag: Option<String>,

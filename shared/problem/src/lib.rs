@@ -142,11 +142,81 @@ codes! {
         "A dependency did not answer in time or asked us to slow down. Retry after `Retry-After` seconds; with an `Idempotency-Key` that is always safe.";
 }
 
+impl Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
 impl Code {
     /// The problem type (RFC 9457 §3.1.1): an anchor on the one error reference page.
     #[must_use]
     pub fn type_url(self) -> String {
         format!("/docs/errors#{}", self.as_str())
+    }
+
+    /// A problem with this code, as it could be: for documents.
+    #[must_use]
+    pub fn example(self) -> Problem {
+        let wait = Duration::from_secs(42);
+        match self {
+            Self::MalformedRequest => Problem::MalformedRequest {
+                detail: "The body is not valid JSON at line 1, column 9.".to_owned(),
+            },
+            Self::Unauthenticated => Problem::Unauthenticated,
+            Self::KeyUnknown => Problem::KeyUnknown,
+            Self::KeyRevoked => Problem::KeyRevoked,
+            Self::KeyExpired => Problem::KeyExpired,
+            Self::SessionExpired => Problem::SessionExpired,
+            Self::InvalidCredentials => Problem::InvalidCredentials,
+            Self::InvalidCode => Problem::InvalidCode,
+            Self::SsoFailed => {
+                Problem::SsoFailed { detail: "What the identity provider said cannot be trusted." }
+            }
+            Self::Forbidden => Problem::Forbidden { permission: "leads:write".to_owned() },
+            Self::IpNotAllowed => Problem::IpNotAllowed,
+            Self::TestKey => Problem::TestKey,
+            Self::MfaRequired => Problem::MfaRequired,
+            Self::SsoRequired => Problem::SsoRequired,
+            Self::DomainNotAllowed => Problem::DomainNotAllowed,
+            Self::NoOrganization => Problem::NoOrganization,
+            Self::SignInElsewhere => Problem::SignInElsewhere,
+            Self::Deactivated => Problem::Deactivated,
+            Self::OrganizationDeleted => Problem::OrganizationDeleted,
+            Self::NotFound => Problem::NotFound { what: "lead" },
+            Self::RouteNotFound => Problem::RouteNotFound,
+            Self::MethodNotAllowed => Problem::MethodNotAllowed,
+            Self::AccountExists => Problem::AccountExists,
+            Self::LastAdmin => Problem::LastAdmin,
+            Self::PlanTooSmall => {
+                Problem::PlanTooSmall { excess: vec![Excess { resource: "seats", used: 7, limit: 5 }] }
+            }
+            Self::DomainTaken => Problem::DomainTaken,
+            Self::DomainChallengeFailed => Problem::DomainChallengeFailed {
+                detail: "There is no TXT record at `_artisan-challenge.example.com` with the right value."
+                    .to_owned(),
+            },
+            Self::WorkspaceArchived => Problem::WorkspaceArchived,
+            Self::Conflict => {
+                Problem::Conflict { detail: "Refused: the meeting is cancelled already.".to_owned() }
+            }
+            Self::LimitReached => Problem::LimitReached { limit: "10 API keys".to_owned() },
+            Self::IdempotencyInProgress => Problem::IdempotencyInProgress,
+            Self::TokenExpired => Problem::TokenExpired,
+            Self::TokenSpent => Problem::TokenSpent,
+            Self::PreconditionFailed => Problem::PreconditionFailed,
+            Self::PayloadTooLarge => Problem::PayloadTooLarge,
+            Self::UnsupportedMediaType => Problem::UnsupportedMediaType,
+            Self::Invalid => Problem::invalid("/email", "format", "must be an e-mail address"),
+            Self::TokenInvalid => Problem::TokenInvalid,
+            Self::WorkspaceRequired => Problem::WorkspaceRequired,
+            Self::InvalidCursor => Problem::InvalidCursor,
+            Self::IdempotencyKeyReused => Problem::IdempotencyKeyReused,
+            Self::SignInThrottled => Problem::SignInThrottled { retry_after: wait },
+            Self::RateLimited => Problem::RateLimited { retry_after: wait },
+            Self::Internal => Problem::Internal,
+            Self::Unavailable => Problem::Unavailable,
+        }
     }
 }
 
@@ -521,6 +591,7 @@ mod tests {
         for code in Code::ALL {
             assert!((400..600).contains(&code.status()), "{code:?}");
             assert!(code.help().len() > 10 && code.title().len() > 5, "{code:?}");
+            assert_eq!(code.example().code(), *code);
         }
     }
 

@@ -10,6 +10,8 @@ use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
+use crate::contract;
+
 /// A caller with credentials of its own, or none.
 #[derive(Clone, Debug)]
 pub struct Actor {
@@ -125,7 +127,7 @@ impl Actor {
 
     async fn send(&self, method: Method, path: &str, body: Body, json: bool) -> Response {
         let described = format!("{method} {path}");
-        let mut request = Request::builder().method(method).uri(path);
+        let mut request = Request::builder().method(method.clone()).uri(path);
         if json {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
@@ -142,13 +144,15 @@ impl Actor {
         let response = self.router.clone().oneshot(request).await.expect("the router answers");
         let (parts, body) = response.into_parts();
         let body = body.collect().await.expect("the body can be read").to_bytes();
-        Response {
+        let answer = Response {
             request: described,
             status: parts.status,
             headers: parts.headers,
             json: serde_json::from_slice(&body).unwrap_or_default(),
             body: String::from_utf8_lossy(&body).into_owned(),
-        }
+        };
+        contract::check(&method, path, &answer);
+        answer
     }
 }
 

@@ -1,8 +1,9 @@
 //! The test harness.
 //!
-//! A [`TestApp`] is a whole platform of its own: every function, real engines in memory, and a clock that only the
-//! test moves. [`Actor`]s call it over its router as strangers, people and API keys do; a [`Receiver`] is a real HTTP
+//! A [`TestApp`] is a whole platform of its own: every function, with the permissions of its role and no others, real
+//! engines in memory, and a clock that only the test moves. [`Actor`]s call it over its router as strangers, people and API keys do; a [`Receiver`] is a real HTTP
 //! server that webhooks are sent to; [`DnsServer`] and [`IdentityProvider`] stand in for more of what lies outside.
+//! Every answer they get is held to `docs/openapi.json`.
 //! When the app is dropped, jobs that nobody accounted for fail the test.
 //!
 //! Nothing here waits for time to pass.
@@ -16,14 +17,18 @@
 
 mod actor;
 mod authenticator;
+mod contract;
 mod receiver;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use artisan_local::engines::Engines;
+use artisan_local::engines::{Engines, Used};
 use artisan_local::mailbox::Received;
 use artisan_local::{Data, Options, Platform};
 use axum::Router;
@@ -65,8 +70,14 @@ impl TestApp {
     /// A platform in memory whose functions are given these variables over their own.
     pub async fn with(environment: BTreeMap<String, String>) -> Self {
         let (clock, hand) = Clock::manual(noon());
-        let options =
-            Options { data: Data::Memory, clock, environment, metering: true, ..Options::new(template()) };
+        let options = Options {
+            data: Data::Memory,
+            clock,
+            environment,
+            metering: true,
+            permissions: true,
+            ..Options::new(template())
+        };
         let platform = Platform::start(options).await.expect("the platform starts");
         let router = platform.router();
         Self {
@@ -212,12 +223,32 @@ impl TestApp {
     }
 }
 
+/// `GRANTS_SEEN=<file>` has whatever a role's statement allowed appended to a file when it is seen first.
+fn note_grants(used: Vec<Used>) {
+    static SEEN: Mutex<BTreeSet<Used>> = Mutex::new(BTreeSet::new());
+    let Some(file) = std::env::var_os("GRANTS_SEEN") else { return };
+    let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+    for it in used {
+        if seen.insert(it.clone()) {
+            let mut file = OpenOptions::new().create(true).append(true).open(&file).unwrap();
+            writeln!(file, "{} {} {} {}", it.function, it.sid, it.action, it.resource).unwrap();
+        }
+    }
+}
+
 /// The password of everybody who signs up.
 pub const PASSWORD: &str = "a kettle of seven herrings";
 
 impl Drop for TestApp {
     fn drop(&mut self) {
-        if std::thread::panicking() || self.leaves_jobs.load(Ordering::Relaxed) {
+        let refused = self.engines().ledger().refused();
+        if std::thread::panicking() {
+            refused.iter().for_each(|why| eprintln!("{why}"));
+            return;
+        }
+        assert!(refused.is_empty(), "{refused:#?}");
+        note_grants(self.engines().ledger().used());
+        if self.leaves_jobs.load(Ordering::Relaxed) {
             return;
         }
         for queue in [

@@ -12,16 +12,15 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use clock::Timestamp;
-use edge::{Edge, Problems, Raw, Refused, Reply, RequestInfo};
+use edge::{Edge, Raw, Refused, Reply, RequestInfo, routes};
 use futures::stream::{self, StreamExt as _};
 use ids::KeyId;
-use problem::Problem;
+use problem::{Code, Problem};
 use secret_scanning::{IDENTIFIER_HEADER, SIGNATURE_HEADER, Signature, VerifyError};
 use serde::{Deserialize, Serialize};
 use store::{Actor, ApiKey, AuditRecord, CommitError, Leak, Organization, StoreError, Tenant};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::Scanning;
 use crate::app::leaks::{self, MOST_MATCHES, Remedy};
@@ -74,13 +73,11 @@ struct Labelled<'a> {
 /// organization's setting `leaked_keys` says so, and its admins are told. Answers 404 where no reports are taken.
 #[utoipa::path(
     post, path = "/api/secret-scanning/github", operation_id = "report_leaked_keys", tag = "api keys",
-    params(
-        ("Github-Public-Key-Identifier" = String, Header, description = "The published key it is signed with"),
-        ("Github-Public-Key-Signature" = String, Header,
-         description = "ECDSA on P-256 with SHA-256 over the raw body: ASN.1 DER in Base64")
-    ),
+    params(("Github-Public-Key-Identifier" = String, Header, description = "The published key it is signed with"), ("Github-Public-Key-Signature" = String, Header,
+         description = "ECDSA on P-256 with SHA-256 over the raw body: ASN.1 DER in Base64")),
     request_body = Vec<Match>,
-    responses((status = 200, description = "Which of them are keys", body = Vec<Labelled<'static>>), Problems)
+    responses((status = 200, description = "Which of them are keys", body = Vec<Labelled<'static>>)),
+    extensions(("x-problem-codes" = json!([Code::Unauthenticated, Code::NotFound, Code::Invalid])))
 )]
 async fn report(
     State(edge): State<Edge>,

@@ -3,16 +3,13 @@
 use access::permission::ApiKeysWrite;
 use axum::http::StatusCode;
 use clock::Timestamp;
-use edge::{
-    Authorized, Committed, Edge, IdempotencyKey, IdempotencyParameter, Json, PathId, Problems, Refused, Reply,
-};
+use edge::{Authorized, Committed, Edge, IdempotencyKey, Json, PathId, Refused, Reply, routes};
 use ids::kind;
-use problem::Problem;
+use problem::{Code, Problem};
 use serde::Deserialize;
 use store::{Change, KeyStatus};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::{ApiKeyBody, CreatedApiKey, find, kept_days, predecessor};
 use crate::app::rotation::{Draft, Rotation};
@@ -48,10 +45,10 @@ struct RotateApiKey {
 /// place of is revoked. Whoever rotates a key must hold its permissions.
 #[utoipa::path(
     post, path = "/api/admin/api-keys/{id}/rotate", operation_id = "rotate_api_key", tag = "api keys",
-    security(("bearer" = [])),
-    params(("id" = String, Path, description = "`key_…`"), IdempotencyParameter), request_body = RotateApiKey,
-    responses((status = 201, description = "Rotated", body = CreatedApiKey<'static>), Problems),
-    extensions(("x-permission" = json!("api_keys:write")))
+    params(("id" = String, Path, description = "`key_…`")),
+    request_body = RotateApiKey,
+    responses((status = 201, description = "Rotated", body = CreatedApiKey<'static>)),
+    extensions(("x-problem-codes" = json!([Code::Conflict, Code::LimitReached, Code::WorkspaceArchived])))
 )]
 async fn rotate(
     caller: Authorized<ApiKeysWrite>,

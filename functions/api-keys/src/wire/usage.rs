@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use access::permission::ApiKeysRead;
 use axum::extract::FromRequestParts;
 use clock::Timestamp;
-use edge::{Authorized, Edge, PathId, Problems, Refused, Reply};
+use edge::{Argument, Authorized, Description, Edge, PathId, Refused, Reply, routes};
 use http::request::Parts;
 use ids::kind;
-use problem::{FieldError, Problem};
+use problem::{Code, FieldError, Problem};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::{find, kept_days};
 use crate::app::usage::{Bucket, Counts, Draft};
@@ -120,22 +119,21 @@ impl<S: Send + Sync> FromRequestParts<S> for Draft {
     }
 }
 
+impl Argument for Draft {
+    fn describe(operation: &mut Description<'_>) {
+        operation.refuses(&[Code::Invalid]);
+    }
+}
+
 /// Get an API key's usage
 ///
 /// Hour by hour or day by day (UTC), for as long as the plan keeps what happened. The number of requests is there at once (of
 /// a key that is used more than 800 times a second, a moment later); that some of them failed may show a little later.
 #[utoipa::path(
     get, path = "/api/admin/api-keys/{id}/usage", operation_id = "get_api_key_usage", tag = "api keys",
-    security(("bearer" = [])),
-    params(
-        ("id" = String, Path, description = "`key_…`"),
-        ("granularity" = Option<String>, Query, description = "`hour` (if not given) or `day`"),
-        ("from" = Option<String>, Query, description = "A time; 24 hours or 30 days before `to` if not given. At most 31 days \
-                                                        (by hour) or 366 days (by day) before `to`"),
-        ("to" = Option<String>, Query, description = "A time; now if not given"),
-    ),
-    responses((status = 200, description = "The usage", body = UsageBody), Problems),
-    extensions(("x-permission" = json!("api_keys:read")))
+    params(("id" = String, Path, description = "`key_…`"), ("granularity" = Option<String>, Query, description = "`hour` (if not given) or `day`"), ("from" = Option<String>, Query, description = "A time; 24 hours or 30 days before `to` if not given. At most 31 days \
+                                                        (by hour) or 366 days (by day) before `to`"), ("to" = Option<String>, Query, description = "A time; now if not given")),
+    responses((status = 200, description = "The usage", body = UsageBody))
 )]
 async fn usage(caller: Authorized<ApiKeysRead>, PathId(id): PathId<kind::Key>, draft: Draft) -> Reply {
     let range = draft.check(caller.context.request.now, kept_days(&caller.context))?;

@@ -3,17 +3,14 @@
 use access::permission::{PrivacyRead, PrivacyWrite};
 use axum::Extension;
 use clock::Timestamp;
-use edge::{
-    Context, Edge, Everywhere, IdempotencyKey, IdempotencyParameter, Json, PathId, Problems, Refused, Reply,
-};
+use edge::{Context, Edge, Everywhere, IdempotencyKey, Json, PathId, Refused, Reply, routes};
 use ids::{ExportId, kind};
-use problem::Problem;
+use problem::{Code, Problem};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use store::{LongJob, LongJobKind, LongJobStatus, LongTask, Subject};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::jobs::{self, Links, Named, Progress};
 use crate::Shared;
@@ -169,9 +166,9 @@ async fn address_of(context: &Context, about: &Subject) -> Result<Option<String>
 /// and kept for seven days.
 #[utoipa::path(
     post, path = "/api/admin/privacy/exports", operation_id = "start_personal_export", tag = "privacy",
-    security(("bearer" = [])), params(IdempotencyParameter), request_body = PersonReference,
-    responses((status = 202, description = "Asked for", body = PersonalExport), Problems),
-    extensions(("x-permission" = json!("privacy:read")))
+    request_body = PersonReference,
+    responses((status = 202, description = "Asked for", body = PersonalExport)),
+    extensions(("x-problem-codes" = json!([Code::NotFound, Code::Conflict])))
 )]
 async fn start_export(
     caller: Everywhere<PrivacyRead>,
@@ -194,9 +191,8 @@ async fn start_export(
 /// How far it has come; when it is done, a link to its file. That it was given out is on record.
 #[utoipa::path(
     get, path = "/api/admin/privacy/exports/{id}", operation_id = "get_personal_export", tag = "privacy",
-    security(("bearer" = [])), params(("id" = String, Path, description = "`exp_…`")),
-    responses((status = 200, description = "The export", body = PersonalExport), Problems),
-    extensions(("x-permission" = json!("privacy:read")))
+    params(("id" = String, Path, description = "`exp_…`")),
+    responses((status = 200, description = "The export", body = PersonalExport))
 )]
 async fn get_export(
     caller: Everywhere<PrivacyRead>,
@@ -224,9 +220,9 @@ async fn get_export(
 /// organization are deleted, as they may hold the person. A member must be removed first.
 #[utoipa::path(
     post, path = "/api/admin/privacy/erasures", operation_id = "start_erasure", tag = "privacy",
-    security(("bearer" = [])), params(IdempotencyParameter), request_body = PersonReference,
-    responses((status = 202, description = "Asked for", body = Erasure), Problems),
-    extensions(("x-permission" = json!("privacy:write")))
+    request_body = PersonReference,
+    responses((status = 202, description = "Asked for", body = Erasure)),
+    extensions(("x-problem-codes" = json!([Code::NotFound, Code::Conflict])))
 )]
 async fn start_erasure(
     caller: Everywhere<PrivacyWrite>,
@@ -249,9 +245,8 @@ async fn start_erasure(
 /// Get an erasure
 #[utoipa::path(
     get, path = "/api/admin/privacy/erasures/{id}", operation_id = "get_erasure", tag = "privacy",
-    security(("bearer" = [])), params(("id" = String, Path, description = "`exp_…`")),
-    responses((status = 200, description = "The erasure", body = Erasure), Problems),
-    extensions(("x-permission" = json!("privacy:read")))
+    params(("id" = String, Path, description = "`exp_…`")),
+    responses((status = 200, description = "The erasure", body = Erasure))
 )]
 async fn get_erasure(caller: Everywhere<PrivacyRead>, PathId(id): PathId<kind::Export>) -> Reply {
     let job = jobs::find(&caller.context, id, LongJobKind::Erasure, "erasure").await?;

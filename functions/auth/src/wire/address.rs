@@ -3,10 +3,10 @@
 use access::{OneTimeKind, OneTimeToken};
 use axum::http::StatusCode;
 use clock::Timestamp;
-use edge::{Edge, Json, Person, Problems, Refused, Reply, Unproven};
+use edge::{Edge, Json, Person, Refused, Reply, Unproven};
 use ids::{OrganizationId, UserId};
 use mailing::{Letter, Token};
-use problem::Problem;
+use problem::{Code, Problem};
 use serde::Deserialize;
 use store::{Change, CommitError, Errand, Identity, Refusal};
 use utoipa::ToSchema;
@@ -51,9 +51,11 @@ pub(crate) fn asking_to_confirm(
 /// clicked by whoever the address belongs to, must not vouch for somebody else's account under that address.
 #[utoipa::path(
     post, path = "/api/auth/email/confirm", operation_id = "confirm_address", tag = "auth",
-    security(("bearer" = [])), request_body = ConfirmRequest,
-    responses((status = 204, description = "Confirmed"), Problems),
-    extensions(("x-permission" = json!("signed-in")))
+    request_body = ConfirmRequest,
+    responses((status = 204, description = "Confirmed")),
+    extensions(("x-problem-codes" = json!([
+        Code::TokenInvalid, Code::TokenSpent, Code::TokenExpired, Code::NoOrganization, Code::Conflict
+    ])))
 )]
 pub(crate) async fn confirm(Unproven(person): Unproven, body: Json<ConfirmRequest>) -> Reply {
     let (edge, request) = (person.context.edge().clone(), person.context.request.clone());
@@ -91,9 +93,8 @@ pub(crate) async fn confirm(Unproven(person): Unproven, body: Json<ConfirmReques
 /// Mails another token that confirms your address. Earlier ones stay good.
 #[utoipa::path(
     post, path = "/api/auth/email/resend", operation_id = "resend_confirmation", tag = "auth",
-    security(("bearer" = [])),
-    responses((status = 202, description = "On its way", body = Message), Problems),
-    extensions(("x-permission" = json!("signed-in")))
+    responses((status = 202, description = "On its way", body = Message)),
+    extensions(("x-problem-codes" = json!([Code::Conflict, Code::SignInThrottled])))
 )]
 pub(crate) async fn resend(person: Person) -> Reply {
     let context = &person.context;

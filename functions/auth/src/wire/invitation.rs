@@ -4,8 +4,8 @@ use access::{OneTimeKind, policy};
 use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
-use edge::{Edge, Json, Problems, Refused, Reply, RequestInfo};
-use problem::Problem;
+use edge::{Edge, Json, Refused, Reply, RequestInfo};
+use problem::{Code, Problem};
 use serde::{Deserialize, Serialize};
 use store::Errand;
 use utoipa::ToSchema;
@@ -58,11 +58,12 @@ pub(crate) enum Joined<'a> {
 #[utoipa::path(
     post, path = "/api/auth/invitations/accept", operation_id = "accept_invitation", tag = "auth",
     request_body = AcceptRequest,
-    responses(
-        (status = 200, description = "Joined", body = Joined<'static>),
-        (status = 201, description = "Joined with a new account, and signed in", body = SignedIn<'static>),
-        Problems
-    )
+    responses((status = 200, description = "Joined", body = Joined<'static>), (status = 201, description = "Joined with a new account, and signed in", body = SignedIn<'static>)),
+    extensions(("x-problem-codes" = json!([
+        Code::TokenInvalid, Code::TokenSpent, Code::TokenExpired, Code::OrganizationDeleted,
+        Code::DomainNotAllowed, Code::WorkspaceArchived, Code::Conflict, Code::InvalidCredentials,
+        Code::SignInThrottled, Code::LimitReached, Code::AccountExists, Code::NotFound
+    ])))
 )]
 pub(crate) async fn accept(
     State(edge): State<Edge>,

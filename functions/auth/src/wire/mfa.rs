@@ -5,9 +5,9 @@ use axum::Extension;
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
-use edge::{Edge, Json, Problems, Refused, Reply, RequestInfo, Unproven};
+use edge::{Argument, Description, Edge, Json, Refused, Reply, RequestInfo, Unproven};
 use mailing::Letter;
-use problem::Problem;
+use problem::{Code, Problem};
 use serde::{Deserialize, Serialize};
 use store::{Account, Change, CommitError, Identity, Refusal, SecondFactor, Tenant};
 use utoipa::ToSchema;
@@ -126,6 +126,12 @@ impl FromRequestParts<Edge> for Optionally {
     }
 }
 
+impl Argument for Optionally {
+    fn describe(operation: &mut Description<'_>) {
+        operation.may_be_signed_in();
+    }
+}
+
 /// The factor that is `active`, or is not yet, as it must be here.
 fn factor(identity: &Identity, active: bool) -> Result<&SecondFactor, Problem> {
     let conflict = |detail: &str| Problem::Conflict { detail: detail.to_owned() };
@@ -178,9 +184,11 @@ async fn commit(tenant: &Tenant, change: Change) -> Result<(), Refused> {
 /// have signed in within the last ten minutes. An `Idempotency-Key` has no effect on the routes of second factors.
 #[utoipa::path(
     post, path = "/api/auth/mfa/enroll", operation_id = "enroll_second_factor", tag = "auth",
-    security(("bearer" = [])), request_body = EnrollRequest,
-    responses((status = 200, description = "Enrolled, not active yet", body = Enrolled), Problems),
-    extensions(("x-permission" = json!("signed-in")))
+    request_body = EnrollRequest,
+    responses((status = 200, description = "Enrolled, not active yet", body = Enrolled)),
+    extensions(("x-problem-codes" = json!([
+        Code::Conflict, Code::SignInElsewhere, Code::InvalidCredentials, Code::SignInThrottled
+    ])))
 )]
 pub(crate) async fn enroll(
     Unproven(person): Unproven,
@@ -232,9 +240,9 @@ pub(crate) async fn enroll(
 /// Takes a first code from the app. From then on sign-ins ask for one, and this session counts as having proved one.
 #[utoipa::path(
     post, path = "/api/auth/mfa/activate", operation_id = "activate_second_factor", tag = "auth",
-    security(("bearer" = [])), request_body = CodeRequest,
-    responses((status = 200, description = "Active", body = RecoveryCodes), Problems),
-    extensions(("x-permission" = json!("signed-in")))
+    request_body = CodeRequest,
+    responses((status = 200, description = "Active", body = RecoveryCodes)),
+    extensions(("x-problem-codes" = json!([Code::Conflict, Code::InvalidCode, Code::SignInThrottled])))
 )]
 pub(crate) async fn activate(
     Unproven(person): Unproven,
@@ -281,7 +289,10 @@ fn switched(identity: &Identity, enabled: bool, request: &RequestInfo) -> Letter
 #[utoipa::path(
     post, path = "/api/auth/mfa/verify", operation_id = "verify_second_factor", tag = "auth",
     request_body = VerifyRequest,
-    responses((status = 200, description = "Signed in, or proved", body = Verified<'static>), Problems)
+    responses((status = 200, description = "Signed in, or proved", body = Verified<'static>)),
+    extensions(("x-problem-codes" = json!([
+        Code::Conflict, Code::InvalidCode, Code::SessionExpired, Code::SignInThrottled
+    ])))
 )]
 pub(crate) async fn verify(
     State(edge): State<Edge>,
@@ -347,9 +358,9 @@ async fn step_up(auth: &Auth, Unproven(person): Unproven, answer: &Answer) -> Re
 /// Takes a code from the app. The recovery codes there were until now are void.
 #[utoipa::path(
     post, path = "/api/auth/mfa/recovery-codes", operation_id = "renew_recovery_codes", tag = "auth",
-    security(("bearer" = [])), request_body = CodeRequest,
-    responses((status = 200, description = "New codes", body = RecoveryCodes), Problems),
-    extensions(("x-permission" = json!("signed-in")))
+    request_body = CodeRequest,
+    responses((status = 200, description = "New codes", body = RecoveryCodes)),
+    extensions(("x-problem-codes" = json!([Code::Conflict, Code::InvalidCode, Code::SignInThrottled])))
 )]
 pub(crate) async fn renew(
     Unproven(person): Unproven,
@@ -377,9 +388,9 @@ pub(crate) async fn renew(
 /// Takes a last code, from the app or a recovery code. Refused while the organization asks for a second factor.
 #[utoipa::path(
     delete, path = "/api/auth/mfa", operation_id = "remove_second_factor", tag = "auth",
-    security(("bearer" = [])), request_body = EitherCodeRequest,
-    responses((status = 204, description = "Taken off"), Problems),
-    extensions(("x-permission" = json!("signed-in")))
+    request_body = EitherCodeRequest,
+    responses((status = 204, description = "Taken off")),
+    extensions(("x-problem-codes" = json!([Code::Conflict, Code::InvalidCode, Code::SignInThrottled])))
 )]
 pub(crate) async fn remove(
     Unproven(person): Unproven,

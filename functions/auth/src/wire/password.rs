@@ -4,9 +4,9 @@ use access::{OneTimeKind, policy};
 use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
-use edge::{Edge, Json, Person, Problems, Refused, Reply, RequestInfo};
+use edge::{Edge, Json, Person, Refused, Reply, RequestInfo};
 use mailing::{Letter, MailJob};
-use problem::Problem;
+use problem::{Code, Problem};
 use serde::{Deserialize, Serialize};
 use store::{CommitError, Errand, Identity, Refusal};
 use utoipa::ToSchema;
@@ -64,7 +64,8 @@ pub(crate) struct ChangeRequest {
 #[utoipa::path(
     post, path = "/api/auth/password/forgot", operation_id = "forgot_password", tag = "auth",
     request_body = ForgotRequest,
-    responses((status = 202, description = "Looked into", body = Message), Problems)
+    responses((status = 202, description = "Looked into", body = Message)),
+    extensions(("x-problem-codes" = json!([Code::SignInThrottled])))
 )]
 pub(crate) async fn forgot(
     State(edge): State<Edge>,
@@ -97,7 +98,10 @@ pub(crate) async fn forgot(
 #[utoipa::path(
     post, path = "/api/auth/password/reset", operation_id = "reset_password", tag = "auth",
     request_body = ResetRequest,
-    responses((status = 204, description = "Reset"), Problems)
+    responses((status = 204, description = "Reset")),
+    extensions(("x-problem-codes" = json!([
+        Code::TokenInvalid, Code::TokenSpent, Code::TokenExpired, Code::NoOrganization, Code::Conflict
+    ])))
 )]
 pub(crate) async fn reset(State(edge): State<Edge>, request: RequestInfo, body: Json<ResetRequest>) -> Reply {
     let ResetRequest { token, password } = body.value;
@@ -138,9 +142,9 @@ fn told(identity: &Identity, request: &RequestInfo) -> Letter {
 /// Ends every session, this one too; the answer holds the tokens of one that follows from it and has proved as much.
 #[utoipa::path(
     post, path = "/api/auth/password/change", operation_id = "change_password", tag = "auth",
-    security(("bearer" = [])), request_body = ChangeRequest,
-    responses((status = 200, description = "Changed", body = SignedIn<'static>), Problems),
-    extensions(("x-permission" = json!("signed-in")))
+    request_body = ChangeRequest,
+    responses((status = 200, description = "Changed", body = SignedIn<'static>)),
+    extensions(("x-problem-codes" = json!([Code::Conflict, Code::InvalidCredentials, Code::SignInThrottled])))
 )]
 pub(crate) async fn change(person: Person, body: Json<ChangeRequest>) -> Reply {
     let ChangeRequest { current_password, new_password } = body.value;

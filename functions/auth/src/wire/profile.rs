@@ -1,10 +1,11 @@
 //! The signed-in person's own profile: `/api/auth/me`.
 
 use clock::Timestamp;
-use edge::{Json, Person, Problems, Reply};
+use edge::{Json, Person, Reply};
 use futures::future::try_join_all;
 use ids::OrganizationId;
 use input::Faults;
+use problem::Code;
 use serde::{Deserialize, Serialize};
 use store::{Account, Change, FieldChange, Identity, Member};
 use utoipa::ToSchema;
@@ -61,9 +62,8 @@ pub(crate) struct ProfileRequest {
 
 /// Who am I
 #[utoipa::path(
-    get, path = "/api/auth/me", operation_id = "me", tag = "auth", security(("bearer" = [])),
-    responses((status = 200, description = "The signed-in person", body = Profile), Problems),
-    extensions(("x-permission" = json!("signed-in")))
+    get, path = "/api/auth/me", operation_id = "me", tag = "auth",
+    responses((status = 200, description = "The signed-in person", body = Profile))
 )]
 pub(crate) async fn me(person: Person) -> Reply {
     let context = &person.context;
@@ -105,10 +105,10 @@ pub(crate) async fn me(person: Person) -> Reply {
 ///
 /// As it is shown in this organization, and in those joined from now on.
 #[utoipa::path(
-    patch, path = "/api/auth/me", operation_id = "change_profile", tag = "auth", security(("bearer" = [])),
+    patch, path = "/api/auth/me", operation_id = "change_profile", tag = "auth",
     request_body = ProfileRequest,
-    responses((status = 200, description = "Changed", body = Me), Problems),
-    extensions(("x-permission" = json!("signed-in")))
+    responses((status = 200, description = "Changed", body = Me)),
+    extensions(("x-problem-codes" = json!([Code::Conflict])))
 )]
 pub(crate) async fn change(person: Person, body: Json<ProfileRequest>) -> Reply {
     let mut faults = Faults::default();

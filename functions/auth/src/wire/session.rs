@@ -2,8 +2,8 @@
 
 use access::policy::{self, Obstacle};
 use axum::extract::State;
-use edge::{Edge, Json, Problems, Refused, Reply, RequestInfo, Unproven};
-use problem::Problem;
+use edge::{Edge, Json, Refused, Reply, RequestInfo, Unproven};
+use problem::{Code, Problem};
 use serde::Deserialize;
 use store::CommitError;
 use utoipa::ToSchema;
@@ -26,8 +26,10 @@ pub(crate) struct RefreshRequest {
 /// because somebody has a copy of it. Refused as soon as the session no longer holds: when its person was deactivated or
 /// removed, has had all their sessions ended, or signed in longer ago than the organization lets sessions last.
 #[utoipa::path(
-    post, path = "/api/auth/refresh", operation_id = "refresh_session", tag = "auth", request_body = RefreshRequest,
-    responses((status = 200, description = "Refreshed", body = Tokens), Problems)
+    post, path = "/api/auth/refresh", operation_id = "refresh_session", tag = "auth",
+    request_body = RefreshRequest,
+    responses((status = 200, description = "Refreshed", body = Tokens)),
+    extensions(("x-problem-codes" = json!([Code::SessionExpired])))
 )]
 pub(crate) async fn refresh(
     State(edge): State<Edge>,
@@ -79,9 +81,8 @@ pub(crate) async fn refresh(
 ///
 /// Ends the session at once.
 #[utoipa::path(
-    post, path = "/api/auth/logout", operation_id = "sign_out", tag = "auth", security(("bearer" = [])),
-    responses((status = 204, description = "Signed out"), Problems),
-    extensions(("x-permission" = json!("signed-in")))
+    post, path = "/api/auth/logout", operation_id = "sign_out", tag = "auth",
+    responses((status = 204, description = "Signed out"))
 )]
 pub(crate) async fn sign_out(Unproven(person): Unproven) -> Reply {
     let record = person.context.record("session.end", "session", &person.session.to_string());

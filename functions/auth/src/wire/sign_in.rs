@@ -4,9 +4,9 @@ use access::policy;
 use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
-use edge::{Edge, Json, Problems, Refused, Reply, RequestInfo};
+use edge::{Edge, Json, Refused, Reply, RequestInfo};
 use ids::OrganizationId;
-use problem::Problem;
+use problem::{Code, Problem};
 use serde::Deserialize;
 use store::Identity;
 use utoipa::ToSchema;
@@ -41,8 +41,12 @@ pub(crate) struct SignInRequest {
 /// answer is `{mfa_required, mfa_token}`: see `POST /api/auth/mfa/verify`. An `Idempotency-Key` has no effect: every
 /// sign-in begins a session of its own.
 #[utoipa::path(
-    post, path = "/api/auth/login", operation_id = "sign_in", tag = "auth", request_body = SignInRequest,
-    responses((status = 200, description = "Signed in, or half way", body = SignInAnswer<'static>), Problems)
+    post, path = "/api/auth/login", operation_id = "sign_in", tag = "auth",
+    request_body = SignInRequest,
+    responses((status = 200, description = "Signed in, or half way", body = SignInAnswer<'static>)),
+    extensions(("x-problem-codes" = json!([
+        Code::InvalidCredentials, Code::SignInThrottled, Code::NoOrganization, Code::Conflict
+    ])))
 )]
 pub(crate) async fn sign_in(
     State(edge): State<Edge>,

@@ -3,9 +3,8 @@
 use access::policy;
 use axum::extract::State;
 use axum::http::StatusCode;
-use edge::{
-    Committed, Edge, Idempotency, IdempotencyKey, IdempotencyParameter, Json, Problems, Reply, RequestInfo,
-};
+use edge::{Committed, Edge, Idempotency, IdempotencyKey, Json, Reply, RequestInfo};
+use problem::Code;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -34,6 +33,16 @@ pub(crate) struct SignUpRequest {
     password: String,
 }
 
+/// A session has begun. An answer that is repeated holds no tokens.
+#[derive(ToSchema)]
+#[schema(as = SignedUp)]
+#[allow(dead_code, reason = "describes an answer in the document; each of the two is written by itself")]
+#[serde(untagged)]
+pub(crate) enum SignedUp<'a> {
+    SignedIn(SignedIn<'a>),
+    Repeated(Me),
+}
+
 /// Sign up
 ///
 /// Makes an organization, its first workspace and its first admin, and signs the admin in. A mail asks to confirm the
@@ -41,8 +50,9 @@ pub(crate) struct SignUpRequest {
 /// within ten minutes, the next ones are not heard until those are over.
 #[utoipa::path(
     post, path = "/api/auth/signup", operation_id = "sign_up", tag = "auth",
-    params(IdempotencyParameter), request_body = SignUpRequest,
-    responses((status = 201, description = "Signed up and signed in", body = SignedIn<'static>), Problems)
+    request_body = SignUpRequest,
+    responses((status = 201, description = "Signed up and signed in", body = SignedUp<'static>)),
+    extensions(("x-problem-codes" = json!([Code::SignInThrottled, Code::AccountExists, Code::Conflict])))
 )]
 pub(crate) async fn sign_up(
     State(edge): State<Edge>,

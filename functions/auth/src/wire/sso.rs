@@ -6,10 +6,10 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::IntoResponse as _;
 use dns::Domain;
-use edge::{Edge, Problems, Refused, Reply, RequestInfo};
+use edge::{Edge, Refused, Reply, RequestInfo};
 use ids::OrganizationId;
 use oidc::{Authorization, Callback, Claims, Client, Issuer, OidcError, Part, Provider, Verifier};
-use problem::Problem;
+use problem::{Code, Problem};
 use store::{
     Account, Actor, Errand, Identity, Member, Organization, OrganizationStatus, Overview, SsoConnection,
     Tenant,
@@ -95,11 +95,12 @@ impl Connected {
 /// minutes. Of 300 from one address within ten minutes, the next ones are not heard until those are over.
 #[utoipa::path(
     get, path = "/api/auth/sso/{organization}/start", operation_id = "start_sign_on", tag = "auth",
-    params(
-        ("organization" = String, Path, description = "`org_…`, or a domain that it has verified"),
-        ("login_hint" = Option<String>, Query, description = "Who wants to sign on")
-    ),
-    responses((status = 302, description = "To the identity provider"), Problems)
+    params(("organization" = String, Path, description = "`org_…`, or a domain that it has verified"), ("login_hint" = Option<String>, Query, description = "Who wants to sign on")),
+    responses((status = 302, description = "To the identity provider", headers(
+        ("Location" = String, description = "Where that is"),
+        ("Set-Cookie" = String, description = "Tells the browser again that comes back")
+    ))),
+    extensions(("x-problem-codes" = json!([Code::SignInThrottled, Code::SsoFailed])))
 )]
 pub(crate) async fn start(
     State(edge): State<Edge>,
@@ -161,13 +162,13 @@ pub(crate) async fn start(
 /// (`sso`), and as having proved several factors (`mfa`) if the provider says that it asked for them.
 #[utoipa::path(
     get, path = "/api/auth/sso/callback", operation_id = "finish_sign_on", tag = "auth",
-    params(
-        ("state" = Option<String>, Query, description = "Which sign-on it is"),
-        ("code" = Option<String>, Query, description = "What the provider gives"),
-        ("error" = Option<String>, Query, description = "Why it does not"),
-        ("iss" = Option<String>, Query, description = "Who answers (RFC 9207)")
-    ),
-    responses((status = 200, description = "Signed in", body = SignedIn<'static>), Problems)
+    params(("state" = Option<String>, Query, description = "Which sign-on it is"), ("code" = Option<String>, Query, description = "What the provider gives"), ("error" = Option<String>, Query, description = "Why it does not"), ("iss" = Option<String>, Query, description = "Who answers (RFC 9207)")),
+    responses((status = 200, description = "Signed in", body = SignedIn<'static>)),
+    extensions(("x-problem-codes" = json!([
+        Code::SsoFailed, Code::TokenExpired, Code::TokenSpent, Code::NotFound, Code::DomainNotAllowed,
+        Code::Deactivated, Code::OrganizationDeleted, Code::WorkspaceArchived, Code::Conflict,
+        Code::LimitReached, Code::AccountExists
+    ])))
 )]
 pub(crate) async fn callback(
     State(edge): State<Edge>,

@@ -1,8 +1,8 @@
 //! `POST /api/auth/switch`.
 
-use edge::{Json, Problems, Refused, Reply, Unproven};
+use edge::{Json, Refused, Reply, Unproven};
 use ids::OrganizationId;
-use problem::Problem;
+use problem::{Code, Problem};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -30,9 +30,11 @@ pub(crate) struct SwitchRequest {
 /// people in is joined by this: see `joinable` in `GET /api/auth/me`. An `Idempotency-Key` has no effect.
 #[utoipa::path(
     post, path = "/api/auth/switch", operation_id = "switch_organization", tag = "auth",
-    security(("bearer" = [])), request_body = SwitchRequest,
-    responses((status = 200, description = "Switched", body = SignedIn<'static>), Problems),
-    extensions(("x-permission" = json!("signed-in")))
+    request_body = SwitchRequest,
+    responses((status = 200, description = "Switched", body = SignedIn<'static>)),
+    extensions(("x-problem-codes" = json!([
+        Code::Conflict, Code::SignInElsewhere, Code::NotFound, Code::LimitReached, Code::WorkspaceArchived
+    ])))
 )]
 pub(crate) async fn switch(Unproven(person): Unproven, body: Json<SwitchRequest>) -> Reply {
     let context = &person.context;

@@ -5,17 +5,13 @@ use std::collections::BTreeMap;
 
 use access::permission::LeadsWrite;
 use clock::Timestamp;
-use edge::{
-    Committed, Edge, IdempotencyKey, IdempotencyParameter, InWorkspace, Json, Problems, Refused, Reply,
-    WorkspaceParameter,
-};
+use edge::{Committed, Edge, IdempotencyKey, InWorkspace, Json, Refused, Reply, routes};
 use ids::{EventId, LeadId, WorkspaceId};
 use problem::Problem;
 use serde::{Deserialize, Serialize};
 use store::{Answer, CommitError, LeadStanding, Refusal};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::app::email_events::{self as app, Draft, EmailEvent};
 
@@ -83,10 +79,8 @@ struct EmailEventList {
 /// again and goes on where it ended.
 #[utoipa::path(
     post, path = "/v1/email-events", operation_id = "create_email_events", tag = "leads",
-    security(("bearer" = [])), params(IdempotencyParameter, WorkspaceParameter),
     request_body = CreateEmailEvents,
-    responses((status = 201, description = "Recorded", body = EmailEventList), Problems),
-    extensions(("x-permission" = json!("leads:write")))
+    responses((status = 201, description = "Recorded", body = EmailEventList))
 )]
 async fn create(
     caller: InWorkspace<LeadsWrite>,

@@ -10,12 +10,12 @@ use axum::http::request::Parts;
 use clock::Timestamp;
 use dns::Domain;
 use edge::{
-    Authorized, Committed, Context, Everywhere, IdempotencyKey, IdempotencyParameter, IfMatch,
-    IfMatchParameter, Json, PageParameters, Paging, Problems, Refused, Reply,
+    Argument, Authorized, Committed, Context, Description, Everywhere, IdempotencyKey, IfMatch, Json, Paging,
+    Refused, Reply,
 };
 use ids::WorkspaceId;
 use input::Patch;
-use problem::Problem;
+use problem::{Code, Problem};
 use serde::{Deserialize, Serialize};
 use store::{DomainClaim, DomainStatus, Page, Role};
 use utoipa::ToSchema;
@@ -37,6 +37,12 @@ impl<S: Send + Sync> FromRequestParts<S> for PathDomain {
         let Path(text) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| missing())?;
         let domain = Domain::from_str(&text).map_err(|_| missing())?;
         Ok(Self(domain.as_str().to_owned()))
+    }
+}
+
+impl Argument for PathDomain {
+    fn describe(operation: &mut Description<'_>) {
+        operation.refuses(&[Code::NotFound]);
     }
 }
 
@@ -163,9 +169,9 @@ async fn find(context: &Context, domain: &PathDomain) -> Result<DomainClaim, Ref
 /// Publish the TXT record that the answer names, then verify. Several organizations may claim a domain, one can verify it.
 #[utoipa::path(
     post, path = "/api/admin/domains", operation_id = "claim_domain", tag = "domains",
-    security(("bearer" = [])), extensions(("x-permission" = json!("domains:write"))),
-    params(IdempotencyParameter), request_body = ClaimDomain,
-    responses((status = 201, description = "Claimed", body = DomainBody), Problems)
+    request_body = ClaimDomain,
+    responses((status = 201, description = "Claimed", body = DomainBody)),
+    extensions(("x-problem-codes" = json!([Code::Conflict])))
 )]
 pub(super) async fn claim(
     caller: Everywhere<DomainsWrite>,
@@ -187,8 +193,7 @@ pub(super) async fn claim(
 /// By name.
 #[utoipa::path(
     get, path = "/api/admin/domains", operation_id = "list_domains", tag = "domains",
-    security(("bearer" = [])), extensions(("x-permission" = json!("domains:read"))), params(PageParameters),
-    responses((status = 200, description = "A page", body = DomainList), Problems)
+    responses((status = 200, description = "A page", body = DomainList))
 )]
 pub(super) async fn list(caller: Authorized<DomainsRead>, paging: Paging) -> Reply {
     let confines = caller.confines();
@@ -209,9 +214,8 @@ pub(super) async fn list(caller: Authorized<DomainsRead>, paging: Paging) -> Rep
 /// Get a domain
 #[utoipa::path(
     get, path = "/api/admin/domains/{domain}", operation_id = "get_domain", tag = "domains",
-    security(("bearer" = [])), extensions(("x-permission" = json!("domains:read"))),
     params(("domain" = String, Path, description = "`example.com`")),
-    responses((status = 200, description = "The domain", body = DomainBody), Problems)
+    responses((status = 200, description = "The domain", body = DomainBody))
 )]
 pub(super) async fn get(caller: Authorized<DomainsRead>, domain: PathDomain) -> Reply {
     let claim = find(&caller.context, &domain).await?;
@@ -224,10 +228,10 @@ pub(super) async fn get(caller: Authorized<DomainsRead>, domain: PathDomain) -> 
 /// Nobody gives a role that holds more than they do, nor makes admins in this way.
 #[utoipa::path(
     patch, path = "/api/admin/domains/{domain}", operation_id = "change_domain", tag = "domains",
-    security(("bearer" = [])), extensions(("x-permission" = json!("domains:write"))),
-    params(("domain" = String, Path, description = "`example.com`"), IfMatchParameter),
+    params(("domain" = String, Path, description = "`example.com`")),
     request_body = ChangeDomain,
-    responses((status = 200, description = "Changed", body = DomainBody), Problems)
+    responses((status = 200, description = "Changed", body = DomainBody)),
+    extensions(("x-problem-codes" = json!([Code::Conflict, Code::WorkspaceArchived])))
 )]
 pub(super) async fn change(
     caller: Everywhere<DomainsWrite>,
@@ -262,9 +266,9 @@ pub(super) async fn change(
 /// Looks for the record in DNS. It is looked for again every day from then on, so leave it there.
 #[utoipa::path(
     post, path = "/api/admin/domains/{domain}/verify", operation_id = "verify_domain", tag = "domains",
-    security(("bearer" = [])), extensions(("x-permission" = json!("domains:write"))),
-    params(("domain" = String, Path, description = "`example.com`"), IdempotencyParameter),
-    responses((status = 200, description = "Verified", body = DomainBody), Problems)
+    params(("domain" = String, Path, description = "`example.com`")),
+    responses((status = 200, description = "Verified", body = DomainBody)),
+    extensions(("x-problem-codes" = json!([Code::Conflict, Code::DomainChallengeFailed, Code::DomainTaken])))
 )]
 pub(super) async fn verify(
     caller: Everywhere<DomainsWrite>,
@@ -295,9 +299,9 @@ pub(super) async fn verify(
 /// It is then free for others to verify. Refused while the organization's `allowed_domains` name it.
 #[utoipa::path(
     delete, path = "/api/admin/domains/{domain}", operation_id = "delete_domain", tag = "domains",
-    security(("bearer" = [])), extensions(("x-permission" = json!("domains:delete"))),
-    params(("domain" = String, Path, description = "`example.com`"), IfMatchParameter),
-    responses((status = 204, description = "Given up"), Problems)
+    params(("domain" = String, Path, description = "`example.com`")),
+    responses((status = 204, description = "Given up")),
+    extensions(("x-problem-codes" = json!([Code::Conflict])))
 )]
 pub(super) async fn delete(
     caller: Everywhere<DomainsDelete>,

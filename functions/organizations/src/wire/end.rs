@@ -4,10 +4,8 @@ use access::permission::{OrganizationDelete, OrganizationWrite};
 use access::{Action, Known, Permission};
 use axum::http::StatusCode;
 use clock::Timestamp;
-use edge::{
-    Committed, Everywhere, IdempotencyKey, IdempotencyParameter, Json, Problems, Refused, Reinstating, Reply,
-};
-use problem::Problem;
+use edge::{Committed, Everywhere, IdempotencyKey, Json, Refused, Reinstating, Reply};
+use problem::{Code, Problem};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{Holding, OrganizationStatus, Position};
@@ -45,9 +43,9 @@ struct DeletedOrganization {
 /// back; then everything it owns is erased, the audit log aside. Can be repeated.
 #[utoipa::path(
     delete, path = "/api/admin/organization", operation_id = "delete_organization", tag = "organization",
-    security(("bearer" = [])), extensions(("x-permission" = json!("organization:delete"))),
     request_body = DeleteOrganization,
-    responses((status = 202, description = "Deleted, to be erased", body = DeletedOrganization), Problems)
+    responses((status = 202, description = "Deleted, to be erased", body = DeletedOrganization)),
+    extensions(("x-problem-codes" = json!([Code::NotFound, Code::Conflict])))
 )]
 pub(super) async fn delete(caller: Reinstating<OrganizationDelete>, body: Json<DeleteOrganization>) -> Reply {
     let context = &caller.context;
@@ -76,9 +74,8 @@ pub(super) async fn delete(caller: Reinstating<OrganizationDelete>, body: Json<D
 /// People and API keys are let in again. Can be repeated.
 #[utoipa::path(
     post, path = "/api/admin/organization/restore", operation_id = "restore_organization", tag = "organization",
-    security(("bearer" = [])), extensions(("x-permission" = json!("organization:write"))),
-    params(IdempotencyParameter),
-    responses((status = 200, description = "It is active", body = OrganizationBody), Problems)
+    responses((status = 200, description = "It is active", body = OrganizationBody, headers(("ETag" = String)))),
+    extensions(("x-problem-codes" = json!([Code::NotFound, Code::Conflict])))
 )]
 pub(super) async fn restore(caller: Reinstating<OrganizationWrite>, key: IdempotencyKey) -> Reply {
     let context = &caller.context;
@@ -146,9 +143,9 @@ impl From<Holding> for HoldingBody {
 /// page is a record of that log. A read in all but name, so it takes no `Idempotency-Key`.
 #[utoipa::path(
     post, path = "/api/admin/organization/export", operation_id = "export_organization", tag = "organization",
-    security(("bearer" = [])), extensions(("x-permission" = json!("organization:write"))),
     request_body = ExportOrganization,
-    responses((status = 200, description = "A page", body = HoldingList), Problems)
+    responses((status = 200, description = "A page", body = HoldingList)),
+    extensions(("x-problem-codes" = json!([Code::InvalidCursor])))
 )]
 pub(super) async fn export(caller: Everywhere<OrganizationWrite>, body: Json<ExportOrganization>) -> Reply {
     let context = &caller.context;

@@ -5,11 +5,10 @@ mod end;
 mod organization;
 mod sso;
 
-use edge::{Context, Edge, Refused};
+use edge::{Context, Edge, Refused, routes};
 use problem::Problem;
 use store::Organization;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// The path of exports; cursors are bound to it.
 const EXPORT: &str = "/api/admin/organization/export";

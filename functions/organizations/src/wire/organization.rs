@@ -2,9 +2,10 @@
 
 use access::permission::{OrganizationRead, OrganizationWrite};
 use clock::Timestamp;
-use edge::{Authorized, Context, Everywhere, IfMatch, IfMatchParameter, Json, Problems, Refused, Reply};
+use edge::{Authorized, Context, Everywhere, IfMatch, Json, Refused, Reply};
 use ids::{OrganizationId, UserId};
 use input::Patch;
+use problem::Code;
 use serde::{Deserialize, Serialize};
 use store::{LeakedKeys, Organization, OrganizationStatus, Plan};
 use utoipa::ToSchema;
@@ -204,8 +205,8 @@ impl From<ChangeSettings> for SettingsDraft {
 /// Profile, plan and settings, and what is in use beside what the plan allows.
 #[utoipa::path(
     get, path = "/api/admin/organization", operation_id = "get_organization", tag = "organization",
-    security(("bearer" = [])), extensions(("x-permission" = json!("organization:read"))),
-    responses((status = 200, description = "The organization", body = OrganizationBody), Problems)
+    responses((status = 200, description = "The organization", body = OrganizationBody)),
+    extensions(("x-problem-codes" = json!([Code::NotFound])))
 )]
 pub(super) async fn get(caller: Authorized<OrganizationRead>) -> Reply {
     let organization = present(&caller.context).await?;
@@ -218,9 +219,9 @@ pub(super) async fn get(caller: Authorized<OrganizationRead>) -> Reply {
 /// admin.
 #[utoipa::path(
     patch, path = "/api/admin/organization", operation_id = "change_organization", tag = "organization",
-    security(("bearer" = [])), extensions(("x-permission" = json!("organization:write"))),
-    params(IfMatchParameter), request_body = ChangeOrganization,
-    responses((status = 200, description = "Changed", body = OrganizationBody), Problems)
+    request_body = ChangeOrganization,
+    responses((status = 200, description = "Changed", body = OrganizationBody)),
+    extensions(("x-problem-codes" = json!([Code::NotFound, Code::Conflict, Code::PlanTooSmall])))
 )]
 pub(super) async fn change(
     caller: Everywhere<OrganizationWrite>,

@@ -3,9 +3,9 @@
 use access::permission::{SsoDelete, SsoRead, SsoWrite};
 use axum::Extension;
 use clock::Timestamp;
-use edge::{Authorized, Context, Everywhere, IfMatch, IfMatchParameter, Json, Problems, Refused, Reply};
+use edge::{Authorized, Context, Everywhere, IfMatch, Json, Refused, Reply};
 use ids::WorkspaceId;
-use problem::Problem;
+use problem::{Code, Problem};
 use serde::{Deserialize, Serialize};
 use store::{Role, SsoConnection};
 use utoipa::ToSchema;
@@ -75,8 +75,8 @@ async fn find(context: &Context) -> Result<SsoConnection, Refused> {
 /// Get the identity provider
 #[utoipa::path(
     get, path = "/api/admin/sso", operation_id = "get_sso", tag = "single sign-on",
-    security(("bearer" = [])), extensions(("x-permission" = json!("sso:read"))),
-    responses((status = 200, description = "The identity provider", body = SsoBody), Problems)
+    responses((status = 200, description = "The identity provider", body = SsoBody)),
+    extensions(("x-problem-codes" = json!([Code::NotFound])))
 )]
 pub(super) async fn get(caller: Authorized<SsoRead>) -> Reply {
     let connection = find(&caller.context).await?;
@@ -92,9 +92,9 @@ pub(super) async fn get(caller: Authorized<SsoRead>) -> Reply {
 /// for nobody else: without one, nobody can sign on.
 #[utoipa::path(
     put, path = "/api/admin/sso", operation_id = "set_sso", tag = "single sign-on",
-    security(("bearer" = [])), extensions(("x-permission" = json!("sso:write"))),
-    params(IfMatchParameter), request_body = SetSso,
-    responses((status = 200, description = "Set", body = SsoBody), Problems)
+    request_body = SetSso,
+    responses((status = 200, description = "Set", body = SsoBody)),
+    extensions(("x-problem-codes" = json!([Code::NotFound, Code::Conflict, Code::WorkspaceArchived])))
 )]
 pub(super) async fn set(
     caller: Everywhere<SsoWrite>,
@@ -137,8 +137,8 @@ pub(super) async fn set(
 /// Refused while the organization requires single sign-on.
 #[utoipa::path(
     delete, path = "/api/admin/sso", operation_id = "delete_sso", tag = "single sign-on",
-    security(("bearer" = [])), extensions(("x-permission" = json!("sso:delete"))), params(IfMatchParameter),
-    responses((status = 204, description = "Removed"), Problems)
+    responses((status = 204, description = "Removed")),
+    extensions(("x-problem-codes" = json!([Code::NotFound, Code::Conflict])))
 )]
 pub(super) async fn delete(caller: Everywhere<SsoDelete>, if_match: IfMatch) -> Reply {
     let context = &caller.context;

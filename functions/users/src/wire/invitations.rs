@@ -3,13 +3,10 @@
 use access::permission::{Permit, UsersRead, UsersWrite};
 use access::{OneTimeKind, OneTimeToken};
 use clock::Timestamp;
-use edge::{
-    Authorized, Committed, Context, IdempotencyKey, IdempotencyParameter, Json, PageParameters, Paging,
-    PathId, Problems, Refused, Reply,
-};
+use edge::{Authorized, Committed, Context, IdempotencyKey, Json, Paging, PathId, Refused, Reply};
 use futures::{StreamExt as _, stream};
 use ids::{InvitationId, WorkspaceId, kind};
-use problem::Problem;
+use problem::{Code, Problem};
 use serde::{Deserialize, Serialize};
 use store::{Change, Invitation, Organization, OutgoingMail, Role};
 use utoipa::ToSchema;
@@ -189,13 +186,11 @@ async fn invite(context: &Context, offer: Offer) -> Result<(Invitation, Change),
 /// is not invited twice.
 #[utoipa::path(
     post, path = "/api/admin/invitations", operation_id = "create_invitation", tag = "users",
-    security(("bearer" = [])), params(IdempotencyParameter), request_body = CreateInvitation,
-    responses(
-        (status = 201, description = "Invited", body = InvitationBody),
-        (status = 200, description = "What became of each of `invitations`", body = InvitationOutcomes),
-        Problems,
-    ),
-    extensions(("x-permission" = json!("users:write")))
+    request_body = CreateInvitation,
+    responses((status = 201, description = "Invited", body = InvitationBody), (status = 200, description = "What became of each of `invitations`", body = InvitationOutcomes)),
+    extensions(("x-problem-codes" = json!([
+        Code::NotFound, Code::DomainNotAllowed, Code::Conflict, Code::WorkspaceArchived
+    ])))
 )]
 pub(super) async fn create(
     caller: Authorized<UsersWrite>,
@@ -245,9 +240,7 @@ async fn outcome(context: &Context, email: String, offer: Result<Offer, Problem>
 /// Newest first, with those that were accepted, revoked or have expired.
 #[utoipa::path(
     get, path = "/api/admin/invitations", operation_id = "list_invitations", tag = "users",
-    security(("bearer" = [])), params(PageParameters),
-    responses((status = 200, description = "A page", body = InvitationList), Problems),
-    extensions(("x-permission" = json!("users:read")))
+    responses((status = 200, description = "A page", body = InvitationList))
 )]
 pub(super) async fn list(caller: Authorized<UsersRead>, paging: Paging) -> Reply {
     let (confines, now) = (caller.confines(), caller.context.request.now);
@@ -277,9 +270,9 @@ async fn find(caller: &Authorized<UsersWrite>, id: InvitationId) -> Result<Invit
 /// The link in its mail is good for nothing from then on.
 #[utoipa::path(
     delete, path = "/api/admin/invitations/{id}", operation_id = "revoke_invitation", tag = "users",
-    security(("bearer" = [])), params(("id" = String, Path, description = "`inv_…`")),
-    responses((status = 204, description = "Revoked"), Problems),
-    extensions(("x-permission" = json!("users:write")))
+    params(("id" = String, Path, description = "`inv_…`")),
+    responses((status = 204, description = "Revoked")),
+    extensions(("x-problem-codes" = json!([Code::Conflict])))
 )]
 pub(super) async fn revoke(caller: Authorized<UsersWrite>, PathId(id): PathId<kind::Invitation>) -> Reply {
     let context = &caller.context;
@@ -294,9 +287,9 @@ pub(super) async fn revoke(caller: Authorized<UsersWrite>, PathId(id): PathId<ki
 /// With a new link, good for seven days; the one before is good for nothing from then on. Also for one that has expired.
 #[utoipa::path(
     post, path = "/api/admin/invitations/{id}/resend", operation_id = "resend_invitation", tag = "users",
-    security(("bearer" = [])), params(("id" = String, Path, description = "`inv_…`"), IdempotencyParameter),
-    responses((status = 200, description = "Sent again", body = InvitationBody), Problems),
-    extensions(("x-permission" = json!("users:write")))
+    params(("id" = String, Path, description = "`inv_…`")),
+    responses((status = 200, description = "Sent again", body = InvitationBody)),
+    extensions(("x-problem-codes" = json!([Code::DomainNotAllowed, Code::Conflict, Code::WorkspaceArchived])))
 )]
 pub(super) async fn resend(
     caller: Authorized<UsersWrite>,

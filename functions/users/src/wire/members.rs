@@ -3,12 +3,12 @@
 use access::permission::{UsersDelete, UsersRead, UsersWrite};
 use clock::Timestamp;
 use edge::{
-    Authorized, Committed, Context, Everywhere, EverywhereOrSelf, IdempotencyKey, IdempotencyParameter,
-    IfMatch, IfMatchParameter, Json, PageParameters, Paging, PathId, Problems, Refused, Reply,
+    Authorized, Committed, Context, Everywhere, EverywhereOrSelf, IdempotencyKey, IfMatch, Json, Paging,
+    PathId, Refused, Reply,
 };
 use ids::{UserId, WorkspaceId, kind};
 use input::Patch;
-use problem::Problem;
+use problem::{Code, Problem};
 use serde::{Deserialize, Serialize};
 use store::{Member, MemberStatus, Role, Workspace, WorkspaceRole};
 use utoipa::ToSchema;
@@ -119,10 +119,8 @@ fn seen(caller: &Authorized<UsersRead>, member: Member, workspaces: &[Workspace]
 /// The members of the organization, newest first, deactivated ones included. A caller who reaches certain workspaces only
 /// sees those who share one of them.
 #[utoipa::path(
-    get, path = "/api/admin/users", operation_id = "list_users", tag = "users", security(("bearer" = [])),
-    params(PageParameters),
-    responses((status = 200, description = "A page", body = UserList), Problems),
-    extensions(("x-permission" = json!("users:read")))
+    get, path = "/api/admin/users", operation_id = "list_users", tag = "users",
+    responses((status = 200, description = "A page", body = UserList))
 )]
 pub(super) async fn list(caller: Authorized<UsersRead>, paging: Paging) -> Reply {
     let confines = caller.confines();
@@ -138,10 +136,9 @@ pub(super) async fn list(caller: Authorized<UsersRead>, paging: Paging) -> Reply
 
 /// Get a user
 #[utoipa::path(
-    get, path = "/api/admin/users/{id}", operation_id = "get_user", tag = "users", security(("bearer" = [])),
+    get, path = "/api/admin/users/{id}", operation_id = "get_user", tag = "users",
     params(("id" = String, Path, description = "`usr_…`")),
-    responses((status = 200, description = "The user", body = UserBody), Problems),
-    extensions(("x-permission" = json!("users:read")))
+    responses((status = 200, description = "The user", body = UserBody))
 )]
 pub(super) async fn get(caller: Authorized<UsersRead>, PathId(id): PathId<kind::User>) -> Reply {
     let tenant = caller.context.tenant();
@@ -171,10 +168,12 @@ async fn outranks(context: &Context, member: &Member) -> Result<(), Refused> {
 /// what they do not hold themselves, everybody keeps a role somewhere, and an organization keeps an admin.
 #[utoipa::path(
     patch, path = "/api/admin/users/{id}", operation_id = "change_user", tag = "users",
-    security(("bearer" = [])), params(("id" = String, Path, description = "`usr_…`"), IfMatchParameter),
+    params(("id" = String, Path, description = "`usr_…`")),
     request_body = ChangeUser,
-    responses((status = 200, description = "Changed", body = UserBody), Problems),
-    extensions(("x-permission" = json!("users:write")))
+    responses((status = 200, description = "Changed", body = UserBody)),
+    extensions(("x-problem-codes" = json!([
+        Code::Conflict, Code::WorkspaceArchived, Code::LastAdmin, Code::LimitReached
+    ])))
 )]
 pub(super) async fn change(
     caller: Everywhere<UsersWrite>,
@@ -203,9 +202,9 @@ pub(super) async fn change(
 /// they made stays, API keys included. Everybody may remove themselves, but for the last admin.
 #[utoipa::path(
     delete, path = "/api/admin/users/{id}", operation_id = "remove_user", tag = "users",
-    security(("bearer" = [])), params(("id" = String, Path, description = "`usr_…`"), IfMatchParameter),
-    responses((status = 204, description = "Removed"), Problems),
-    extensions(("x-permission" = json!("users:delete")))
+    params(("id" = String, Path, description = "`usr_…`")),
+    responses((status = 204, description = "Removed")),
+    extensions(("x-problem-codes" = json!([Code::Conflict, Code::LastAdmin])))
 )]
 pub(super) async fn remove(caller: EverywhereOrSelf<UsersDelete>, if_match: IfMatch) -> Reply {
     let context = &caller.context;
@@ -224,9 +223,9 @@ pub(super) async fn remove(caller: EverywhereOrSelf<UsersDelete>, if_match: IfMa
 /// They keep their roles and lose their access, from their next request on; their seat is free.
 #[utoipa::path(
     post, path = "/api/admin/users/{id}/deactivate", operation_id = "deactivate_user", tag = "users",
-    security(("bearer" = [])), params(("id" = String, Path, description = "`usr_…`"), IdempotencyParameter),
-    responses((status = 200, description = "Deactivated", body = UserBody), Problems),
-    extensions(("x-permission" = json!("users:write")))
+    params(("id" = String, Path, description = "`usr_…`")),
+    responses((status = 200, description = "Deactivated", body = UserBody)),
+    extensions(("x-problem-codes" = json!([Code::Conflict, Code::LastAdmin])))
 )]
 pub(super) async fn deactivate(
     caller: Everywhere<UsersWrite>,
@@ -241,9 +240,9 @@ pub(super) async fn deactivate(
 /// With the roles they had. Takes a seat, if the plan has one left.
 #[utoipa::path(
     post, path = "/api/admin/users/{id}/reactivate", operation_id = "reactivate_user", tag = "users",
-    security(("bearer" = [])), params(("id" = String, Path, description = "`usr_…`"), IdempotencyParameter),
-    responses((status = 200, description = "Active again", body = UserBody), Problems),
-    extensions(("x-permission" = json!("users:write")))
+    params(("id" = String, Path, description = "`usr_…`")),
+    responses((status = 200, description = "Active again", body = UserBody)),
+    extensions(("x-problem-codes" = json!([Code::Conflict, Code::LimitReached])))
 )]
 pub(super) async fn reactivate(
     caller: Everywhere<UsersWrite>,

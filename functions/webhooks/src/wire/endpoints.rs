@@ -8,17 +8,15 @@ use axum::Extension;
 use axum::http::StatusCode;
 use clock::Timestamp;
 use edge::{
-    Authorized, Committed, Edge, IdempotencyKey, IdempotencyParameter, IfMatch, IfMatchParameter, Json,
-    PageParameters, Paging, PathId, Problems, Refused, Reply,
+    Authorized, Committed, Edge, IdempotencyKey, IfMatch, Json, Paging, PathId, Refused, Reply, routes,
 };
 use ids::{DeliveryId, EndpointId, WorkspaceId, kind};
 use input::Patch;
-use problem::Problem;
+use problem::{Code, Problem};
 use serde::{Deserialize, Serialize};
 use store::{DeliveryFilter, Endpoint, EndpointStatus, ErrorClass, Mode, PageRequest};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::Shared;
 use crate::app::health::{Health, SAMPLE};
@@ -203,8 +201,8 @@ struct WatchedEndpoint {
 /// An endpoint and its signing secret, which is shown this once.
 #[derive(Debug, Serialize, ToSchema)]
 struct CreatedEndpoint<'a> {
-    /// What deliveries are signed with. Keep it: it can't be shown again.
-    #[schema(example = "whsec_…")]
+    /// What deliveries are signed with. Keep it: it can't be shown again, and is not in an answer that is repeated.
+    #[schema(required = false, example = "whsec_…")]
     secret: String,
     #[serde(flatten)]
     endpoint: &'a EndpointBody,
@@ -276,9 +274,11 @@ impl HealthBody {
 /// The answer holds the signing secret, once.
 #[utoipa::path(
     post, path = "/api/admin/webhooks", operation_id = "create_endpoint", tag = "webhooks",
-    security(("bearer" = [])), params(IdempotencyParameter), request_body = CreateEndpoint,
-    responses((status = 201, description = "Created", body = CreatedEndpoint<'static>), Problems),
-    extensions(("x-permission" = json!("webhooks:write")))
+    request_body = CreateEndpoint,
+    responses((status = 201, description = "Created", body = CreatedEndpoint<'static>)),
+    extensions(("x-problem-codes" = json!([
+        Code::NotFound, Code::LimitReached, Code::Conflict, Code::WorkspaceArchived
+    ])))
 )]
 async fn create(
     caller: Authorized<WebhooksWrite>,
@@ -319,9 +319,7 @@ async fn create(
 /// Newest first.
 #[utoipa::path(
     get, path = "/api/admin/webhooks", operation_id = "list_endpoints", tag = "webhooks",
-    security(("bearer" = [])), params(PageParameters),
-    responses((status = 200, description = "A page", body = EndpointList), Problems),
-    extensions(("x-permission" = json!("webhooks:read")))
+    responses((status = 200, description = "A page", body = EndpointList))
 )]
 async fn list(caller: Authorized<WebhooksRead>, paging: Paging) -> Reply {
     let (confines, now) = (caller.confines(), caller.context.request.now);
@@ -351,9 +349,8 @@ const LATELY: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// And how it does.
 #[utoipa::path(
     get, path = "/api/admin/webhooks/{id}", operation_id = "get_endpoint", tag = "webhooks",
-    security(("bearer" = [])), params(("id" = String, Path, description = "`ep_…`")),
-    responses((status = 200, description = "The endpoint", body = WatchedEndpoint), Problems),
-    extensions(("x-permission" = json!("webhooks:read")))
+    params(("id" = String, Path, description = "`ep_…`")),
+    responses((status = 200, description = "The endpoint", body = WatchedEndpoint))
 )]
 async fn get(caller: Authorized<WebhooksRead>, PathId(id): PathId<kind::Endpoint>) -> Reply {
     let (tenant, now) = (caller.context.tenant(), caller.context.request.now);
@@ -378,10 +375,10 @@ async fn get(caller: Authorized<WebhooksRead>, PathId(id): PathId<kind::Endpoint
 /// What has been sent is sent; whatever is sent from now on goes by what it is changed to.
 #[utoipa::path(
     patch, path = "/api/admin/webhooks/{id}", operation_id = "change_endpoint", tag = "webhooks",
-    security(("bearer" = [])), params(("id" = String, Path, description = "`ep_…`"), IfMatchParameter),
+    params(("id" = String, Path, description = "`ep_…`")),
     request_body = ChangeEndpoint,
-    responses((status = 200, description = "Changed", body = EndpointBody), Problems),
-    extensions(("x-permission" = json!("webhooks:write")))
+    responses((status = 200, description = "Changed", body = EndpointBody)),
+    extensions(("x-problem-codes" = json!([Code::Conflict])))
 )]
 async fn change(
     caller: Authorized<WebhooksWrite>,
@@ -420,9 +417,9 @@ async fn change(
 /// Deliveries to it that have not been sent are cancelled.
 #[utoipa::path(
     delete, path = "/api/admin/webhooks/{id}", operation_id = "delete_endpoint", tag = "webhooks",
-    security(("bearer" = [])), params(("id" = String, Path, description = "`ep_…`"), IfMatchParameter),
-    responses((status = 204, description = "Deleted"), Problems),
-    extensions(("x-permission" = json!("webhooks:delete")))
+    params(("id" = String, Path, description = "`ep_…`")),
+    responses((status = 204, description = "Deleted")),
+    extensions(("x-problem-codes" = json!([Code::Conflict])))
 )]
 async fn delete(
     caller: Authorized<WebhooksDelete>,

@@ -4,17 +4,15 @@ use access::permission::{WebhooksRead, WebhooksWrite};
 use axum::http::StatusCode;
 use clock::Timestamp;
 use edge::{
-    Authorized, Committed, Context, Edge, IdempotencyKey, IdempotencyParameter, Json, PageParameters, Paging,
-    PathId, Problems, Refused, Reply,
+    Authorized, Committed, Context, Edge, IdempotencyKey, Json, Paging, PathId, Refused, Reply, routes,
 };
 use events::EventType;
 use ids::{EndpointId, ReplayId, kind};
-use problem::Problem;
+use problem::{Code, Problem};
 use serde::{Deserialize, Serialize};
 use store::{Change, Endpoint, EventFilter, PageRequest, Replay, ReplayStatus, Replayed};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::endpoints::find;
 use crate::app::replay::{self, Draft};
@@ -179,14 +177,10 @@ pub(super) fn begin(
 /// organization, may run or be paused at a time.
 #[utoipa::path(
     post, path = "/api/admin/webhooks/{id}/replay", operation_id = "replay_events", tag = "webhooks",
-    security(("bearer" = [])), params(("id" = String, Path, description = "`ep_…`"), IdempotencyParameter),
+    params(("id" = String, Path, description = "`ep_…`")),
     request_body = StartReplay,
-    responses(
-        (status = 200, description = "How many there are (`dry_run`)", body = DryRun),
-        (status = 202, description = "Started", body = ReplayBody),
-        Problems,
-    ),
-    extensions(("x-permission" = json!("webhooks:write")))
+    responses((status = 200, description = "How many there are (`dry_run`)", body = DryRun), (status = 202, description = "Started", body = ReplayBody)),
+    extensions(("x-problem-codes" = json!([Code::Conflict])))
 )]
 async fn start(
     caller: Authorized<WebhooksWrite>,
@@ -252,9 +246,8 @@ async fn count(context: &Context, endpoint: &Endpoint, replay: &Replay) -> Resul
 /// Latest first.
 #[utoipa::path(
     get, path = "/api/admin/webhooks/{id}/replays", operation_id = "list_replays", tag = "webhooks",
-    security(("bearer" = [])), params(("id" = String, Path, description = "`ep_…`"), PageParameters),
-    responses((status = 200, description = "A page", body = ReplayList), Problems),
-    extensions(("x-permission" = json!("webhooks:read")))
+    params(("id" = String, Path, description = "`ep_…`")),
+    responses((status = 200, description = "A page", body = ReplayList))
 )]
 async fn list(caller: Authorized<WebhooksRead>, PathId(id): PathId<kind::Endpoint>, paging: Paging) -> Reply {
     let confines = caller.confines();
@@ -283,9 +276,8 @@ async fn find_replay<P: access::permission::Permit>(
 /// Get a replay
 #[utoipa::path(
     get, path = "/api/admin/webhooks/replays/{id}", operation_id = "get_replay", tag = "webhooks",
-    security(("bearer" = [])), params(("id" = String, Path, description = "`rpl_…`")),
-    responses((status = 200, description = "The replay", body = ReplayBody), Problems),
-    extensions(("x-permission" = json!("webhooks:read")))
+    params(("id" = String, Path, description = "`rpl_…`")),
+    responses((status = 200, description = "The replay", body = ReplayBody, headers(("ETag" = String))))
 )]
 async fn get(caller: Authorized<WebhooksRead>, PathId(id): PathId<kind::Replay>) -> Reply {
     let replay = find_replay(&caller, id).await?;
@@ -297,9 +289,9 @@ async fn get(caller: Authorized<WebhooksRead>, PathId(id): PathId<kind::Replay>)
 /// What it has queued is sent; the rest waits until it is resumed.
 #[utoipa::path(
     post, path = "/api/admin/webhooks/replays/{id}/pause", operation_id = "pause_replay", tag = "webhooks",
-    security(("bearer" = [])), params(("id" = String, Path, description = "`rpl_…`"), IdempotencyParameter),
-    responses((status = 200, description = "Paused", body = ReplayBody), Problems),
-    extensions(("x-permission" = json!("webhooks:write")))
+    params(("id" = String, Path, description = "`rpl_…`")),
+    responses((status = 200, description = "Paused", body = ReplayBody)),
+    extensions(("x-problem-codes" = json!([Code::Conflict])))
 )]
 async fn pause(
     caller: Authorized<WebhooksWrite>,
@@ -312,9 +304,9 @@ async fn pause(
 /// Resume a replay
 #[utoipa::path(
     post, path = "/api/admin/webhooks/replays/{id}/resume", operation_id = "resume_replay", tag = "webhooks",
-    security(("bearer" = [])), params(("id" = String, Path, description = "`rpl_…`"), IdempotencyParameter),
-    responses((status = 200, description = "Running", body = ReplayBody), Problems),
-    extensions(("x-permission" = json!("webhooks:write")))
+    params(("id" = String, Path, description = "`rpl_…`")),
+    responses((status = 200, description = "Running", body = ReplayBody)),
+    extensions(("x-problem-codes" = json!([Code::Conflict])))
 )]
 async fn resume(
     caller: Authorized<WebhooksWrite>,
@@ -329,9 +321,9 @@ async fn resume(
 /// What it has queued is sent; the rest is not.
 #[utoipa::path(
     post, path = "/api/admin/webhooks/replays/{id}/cancel", operation_id = "cancel_replay", tag = "webhooks",
-    security(("bearer" = [])), params(("id" = String, Path, description = "`rpl_…`"), IdempotencyParameter),
-    responses((status = 200, description = "Cancelled", body = ReplayBody), Problems),
-    extensions(("x-permission" = json!("webhooks:write")))
+    params(("id" = String, Path, description = "`rpl_…`")),
+    responses((status = 200, description = "Cancelled", body = ReplayBody)),
+    extensions(("x-problem-codes" = json!([Code::Conflict])))
 )]
 async fn cancel(
     caller: Authorized<WebhooksWrite>,

@@ -6,17 +6,14 @@ use access::permission::WebhooksWrite;
 use axum::Extension;
 use axum::http::StatusCode;
 use clock::Timestamp;
-use edge::{
-    Authorized, Committed, Edge, IdempotencyKey, IdempotencyParameter, Json, PathId, Problems, Refused, Reply,
-};
+use edge::{Authorized, Committed, Edge, IdempotencyKey, Json, PathId, Refused, Reply, routes};
 use events::EventType;
 use ids::{DeliveryId, EventId, kind};
-use problem::Problem;
+use problem::{Code, Problem};
 use serde::{Deserialize, Serialize};
 use store::{Change, FieldChange};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::endpoints::{EndpointBody, find};
 use crate::Shared;
@@ -54,9 +51,9 @@ struct ReplayOffer {
 /// `replay_offer`. Failures of before do not count any more.
 #[utoipa::path(
     post, path = "/api/admin/webhooks/{id}/enable", operation_id = "enable_endpoint", tag = "webhooks",
-    security(("bearer" = [])), params(("id" = String, Path, description = "`ep_…`"), IdempotencyParameter),
-    responses((status = 200, description = "Enabled", body = EnabledEndpoint), Problems),
-    extensions(("x-permission" = json!("webhooks:write")))
+    params(("id" = String, Path, description = "`ep_…`")),
+    responses((status = 200, description = "Enabled", body = EnabledEndpoint)),
+    extensions(("x-problem-codes" = json!([Code::Conflict])))
 )]
 async fn enable(
     caller: Authorized<WebhooksWrite>,
@@ -100,10 +97,10 @@ struct DisableEndpoint {
 /// and can be replayed to it once it is enabled again.
 #[utoipa::path(
     post, path = "/api/admin/webhooks/{id}/disable", operation_id = "disable_endpoint", tag = "webhooks",
-    security(("bearer" = [])), params(("id" = String, Path, description = "`ep_…`"), IdempotencyParameter),
+    params(("id" = String, Path, description = "`ep_…`")),
     request_body = DisableEndpoint,
-    responses((status = 200, description = "Disabled", body = EndpointBody), Problems),
-    extensions(("x-permission" = json!("webhooks:write")))
+    responses((status = 200, description = "Disabled", body = EndpointBody)),
+    extensions(("x-problem-codes" = json!([Code::Conflict])))
 )]
 async fn disable(
     caller: Authorized<WebhooksWrite>,
@@ -147,8 +144,9 @@ struct RotateSecret {
 /// An endpoint and its new secret, which is shown this once.
 #[derive(Debug, Serialize, ToSchema)]
 struct RotatedEndpoint<'a> {
-    /// What deliveries are signed with from now on. Keep it: it can't be shown again.
-    #[schema(example = "whsec_…")]
+    /// What deliveries are signed with from now on. Keep it: it can't be shown again, and is not in an answer that is
+    /// repeated.
+    #[schema(required = false, example = "whsec_…")]
     secret: String,
     #[serde(flatten)]
     endpoint: &'a EndpointBody,
@@ -160,10 +158,10 @@ struct RotatedEndpoint<'a> {
 /// so that the receiver can change over at any time. An endpoint with `v1a` signatures gets a new key, too.
 #[utoipa::path(
     post, path = "/api/admin/webhooks/{id}/rotate-secret", operation_id = "rotate_endpoint_secret", tag = "webhooks",
-    security(("bearer" = [])), params(("id" = String, Path, description = "`ep_…`"), IdempotencyParameter),
+    params(("id" = String, Path, description = "`ep_…`")),
     request_body = RotateSecret,
-    responses((status = 200, description = "Replaced", body = RotatedEndpoint<'static>), Problems),
-    extensions(("x-permission" = json!("webhooks:write")))
+    responses((status = 200, description = "Replaced", body = RotatedEndpoint<'static>)),
+    extensions(("x-problem-codes" = json!([Code::Conflict])))
 )]
 async fn rotate_secret(
     caller: Authorized<WebhooksWrite>,
@@ -225,10 +223,10 @@ struct TestSent {
 /// Sends it the example of an event type, signed and retried as any other. No other endpoint gets it.
 #[utoipa::path(
     post, path = "/api/admin/webhooks/{id}/test", operation_id = "test_endpoint", tag = "webhooks",
-    security(("bearer" = [])), params(("id" = String, Path, description = "`ep_…`"), IdempotencyParameter),
+    params(("id" = String, Path, description = "`ep_…`")),
     request_body = TestEndpoint,
-    responses((status = 202, description = "On its way", body = TestSent), Problems),
-    extensions(("x-permission" = json!("webhooks:write")))
+    responses((status = 202, description = "On its way", body = TestSent)),
+    extensions(("x-problem-codes" = json!([Code::Conflict])))
 )]
 async fn test(
     caller: Authorized<WebhooksWrite>,

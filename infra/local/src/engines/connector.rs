@@ -1,5 +1,7 @@
 //! The AWS SDK spoken to in process: the same client, the same bytes, no socket.
 
+use std::sync::Arc;
+
 use aws_config::{ConfigLoader, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_smithy_runtime_api::client::http::{
@@ -15,6 +17,7 @@ use futures::TryStreamExt as _;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 
+use super::iam::Role;
 use super::s3::{self, Content};
 use super::{Answer, Engines};
 use crate::template::REGION;
@@ -28,6 +31,12 @@ impl Engines {
         runtime::shared_settings(self.unread_profile()).load().await
     }
 
+    /// The same configuration for a function that may do what its role allows, and nothing else.
+    pub(crate) fn sdk_config_of(&self, role: Role, shared: &SdkConfig) -> SdkConfig {
+        let role = Some(Arc::new(role));
+        shared.to_builder().http_client(Reached { engines: self.clone(), role }).build()
+    }
+
     /// Nothing of the machine's own AWS configuration may leak in: every setting is given, no profile is read.
     #[expect(deprecated, reason = "the type's new home is a crate that nothing else here needs")]
     fn unread_profile(&self) -> ConfigLoader {
@@ -38,28 +47,44 @@ impl Engines {
             .region(Region::from_static(REGION))
             .endpoint_url(self.0.address.as_str())
             .credentials_provider(Credentials::new(IDENTITY, IDENTITY, None, None, IDENTITY))
-            .http_client(self.clone())
+            .http_client(Reached { engines: self.clone(), role: None })
     }
 }
 
-impl HttpClient for Engines {
+/// The engines as one function reaches them.
+#[derive(Debug, Clone)]
+struct Reached {
+    engines: Engines,
+    /// What it may do; everything without one.
+    role: Option<Arc<Role>>,
+}
+
+impl HttpClient for Reached {
     fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
     }
 }
 
-impl HttpConnector for Engines {
+impl HttpConnector for Reached {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let engines = self.clone();
+        let Self { engines, role } = self.clone();
         HttpConnectorFuture::new(async move {
+            let role = role.as_deref();
             if s3::is_signed_for(request.headers().get("authorization").unwrap_or_default()) {
-                return object_store(&engines, request).await;
+                return object_store(&engines, role, request).await;
             }
             let target = request.headers().get("x-amz-target").unwrap_or_default().to_owned();
             // All other services here are sent complete bodies.
             let body = request.body().bytes().map(Bytes::copy_from_slice).unwrap_or_default();
             let path =
                 request.uri().parse::<http::Uri>().map(|uri| uri.path().to_owned()).unwrap_or_default();
+            let refused = role.and_then(|role| match target.as_str() {
+                "" => role.judge_mail(&body, engines.ledger()),
+                target => role.judge(target, &body, engines.ledger()),
+            });
+            if let Some(why) = refused {
+                return response(forbidden(&why));
+            }
             if let Some(answer) = engines.dispatch_rest(request.method(), &path, &body) {
                 return response(answer);
             }
@@ -68,7 +93,17 @@ impl HttpConnector for Engines {
     }
 }
 
-async fn object_store(engines: &Engines, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+fn forbidden(why: &str) -> Answer {
+    let body =
+        serde_json::json!({"__type": "com.amazon.coral.service#AccessDeniedException", "message": why});
+    Answer { status: 400, content_type: "application/x-amz-json-1.0", body: body.to_string().into() }
+}
+
+async fn object_store(
+    engines: &Engines,
+    role: Option<&Role>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ConnectorError> {
     let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
     let (parts, body) = request.into_parts();
     let body = match body.bytes() {
@@ -82,7 +117,7 @@ async fn object_store(engines: &Engines, request: HttpRequest) -> Result<HttpRes
         headers: parts.headers,
         body,
     };
-    let reply = engines.dispatch_s3(call).await;
+    let reply = engines.dispatch_s3_as(role, call).await;
     let body = match reply.content {
         Content::Bytes(bytes) => SdkBody::from(bytes),
         Content::File { file, length } => {

@@ -3,12 +3,14 @@
 //! One dispatch answers all of them from the bytes that the AWS SDK sends. Hosted functions reach it through an HTTP
 //! connector without a socket ([`Engines::sdk_config`]), other processes through a loopback port
 //! ([`Engines::endpoint`]). Promises the wire behaviour that functions rely on, limits included. Checks no
-//! signature and no permission, and so must never listen anywhere but on loopback.
+//! signature, and permissions only of functions that are hosted with them, and so must never listen anywhere but on
+//! loopback.
 
 mod connector;
 mod dynamodb;
 mod endpoint;
 mod faults;
+pub(crate) mod iam;
 mod meter;
 pub mod queues;
 pub mod s3;
@@ -30,9 +32,11 @@ use winterbaume_sqs::SqsService;
 pub use dynamodb::DynamoDb;
 use faults::Throttled;
 pub use faults::{Faults, Strike};
+pub use iam::{Ledger, Used};
 pub use meter::{Measured, Meter, Snapshot};
 pub(crate) use stream_table::KEPT as STREAM_RECORDS_KEPT;
 
+use iam::Role;
 use queues::{Backend, Queues, Ruling, Wire};
 use s3::Buckets;
 
@@ -81,6 +85,7 @@ pub struct Engines(Arc<Inner>);
 
 struct Inner {
     meter: Arc<Meter>,
+    ledger: Ledger,
     faults: Faults,
     dynamodb: DynamoDb,
     queues: Queues,
@@ -121,6 +126,7 @@ impl Engines {
         let queues = Queues::new(clock.clone());
         Ok(Self(Arc::new(Inner {
             meter,
+            ledger: Ledger::default(),
             faults: Faults::default(),
             dynamodb,
             limits: Wire(queues.clone()),
@@ -137,6 +143,12 @@ impl Engines {
     #[must_use]
     pub fn meter(&self) -> &Meter {
         &self.0.meter
+    }
+
+    /// What functions did by their roles, where those are enforced.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.0.ledger
     }
 
     /// The database.
@@ -203,10 +215,18 @@ impl Engines {
 
     /// Answers one call of S3, whose protocol is one of its own. What it has to do with files is done where it may block.
     pub async fn dispatch_s3(&self, call: s3::Call) -> s3::Reply {
+        self.dispatch_s3_as(None, call).await
+    }
+
+    /// The same, as far as the caller's role allows it.
+    async fn dispatch_s3_as(&self, role: Option<&Role>, call: s3::Call) -> s3::Reply {
         let request = match s3::Request::read(&call) {
             Ok(request) => request,
             Err(refused) => return refused.reply(),
         };
+        if let Some(why) = role.and_then(|role| role.judge_object(&request, self.ledger())) {
+            return s3::Reply::forbidden(why);
+        }
         let (operation, bucket) = request.names();
         self.0.meter.call(operation, bucket);
         let struck = self.0.faults.striking(operation, &[]);

@@ -23,7 +23,7 @@ pub(super) fn bucket_name(logical_id: &str) -> String {
 }
 
 /// The ARN of a queue.
-pub(super) fn queue_arn(name: &str) -> String {
+pub(crate) fn queue_arn(name: &str) -> String {
     format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}")
 }
 
@@ -37,7 +37,8 @@ pub(super) fn stream_arn(table: &str) -> String {
     format!("{}/stream/local", table_arn(table))
 }
 
-fn table_arn(name: &str) -> String {
+/// The ARN of a table.
+pub(crate) fn table_arn(name: &str) -> String {
     format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}")
 }
 

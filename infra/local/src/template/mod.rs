@@ -1,11 +1,12 @@
 //! Reads a SAM template into what the local platform has to build.
 //!
 //! Promises: whatever the platform needs and cannot read is one error that names the resource and the property;
-//! whatever it does not need (alarms, policies, dashboards) is ignored. Physical names follow from logical ids
+//! whatever it does not need (alarms, dashboards) is ignored. Physical names follow from logical ids
 //! alone, so the same template always means the same tables. Never talks to AWS and never changes the template.
 
 mod document;
 mod intrinsics;
+mod policies;
 mod reader;
 mod resources;
 
@@ -16,6 +17,7 @@ use std::time::Duration;
 use crate::event_sources::filter::FilterCriteria;
 
 pub use intrinsics::{ACCOUNT, REGION};
+pub(crate) use intrinsics::{queue_arn, table_arn};
 
 /// Why a template cannot be used. The text is one line and names the place.
 #[derive(Debug, thiserror::Error)]
@@ -224,6 +226,8 @@ pub struct Function {
     pub environment: BTreeMap<String, String>,
     /// How long one invocation may take, in seconds.
     pub timeout: u32,
+    /// What its role allows and denies; `None` where it has no role in the template.
+    pub role: Option<Vec<Statement>>,
     /// The HTTP routes it answers.
     pub routes: Vec<Route>,
     /// The queues it consumes.
@@ -232,6 +236,45 @@ pub struct Function {
     pub streams: Vec<StreamSource>,
     /// The rates it is called at.
     pub schedules: Vec<ScheduleSource>,
+}
+
+/// A statement of a policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// Its name.
+    pub sid: String,
+    /// Whether it allows; else it denies.
+    pub allows: bool,
+    /// What it is about, with wildcards.
+    pub actions: Vec<String>,
+    /// On what, with wildcards.
+    pub resources: Vec<String>,
+    /// When: all of them hold.
+    pub conditions: Vec<Condition>,
+}
+
+/// A condition of a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// Each value that the request has under the key is like one of these; true of no values.
+    All {
+        /// The key.
+        key: String,
+        /// Patterns.
+        values: Vec<String>,
+    },
+    /// The value is one of these.
+    Equals {
+        /// The key.
+        key: String,
+        /// The values.
+        values: Vec<String>,
+    },
+    /// There is a value.
+    Present {
+        /// The key.
+        key: String,
+    },
 }
 
 /// An HTTP API route.

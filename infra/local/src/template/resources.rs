@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::document::{Document, kind};
 use super::intrinsics::{Intrinsics, bucket_name, physical_name, queue_arn, stream_arn};
+use super::policies;
 use super::reader::Reader;
 use super::{
     Bucket, Function, Index, Key, Queue, QueueSource, Redrive, Route, ScheduleSource, Secret, SecretValue,
@@ -50,9 +51,12 @@ pub(super) fn read(document: &Document) -> Result<Template, TemplateError> {
     }
     let globals = document.function_globals().unwrap_or(&Value::Null);
     let globals = Reader::new(intrinsics, "Globals.Function", globals);
+    let roles = policies::roles(&readers, |value| intrinsics.resolve(&value))?;
     for (kind, reader) in &readers {
         if *kind == "AWS::Serverless::Function" {
-            let function = function(reader, &globals, &template)?;
+            let mut function = function(reader, &globals, &template)?;
+            let role = reader.at("Properties.Role").text()?;
+            function.role = role.and_then(|role| roles.get(&role).cloned());
             template.functions.push(function);
         }
     }
@@ -200,6 +204,7 @@ fn function(
         binary: resource.at("Metadata.BuildProperties.Binary").required_text()?,
         environment,
         timeout,
+        role: None,
         routes: vec![],
         queues: vec![],
         streams: vec![],

@@ -54,6 +54,11 @@ impl Reply {
     }
 
     /// The answer to a call that was not brought to its end.
+    /// The answer to somebody whose role does not allow it.
+    pub(super) fn forbidden(why: String) -> Self {
+        refusal::Refusal::new(403, "AccessDenied", why).reply()
+    }
+
     pub(super) fn failed(error: &tokio::task::JoinError) -> Self {
         refusal::Refusal::from(std::io::Error::other(error.to_string())).reply()
     }
@@ -69,6 +74,11 @@ pub(super) fn is_signed_for(authorization: &str) -> bool {
 
 impl Request {
     /// The operation's name and the bucket it is about.
+    /// The key of the object, where it is about one.
+    pub(super) fn key(&self) -> Option<&str> {
+        self.operation.key()
+    }
+
     pub(super) fn names(&self) -> (&'static str, &str) {
         (self.operation.name(), &self.bucket)
     }

@@ -59,6 +59,20 @@ pub(super) enum Operation {
 }
 
 impl Operation {
+    pub(super) fn key(&self) -> Option<&str> {
+        match self {
+            Self::HeadBucket | Self::ListObjects => None,
+            Self::PutObject { key }
+            | Self::GetObject { key }
+            | Self::HeadObject { key }
+            | Self::DeleteObject { key }
+            | Self::CreateUpload { key }
+            | Self::UploadPart { key, .. }
+            | Self::CompleteUpload { key, .. }
+            | Self::AbortUpload { key, .. } => Some(key),
+        }
+    }
+
     /// The name that S3 gives it.
     pub(super) fn name(&self) -> &'static str {
         match self {

@@ -1,0 +1,297 @@
+//! What a function's role allows, judged as IAM does: what is not allowed is refused, and what is denied stays refused.
+//!
+//! Judges the calls that functions make through their SDK clients; what Lambda itself does with a role (polling queues and
+//! streams, writing logs) is not seen here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
+
+use super::s3;
+use crate::template::{
+    ACCOUNT, Condition, Function, REGION, Statement, Table, Template, queue_arn, table_arn,
+};
+
+/// What functions did by their roles.
+#[derive(Debug, Default)]
+pub struct Ledger(Mutex<Entries>);
+
+#[derive(Debug, Default)]
+struct Entries {
+    used: BTreeSet<Used>,
+    refused: BTreeSet<String>,
+}
+
+/// Something that a statement allowed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Used {
+    /// The function's binary.
+    pub function: String,
+    /// The statement.
+    pub sid: String,
+    /// What was done.
+    pub action: String,
+    /// To what.
+    pub resource: String,
+}
+
+impl Ledger {
+    /// What was allowed so far.
+    #[must_use]
+    pub fn used(&self) -> Vec<Used> {
+        self.lock().used.iter().cloned().collect()
+    }
+
+    /// What was refused so far, in words.
+    #[must_use]
+    pub fn refused(&self) -> Vec<String> {
+        self.lock().refused.iter().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        // Sets are whole after every statement, whoever panicked.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A function's role.
+#[derive(Debug)]
+pub(crate) struct Role {
+    function: String,
+    statements: Vec<Statement>,
+    tables: Vec<Table>,
+}
+
+/// Something that must be allowed.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Needed {
+    action: String,
+    resource: String,
+    /// What conditions ask about.
+    facts: BTreeMap<&'static str, Vec<String>>,
+}
+
+const LEADING_KEYS: &str = "dynamodb:LeadingKeys";
+const ATTRIBUTES: &str = "dynamodb:Attributes";
+const SELECT: &str = "dynamodb:Select";
+const FROM: &str = "ses:FromAddress";
+
+impl Role {
+    /// The role of a function; none where the template gives it none.
+    pub(crate) fn of(function: &Function, template: &Template) -> Option<Self> {
+        let statements = function.role.clone()?;
+        Some(Self { function: function.binary.clone(), statements, tables: template.tables.clone() })
+    }
+
+    /// Why a call of a service that speaks JSON is refused, if it is.
+    pub(super) fn judge(&self, target: &str, body: &[u8], ledger: &Ledger) -> Option<String> {
+        let (service, operation) = target.split_once('.').unwrap_or_default();
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let needed = match service {
+            "DynamoDB_20120810" => self.of_tables(operation, &body),
+            "AmazonSQS" => {
+                let queue = text(&body, "QueueUrl").rsplit('/').next().unwrap_or_default().to_owned();
+                let action = operation.strip_suffix("Batch").unwrap_or(operation);
+                vec![Needed::new(format!("sqs:{action}"), queue_arn(&queue))]
+            }
+            "secretsmanager" => {
+                vec![Needed::new(format!("secretsmanager:{operation}"), text(&body, "SecretId").to_owned())]
+            }
+            other => vec![Needed::new(format!("{other}:{operation}"), String::new())],
+        };
+        self.judge_all(&needed, ledger)
+    }
+
+    /// The same for a mail.
+    pub(super) fn judge_mail(&self, body: &[u8], ledger: &Ledger) -> Option<String> {
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let from = text(&body, "FromEmailAddress").to_owned();
+        let mut needed = Needed::new(
+            "ses:SendEmail".to_owned(),
+            format!("arn:aws:ses:{REGION}:{ACCOUNT}:identity/{from}"),
+        );
+        needed.facts.insert(FROM, vec![from]);
+        self.judge_all(&[needed], ledger)
+    }
+
+    /// The same for a call of S3.
+    pub(super) fn judge_object(&self, request: &s3::Request, ledger: &Ledger) -> Option<String> {
+        let (operation, bucket) = request.names();
+        let bucket = format!("arn:aws:s3:::{bucket}");
+        let object = format!("{bucket}/{}", request.key().unwrap_or_default());
+        let (action, resource) = match operation {
+            "HeadBucket" | "ListObjectsV2" => ("ListBucket", bucket),
+            "HeadObject" => ("GetObject", object),
+            "CreateMultipartUpload" | "UploadPart" | "CompleteMultipartUpload" => ("PutObject", object),
+            other => (other, object),
+        };
+        self.judge_all(&[Needed::new(format!("s3:{action}"), resource)], ledger)
+    }
+
+    fn judge_all(&self, needed: &[Needed], ledger: &Ledger) -> Option<String> {
+        let mut entries = ledger.lock();
+        for needed in needed {
+            let mut matching =
+                self.statements.iter().filter(|statement| needed.is_under(statement)).peekable();
+            let denied = matching.clone().any(|statement| !statement.allows);
+            match matching.peek() {
+                Some(statement) if !denied => {
+                    let resource = needed.resource.rsplit(':').next().unwrap_or_default();
+                    entries.used.insert(Used {
+                        function: self.function.clone(),
+                        sid: statement.sid.clone(),
+                        action: needed.action.clone(),
+                        resource: resource.to_owned(),
+                    });
+                }
+                _ => {
+                    let why = format!(
+                        "the role of {} does not allow {} on {} ({:?})",
+                        self.function, needed.action, needed.resource, needed.facts
+                    );
+                    entries.refused.insert(why.clone());
+                    return Some(why);
+                }
+            }
+        }
+        None
+    }
+
+    fn of_tables(&self, operation: &str, body: &Value) -> Vec<Needed> {
+        let members = |value: &Value| value.as_object().cloned().unwrap_or_default();
+        match operation {
+            // A transaction has no action of its own.
+            "TransactWriteItems" | "TransactGetItems" => {
+                let steps = body["TransactItems"].as_array().into_iter().flatten();
+                let step = |(kind, step): (String, Value)| {
+                    let action = if kind == "ConditionCheck" {
+                        "ConditionCheckItem".to_owned()
+                    } else {
+                        format!("{kind}Item")
+                    };
+                    let keys = leading(&step).into_iter().collect();
+                    Needed::of_table(&action, text(&step, "TableName"), None, keys)
+                };
+                steps.flat_map(|it| members(it).into_iter().map(step)).collect()
+            }
+            "BatchGetItem" => members(&body["RequestItems"])
+                .iter()
+                .map(|(table, asked)| {
+                    let keys = asked["Keys"].as_array().into_iter().flatten();
+                    let keys = keys.filter_map(|key| key["pk"]["S"].as_str().map(str::to_owned)).collect();
+                    Needed::of_table(operation, table, None, keys)
+                })
+                .collect(),
+            "BatchWriteItem" => members(&body["RequestItems"])
+                .iter()
+                .map(|(table, writes)| {
+                    let writes = writes.as_array().into_iter().flatten();
+                    let writes = writes.flat_map(|write| members(write).into_values());
+                    Needed::of_table(operation, table, None, writes.filter_map(|it| leading(&it)).collect())
+                })
+                .collect(),
+            "Query" | "Scan" => {
+                let index = body["IndexName"].as_str();
+                let table = text(body, "TableName");
+                let mut needed =
+                    Needed::of_table(operation, table, index, self.partition(table, index, body));
+                let projection = text(body, "ProjectionExpression").split(',').map(str::trim);
+                let attributes = projection.filter(|name| !name.is_empty()).map(|name| named(body, name));
+                needed.facts.insert(ATTRIBUTES, attributes.collect());
+                needed.facts.insert(SELECT, body["Select"].as_str().map(str::to_owned).into_iter().collect());
+                vec![needed]
+            }
+            _ => vec![Needed::of_table(
+                operation,
+                text(body, "TableName"),
+                None,
+                leading(body).into_iter().collect(),
+            )],
+        }
+    }
+
+    /// The partition that a query reads.
+    fn partition(&self, table: &str, index: Option<&str>, body: &Value) -> Vec<String> {
+        let Some(table) = self.tables.iter().find(|it| it.name == table) else { return Vec::new() };
+        let index = index.and_then(|index| table.indexes.get(index));
+        let partition = &index.map_or(&table.key, |index| &index.key).partition;
+        let conditions = text(body, "KeyConditionExpression").split(" AND ");
+        conditions
+            .filter_map(|condition| condition.split_once('='))
+            .filter(|(name, _)| named(body, name.trim()) == *partition)
+            .filter_map(|(_, value)| body["ExpressionAttributeValues"][value.trim()]["S"].as_str())
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+impl Needed {
+    fn new(action: String, resource: String) -> Self {
+        Self { action, resource, facts: BTreeMap::new() }
+    }
+
+    fn of_table(operation: &str, table: &str, index: Option<&str>, keys: Vec<String>) -> Self {
+        let table = table_arn(table);
+        let resource = index.map_or_else(|| table.clone(), |index| format!("{table}/index/{index}"));
+        let facts = BTreeMap::from([(LEADING_KEYS, keys)]);
+        Self { action: format!("dynamodb:{operation}"), resource, facts }
+    }
+
+    fn is_under(&self, statement: &Statement) -> bool {
+        statement.actions.iter().any(|action| is_like(&self.action, action))
+            && statement.resources.iter().any(|resource| is_like(&self.resource, resource))
+            && statement.conditions.iter().all(|condition| self.meets(condition))
+    }
+
+    fn meets(&self, condition: &Condition) -> bool {
+        let of = |key: &String| self.facts.get(key.as_str()).map(Vec::as_slice).unwrap_or_default();
+        let among = |fact: &String, values: &[String]| values.iter().any(|value| is_like(fact, value));
+        match condition {
+            Condition::All { key, values } => of(key).iter().all(|fact| among(fact, values)),
+            Condition::Equals { key, values } => {
+                !of(key).is_empty() && of(key).iter().all(|fact| values.contains(fact))
+            }
+            Condition::Present { key } => !of(key).is_empty(),
+        }
+    }
+}
+
+fn text<'a>(body: &'a Value, name: &str) -> &'a str {
+    body[name].as_str().unwrap_or_default()
+}
+
+/// The partition key of an item or of a key.
+fn leading(call: &Value) -> Option<String> {
+    let key = ["Key", "Item"].into_iter().find_map(|name| call[name]["pk"]["S"].as_str());
+    key.map(str::to_owned)
+}
+
+/// An attribute's name, which may stand under another one.
+fn named(body: &Value, name: &str) -> String {
+    body["ExpressionAttributeNames"][name].as_str().unwrap_or(name).to_owned()
+}
+
+/// Whether `text` is as the pattern has it, in which `*` is anything, and `?` any one character.
+fn is_like(text: &str, pattern: &str) -> bool {
+    let Some((before, after)) = pattern.split_once('*') else {
+        return text.len() == pattern.len()
+            && text.bytes().zip(pattern.bytes()).all(|(a, b)| a == b || b == b'?');
+    };
+    let Some(head) = text.get(..before.len()).filter(|head| is_like(head, before)) else { return false };
+    let rest = text.get(head.len()..).unwrap_or_default();
+    (0..=rest.len()).filter_map(|at| rest.get(at..)).any(|tail| is_like(tail, after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns() {
+        assert!(is_like("ORG#org_1#DLV#2", "ORG#*#DLV#*") && is_like("", "*") && is_like("abc", "a?c"));
+        assert!(
+            !is_like("ORG#org_1#LED", "ORG#*#DLV#*") && !is_like("KEY#1", "KEY") && !is_like("KEY", "KEY#*")
+        );
+    }
+}
