@@ -65,7 +65,7 @@ fn config() -> Config<'static> {
 }
 
 fn served(name: &str, file: SwaggerFile<'_>) -> Response {
-    let SwaggerFile { bytes, content_type, gzpipped } = file;
+    let SwaggerFile { bytes, content_type, gzpipped, .. } = file;
     let bytes = match name {
         // Swagger UI asks somebody else's server to check the document, unless it is told not to.
         "swagger-initializer.js" => {
