@@ -9,7 +9,7 @@ use axum::extract::Path;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use edge::Refused;
-use problem::Problem;
+use problem::{Code, Problem};
 use utoipa_swagger_ui::{Config, SwaggerFile};
 
 /// Where the page is. Its files are beside it, so it has to have a name of its own.
@@ -27,7 +27,8 @@ const KEPT: HeaderValue = HeaderValue::from_static("public, max-age=3600");
 /// Leads to a page on which every operation can be tried out, with a key or an access token of yours.
 #[utoipa::path(
     get, path = "/docs", operation_id = "reference", tag = "meta",
-    responses((status = 308, description = "The page", headers(("location" = String, description = "Where it is"))))
+    responses((status = 308, description = "The page", headers(("location" = String, description = "Where it is")))),
+    extensions(("x-problem-codes" = json!([Code::PayloadTooLarge, Code::Internal])))
 )]
 pub(crate) async fn reference() -> impl IntoResponse {
     Redirect::permanent(PAGE)
@@ -39,7 +40,8 @@ pub(crate) async fn reference() -> impl IntoResponse {
 #[utoipa::path(
     get, path = "/docs/{file}", operation_id = "reference_file", tag = "meta",
     params(("file" = String, Path, description = "The name of the file", example = "index.html")),
-    responses((status = 200, description = "The file", content_type = "text/html"))
+    responses((status = 200, description = "The file", content_type = "text/html")),
+    extensions(("x-problem-codes" = json!([Code::PayloadTooLarge, Code::RouteNotFound, Code::Internal])))
 )]
 pub(crate) async fn reference_file(Path(name): Path<String>) -> Result<Response, Refused> {
     match utoipa_swagger_ui::serve(&name, Arc::new(config())) {
