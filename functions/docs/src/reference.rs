@@ -40,7 +40,9 @@ pub(crate) async fn reference() -> impl IntoResponse {
 #[utoipa::path(
     get, path = "/docs/{file}", operation_id = "reference_file", tag = "meta",
     params(("file" = String, Path, description = "The name of the file", example = "index.html")),
-    responses((status = 200, description = "The file", content_type = "text/html")),
+    responses((status = 200, description = "The file", content(
+        (String = "text/html"), (String = "text/css"), (String = "text/javascript"), (String = "image/png")
+    ))),
     extensions(("x-problem-codes" = json!([Code::PayloadTooLarge, Code::RouteNotFound, Code::Internal])))
 )]
 pub(crate) async fn reference_file(Path(name): Path<String>) -> Result<Response, Refused> {
