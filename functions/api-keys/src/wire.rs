@@ -39,6 +39,7 @@ pub(crate) fn routes() -> OpenApiRouter<Edge> {
 #[schema(example = json!({"name": "CRM sync", "scopes": ["leads:read", "leads:write"]}))]
 struct CreateApiKey {
     /// 1 to 100 characters.
+    #[schema(min_length = 1, max_length = 100)]
     name: String,
     /// Permissions the creator holds; all of them if not given.
     #[serde(default)]
@@ -69,7 +70,7 @@ struct CreateApiKey {
 struct ChangeApiKey {
     /// 1 to 100 characters.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
     name: Patch<String>,
     /// Permissions the caller holds.
     #[serde(default)]
@@ -93,7 +94,7 @@ struct ChangeApiKey {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = ApiKey)]
 struct ApiKeyBody {
-    #[schema(value_type = String, example = "key_01kaq8zr3y7e2r4m8n5p6q7s8t")]
+    #[schema(value_type = String, example = "key_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: KeyId,
     name: String,
     #[schema(value_type = String, example = "live")]

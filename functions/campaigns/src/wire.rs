@@ -30,12 +30,15 @@ pub(crate) fn routes() -> OpenApiRouter<Edge> {
 #[schema(example = json!({"name": "Autumn outreach", "goal": "20 meetings"}))]
 struct CreateCampaign {
     /// 1 to 200 characters.
+    #[schema(min_length = 1, max_length = 200)]
     name: String,
     /// Up to 2,000 characters.
     #[serde(default)]
+    #[schema(max_length = 2000)]
     description: Option<String>,
     /// Up to 500 characters.
     #[serde(default)]
+    #[schema(max_length = 500)]
     goal: Option<String>,
 }
 
@@ -46,15 +49,15 @@ struct CreateCampaign {
 struct ChangeCampaign {
     /// 1 to 200 characters.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
     name: Patch<String>,
     /// Up to 2,000 characters.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 2000)]
     description: Patch<String>,
     /// Up to 500 characters.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 500)]
     goal: Patch<String>,
 }
 
@@ -62,7 +65,7 @@ struct ChangeCampaign {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Campaign)]
 struct CampaignBody {
-    #[schema(value_type = String, example = "camp_01kaq8zr3y7e2r4m8n5p6q7s8t")]
+    #[schema(value_type = String, example = "camp_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: CampaignId,
     #[schema(value_type = String)]
     workspace_id: WorkspaceId,

@@ -87,7 +87,7 @@ struct ChangeLead {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Lead)]
 struct LeadBody {
-    #[schema(value_type = String, example = "lead_01kaq8zr3y7e2r4m8n5p6q7s8t")]
+    #[schema(value_type = String, example = "lead_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: LeadId,
     #[schema(value_type = String)]
     workspace_id: WorkspaceId,
@@ -130,6 +130,7 @@ struct LeadList {
 #[schema(example = json!({"message": "Tell me more.", "channel": "email"}))]
 struct CreateReply {
     /// 1 to 10,000 characters.
+    #[schema(min_length = 1, max_length = 10000)]
     message: String,
     /// How it came; `email` if not given.
     #[serde(default)]

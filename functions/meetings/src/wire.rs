@@ -19,7 +19,7 @@ pub(crate) fn routes() -> OpenApiRouter<Edge> {
 /// A meeting to be booked.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"lead_id": "lead_01kaq8zr3y7e2r4m8n5p6q7s8t", "starts_at": "2026-11-24T10:00:00Z", "ends_at": "2026-11-24T10:30:00Z", "location": "Café Central"}))]
+#[schema(example = json!({"lead_id": "lead_01kaq8zr3yfe2r4m8n5p6q7s8t", "starts_at": "2026-11-24T10:00:00Z", "ends_at": "2026-11-24T10:30:00Z", "location": "Café Central"}))]
 struct CreateMeeting {
     /// A lead of the same workspace.
     #[schema(value_type = String)]
@@ -31,6 +31,7 @@ struct CreateMeeting {
     ends_at: Timestamp,
     /// A place or a link, up to 500 characters.
     #[serde(default)]
+    #[schema(max_length = 500)]
     location: Option<String>,
 }
 
@@ -38,7 +39,7 @@ struct CreateMeeting {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Meeting)]
 struct MeetingBody {
-    #[schema(value_type = String, example = "mtg_01kaq8zr3y7e2r4m8n5p6q7s8t")]
+    #[schema(value_type = String, example = "mtg_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: MeetingId,
     #[schema(value_type = String)]
     workspace_id: WorkspaceId,

@@ -30,6 +30,7 @@ pub(crate) fn routes() -> OpenApiRouter<Edge> {
 #[schema(example = json!({"name": "Enterprise sales"}))]
 struct CreateWorkspace {
     /// 1 to 100 characters.
+    #[schema(min_length = 1, max_length = 100)]
     name: String,
 }
 
@@ -40,7 +41,7 @@ struct CreateWorkspace {
 struct ChangeWorkspace {
     /// 1 to 100 characters.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
     name: Patch<String>,
     /// `active` or `archived`. Nothing in an archived workspace can be used.
     #[serde(default)]
@@ -52,7 +53,7 @@ struct ChangeWorkspace {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Workspace)]
 struct WorkspaceBody {
-    #[schema(value_type = String, example = "ws_01kaq8zr3y7e2r4m8n5p6q7s8t")]
+    #[schema(value_type = String, example = "ws_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: WorkspaceId,
     name: String,
     /// `active` or `archived`.
@@ -86,7 +87,7 @@ struct PutMember {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = WorkspaceMember)]
 struct MemberBody {
-    #[schema(value_type = String, example = "usr_01kaq8zr3y7e2r4m8n5p6q7s8t")]
+    #[schema(value_type = String, example = "usr_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     user_id: UserId,
     email: String,
     name: String,

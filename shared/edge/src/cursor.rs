@@ -10,8 +10,8 @@ use store::{Page, PageRequest};
 
 use crate::{Edge, Refused, Reply};
 
-const DEFAULT_LIMIT: usize = 25;
-const MAX_LIMIT: usize = 100;
+pub(crate) const DEFAULT_LIMIT: usize = 25;
+pub(crate) const MAX_LIMIT: usize = 100;
 
 /// Which page a caller asked for. The cursor is opened by [`Paging::page`], once it is known whose it must be.
 #[derive(Debug, Clone)]

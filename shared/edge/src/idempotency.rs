@@ -10,7 +10,7 @@ use store::{Answer, Idempotent};
 
 use crate::{Edge, Refused, RequestInfo};
 
-const LONGEST_KEY: usize = 255;
+pub(crate) const LONGEST_KEY: usize = 255;
 
 /// The key a caller sent, if any: 1 to 255 visible ASCII characters, with or without the quotes of the IETF draft.
 #[derive(Debug, Clone)]

@@ -42,7 +42,7 @@ pub use idempotency::{Idempotency, IdempotencyKey};
 pub use openapi::ProblemBody;
 pub use operation::{Argument, Described, Description, LAYERS, PERMISSION, PROBLEM_CODES, described, joined};
 pub use reply::{Refused, Reply, answer, no_content, ok};
-pub use request::{PathId, PathIds, RequestInfo};
+pub use request::{LONGEST_REQUEST_ID, PathId, PathIds, RequestInfo};
 pub use serve::{BODY_LIMIT, serve, serve_open, serve_rest};
 #[doc(hidden)]
 pub use utoipa_axum;

@@ -65,7 +65,8 @@ pub(crate) struct ProblemField {
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "only its description is used")]
 pub(crate) struct PageParameters {
-    /// How many: 1 to 100, 25 if not given.
+    /// How many.
+    #[param(minimum = 1, maximum = 100, default = 25)]
     limit: Option<u32>,
     /// Where to go on: the `next_cursor` of the page before.
     cursor: Option<String>,
@@ -88,7 +89,7 @@ pub(crate) struct WorkspaceParameter {
 pub(crate) struct IdempotencyParameter {
     /// 1 to 255 visible ASCII characters. The same key with the same request gives the first answer again for 24
     /// hours, with `Idempotency-Replayed: true`.
-    #[param(rename = "Idempotency-Key")]
+    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255)]
     key: Option<String>,
 }
 
@@ -100,4 +101,27 @@ pub(crate) struct IfMatchParameter {
     /// The `ETag` of the version the caller knows; 412 if the resource has changed since.
     #[param(rename = "If-Match")]
     tag: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cursor::{DEFAULT_LIMIT, MAX_LIMIT};
+    use crate::idempotency::LONGEST_KEY;
+    use serde_json::{Value, json};
+
+    fn schemas<P: IntoParams>() -> Vec<Value> {
+        let parameters = P::into_params(|| None).into_iter();
+        parameters.map(|it| serde_json::to_value(it).unwrap()["schema"].take()).collect()
+    }
+
+    /// The attributes take numbers only.
+    #[test]
+    fn documented_limits_are_the_ones_that_are_enforced() {
+        let limit = &schemas::<PageParameters>()[0];
+        let limits = [&limit["minimum"], &limit["maximum"], &limit["default"]];
+        assert_eq!(limits, [&json!(1), &json!(MAX_LIMIT), &json!(DEFAULT_LIMIT)]);
+        let key = &schemas::<IdempotencyParameter>()[0];
+        assert_eq!([&key["minLength"], &key["maxLength"]], [&json!(1), &json!(LONGEST_KEY)]);
+    }
 }

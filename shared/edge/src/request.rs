@@ -45,7 +45,8 @@ pub(crate) struct Metered {
     pub(crate) refused: bool,
 }
 
-const LONGEST_REQUEST_ID: usize = 128;
+/// The longest `X-Request-Id` that is taken over.
+pub const LONGEST_REQUEST_ID: usize = 128;
 const LONGEST_USER_AGENT: usize = 256;
 /// Characters of an id after its prefix.
 const ID_BODY_LENGTH: usize = 26;

@@ -28,6 +28,7 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
 struct RotateApiKey {
     /// How long the old key goes on working, up to 604,800 (seven days); 0 if not given, which revokes it at once.
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 604800)]
     grace_seconds: Option<u64>,
     /// Some of the old key's permissions; all of them if not given.
     #[serde(default)]

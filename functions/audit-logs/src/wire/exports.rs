@@ -101,7 +101,7 @@ impl StartExport {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AuditExport)]
 struct ExportBody {
-    #[schema(value_type = String, example = "exp_01kaq8zr3y7e2r4m8n5p6q7s8t")]
+    #[schema(value_type = String, example = "exp_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: ExportId,
     /// `queued`, `running`, `done`, `failed`, or `expired` when its files are gone.
     #[schema(value_type = String, example = "running")]

@@ -50,7 +50,7 @@ impl PersonReference {
 /// An export of what is held about a person.
 #[derive(Debug, Serialize, ToSchema)]
 struct PersonalExport {
-    #[schema(value_type = String, example = "exp_01kaq8zr3y7e2r4m8n5p6q7s8t")]
+    #[schema(value_type = String, example = "exp_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: ExportId,
     /// `queued`, `running`, `done`, `failed`, or `expired` when its file is gone.
     #[schema(value_type = String, example = "running")]
@@ -83,7 +83,7 @@ struct PersonalExport {
 /// The erasure of a person.
 #[derive(Debug, Serialize, ToSchema)]
 struct Erasure {
-    #[schema(value_type = String, example = "exp_01kaq8zr3y7e2r4m8n5p6q7s8t")]
+    #[schema(value_type = String, example = "exp_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: ExportId,
     /// `queued`, `running`, `done` or `failed`.
     #[schema(value_type = String, example = "running")]

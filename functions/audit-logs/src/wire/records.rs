@@ -22,7 +22,7 @@ struct ActorBody {
     /// `user`, `api_key` or `system`.
     #[schema(example = "user")]
     r#type: String,
-    #[schema(example = "usr_01kaq8zr3y7e2r4m8n5p6q7s8t")]
+    #[schema(example = "usr_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: String,
     /// A user's e-mail address at that time, or `[erased]`.
     email: Option<String>,
@@ -44,7 +44,7 @@ struct ChangeBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AuditRecord)]
 struct RecordBody {
-    #[schema(example = "aud_01kaq8zr3y7e2r4m8n5p6q7s8t")]
+    #[schema(example = "aud_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: String,
     #[schema(example = "lead.create")]
     action: String,

@@ -42,7 +42,7 @@ pub(crate) struct ResetRequest {
     /// From the mail.
     token: String,
     /// At least 12 characters, and none that is easily guessed.
-    #[schema(format = Password)]
+    #[schema(format = Password, min_length = 12)]
     password: String,
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct ChangeRequest {
     #[schema(format = Password)]
     current_password: String,
     /// At least 12 characters, and none that is easily guessed.
-    #[schema(format = Password)]
+    #[schema(format = Password, min_length = 12)]
     new_password: String,
 }
 

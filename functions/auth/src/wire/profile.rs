@@ -57,6 +57,7 @@ pub(crate) struct Profile {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProfileRequest {
     /// 1 to 100 characters.
+    #[schema(min_length = 1, max_length = 100)]
     name: String,
 }
 

@@ -22,9 +22,10 @@ pub(crate) fn routes() -> OpenApiRouter<Edge> {
 /// What happened to e-mails.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"events": [{"type": "sent", "lead_id": "lead_01kaq8zr3y7e2r4m8n5p6q7s8t", "message_id": "<1@example.com>"}]}))]
+#[schema(example = json!({"events": [{"type": "sent", "lead_id": "lead_01kaq8zr3yfe2r4m8n5p6q7s8t", "message_id": "<1@example.com>"}]}))]
 struct CreateEmailEvents {
     /// 1 to 100.
+    #[schema(min_items = 1, max_items = 100)]
     events: Vec<CreateEmailEvent>,
 }
 
@@ -43,6 +44,7 @@ struct CreateEmailEvent {
     occurred_at: Option<String>,
     /// The message as you name it, up to 255 characters.
     #[serde(default)]
+    #[schema(max_length = 255)]
     message_id: Option<String>,
 }
 
@@ -52,7 +54,7 @@ struct CreateEmailEvent {
 #[expect(dead_code, reason = "only its shape matters")]
 struct EmailEventBody {
     /// The id of the event, as webhooks have it.
-    #[schema(value_type = String, example = "evt_01kaq8zr3y7e2r4m8n5p6q7s8t")]
+    #[schema(value_type = String, example = "evt_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: EventId,
     #[schema(example = "sent")]
     r#type: String,

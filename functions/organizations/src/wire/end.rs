@@ -105,6 +105,7 @@ pub(crate) struct ExportOrganization {
     cursor: Option<String>,
     /// How many records at most: 1 to 1,000, 500 if not given.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
 

@@ -18,7 +18,7 @@ use crate::app::settings::{Author, Circumstances, SettingsDraft};
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Organization)]
 pub(super) struct OrganizationBody {
-    #[schema(value_type = String, example = "org_01kaq8zr3y7e2r4m8n5p6q7s8t")]
+    #[schema(value_type = String, example = "org_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: OrganizationId,
     name: String,
     #[schema(value_type = String, example = "starter")]
@@ -129,7 +129,7 @@ impl From<&Organization> for OrganizationBody {
 pub(crate) struct ChangeOrganization {
     /// 1 to 100 characters.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
     name: Patch<String>,
     /// `starter`, `growth` or `business`; `enterprise` is by agreement. A smaller one must hold what is in use.
     #[serde(default)]
@@ -159,19 +159,19 @@ struct ChangeSettings {
     /// Up to 50 domains that the organization has verified, the caller's own among them unless there is a break-glass
     /// admin.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<String>>, max_items = 50)]
     allowed_domains: Patch<Vec<String>>,
     /// 900 to 2,592,000.
     #[serde(default)]
-    #[schema(value_type = Option<u64>)]
+    #[schema(value_type = Option<u64>, minimum = 900, maximum = 2592000)]
     session_max_age_seconds: Patch<u64>,
     /// Up to 20 origins, each just as a browser sends it: `https://app.example.com`.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<String>>, max_items = 20)]
     cors_origins: Patch<Vec<String>>,
     /// Up to 50 networks, one of which holds the caller's present address.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<String>>, max_items = 50)]
     admin_allowed_cidrs: Patch<Vec<String>>,
     /// `revoke` or `flag`: whether an API key that was found in public is revoked at once, or works on and says so.
     #[serde(default)]

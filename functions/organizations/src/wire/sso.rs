@@ -23,10 +23,11 @@ pub(crate) struct SetSso {
     /// HTTPS, and exactly as the provider's tokens name it.
     issuer: String,
     /// 1 to 256 characters.
+    #[schema(min_length = 1, max_length = 256)]
     client_id: String,
     /// Up to 1,024 characters; never shown. May be left out while issuer and client stay the same.
     #[serde(default)]
-    #[schema(format = Password)]
+    #[schema(format = Password, max_length = 1024)]
     client_secret: Option<String>,
     /// The role of those who join by signing on: `manager`, `member` or `read_only`.
     #[schema(value_type = String, example = "member")]

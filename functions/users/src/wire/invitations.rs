@@ -34,6 +34,7 @@ pub(super) struct CreateInvitation {
     workspace_id: Option<WorkspaceId>,
     /// 1 to 100 invitations, in the place of the other fields.
     #[serde(default)]
+    #[schema(min_items = 1, max_items = 100)]
     invitations: Option<Vec<InvitationRow>>,
 }
 
@@ -53,7 +54,7 @@ struct InvitationRow {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Invitation)]
 pub(super) struct InvitationBody {
-    #[schema(value_type = String, example = "inv_01kaq8zr3y7e2r4m8n5p6q7s8t")]
+    #[schema(value_type = String, example = "inv_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: InvitationId,
     email: String,
     #[schema(value_type = String, example = "admin")]

@@ -20,7 +20,7 @@ use crate::app::members::{self as app, Draft};
 #[serde(deny_unknown_fields)]
 #[schema(as = WorkspaceRole)]
 struct WorkspaceRoleBody {
-    #[schema(value_type = String, example = "ws_01kaq8zr3y7e2r4m8n5p6q7s8t")]
+    #[schema(value_type = String, example = "ws_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     workspace_id: WorkspaceId,
     /// `manager`, `member` or `read_only`.
     #[schema(value_type = String, example = "manager")]
@@ -34,7 +34,7 @@ struct WorkspaceRoleBody {
 pub(super) struct ChangeUser {
     /// The name in this organization: 1 to 100 characters.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
     name: Patch<String>,
     /// `admin` or `read_only` on the organization; null takes the role away.
     #[serde(default)]
@@ -50,7 +50,7 @@ pub(super) struct ChangeUser {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = User)]
 pub(super) struct UserBody {
-    #[schema(value_type = String, example = "usr_01kaq8zr3y7e2r4m8n5p6q7s8t")]
+    #[schema(value_type = String, example = "usr_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: UserId,
     email: String,
     name: String,

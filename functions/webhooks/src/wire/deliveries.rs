@@ -39,7 +39,7 @@ pub(crate) fn routes() -> OpenApiRouter<Edge> {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Delivery)]
 struct DeliveryBody {
-    #[schema(value_type = String, example = "dlv_01kaq8zr3y7e2r4m8n5p6q7s8t")]
+    #[schema(value_type = String, example = "dlv_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: DeliveryId,
     #[schema(value_type = String)]
     event_id: EventId,
@@ -295,11 +295,11 @@ async fn dead_letters(caller: Authorized<WebhooksRead>, paging: Paging) -> Reply
 /// Which dead letters are to be sent again: some by their ids, or all of an endpoint.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"endpoint_id": "ep_01kaq8zr3y7e2r4m8n5p6q7s8t", "since": "2026-11-01T00:00:00Z"}))]
+#[schema(example = json!({"endpoint_id": "ep_01kaq8zr3yfe2r4m8n5p6q7s8t", "since": "2026-11-01T00:00:00Z"}))]
 struct Redrive {
     /// Up to 45 of them.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<String>>, min_items = 1, max_items = 45)]
     delivery_ids: Option<Vec<DeliveryId>>,
     /// All dead letters of this endpoint, by a replay.
     #[serde(default)]

@@ -45,18 +45,22 @@ struct CreateEndpoint {
     mode: Option<Mode>,
     /// Up to 500 characters.
     #[serde(default)]
+    #[schema(max_length = 500)]
     description: Option<String>,
     /// Up to 20 headers to add to each delivery, with values of 1 KiB each and 4 KiB in all.
     #[serde(default)]
     headers: BTreeMap<String, String>,
     /// How long an attempt may take: 1 to 30, 30 if not given.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 30)]
     timeout_seconds: Option<u32>,
     /// Retries after the first attempt: 0 to 12, 4 if not given.
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 12)]
     max_retries: Option<u32>,
     /// Attempts a second on average, up to a second's worth at once: 1 to 1,000; as fast as it can if not given.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 1000)]
     rate_limit_per_second: Option<u32>,
     /// How deliveries are signed: `["v1"]` (HMAC-SHA256) if not given, or `["v1", "v1a"]` to have them signed with Ed25519,
     /// too. The key to verify that with is the endpoint's `public_key`.
@@ -79,7 +83,7 @@ struct ChangeEndpoint {
     events: Patch<Vec<String>>,
     /// Up to 500 characters.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 500)]
     description: Patch<String>,
     /// Each name by itself: a value sets it, null takes it away, and what is not named stays. Null takes all away. When the
     /// URL goes to another origin (scheme, host or port) nothing stays: each is given anew, or null. The values have 4 KiB in
@@ -89,15 +93,15 @@ struct ChangeEndpoint {
     headers: Patch<BTreeMap<String, Option<String>>>,
     /// 1 to 30.
     #[serde(default)]
-    #[schema(value_type = Option<u32>)]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 30)]
     timeout_seconds: Patch<u32>,
     /// 0 to 12.
     #[serde(default)]
-    #[schema(value_type = Option<u32>)]
+    #[schema(value_type = Option<u32>, minimum = 0, maximum = 12)]
     max_retries: Patch<u32>,
     /// 1 to 1,000; null for none.
     #[serde(default)]
-    #[schema(value_type = Option<u32>)]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     rate_limit_per_second: Patch<u32>,
     /// `["v1"]` or `["v1", "v1a"]`.
     #[serde(default)]
@@ -109,7 +113,7 @@ struct ChangeEndpoint {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Endpoint)]
 pub(super) struct EndpointBody {
-    #[schema(value_type = String, example = "ep_01kaq8zr3y7e2r4m8n5p6q7s8t")]
+    #[schema(value_type = String, example = "ep_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: EndpointId,
     url: String,
     events: Vec<String>,

@@ -21,7 +21,7 @@ pub(crate) fn routes() -> OpenApiRouter<Edge> {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Event)]
 struct EventBody {
-    #[schema(value_type = String, example = "evt_01kaq8zr3y7e2r4m8n5p6q7s8t")]
+    #[schema(value_type = String, example = "evt_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: EventId,
     #[schema(value_type = String, example = "lead.replied")]
     event: EventType,

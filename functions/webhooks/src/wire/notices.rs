@@ -18,7 +18,7 @@ pub(crate) fn routes() -> OpenApiRouter<Edge> {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OperationalEvent)]
 struct NoticeBody {
-    #[schema(value_type = String, example = "ntc_01kaq8zr3y7e2r4m8n5p6q7s8t")]
+    #[schema(value_type = String, example = "ntc_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: NoticeId,
     /// `endpoint.failing`, `endpoint.disabled`, `endpoint.recovered` or `delivery.exhausted`.
     #[schema(value_type = String, example = "endpoint.failing")]

@@ -54,6 +54,7 @@ struct StartReplay {
     statuses: Option<Vec<String>>,
     /// Deliveries a second, at most: 1 to 500, 50 if not given.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 500)]
     rate_per_second: Option<u32>,
     /// Only tell how many there are. That changes nothing, so an `Idempotency-Key` has no effect: each time they are counted
     /// anew.
@@ -65,7 +66,7 @@ struct StartReplay {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Replay)]
 pub(super) struct ReplayBody {
-    #[schema(value_type = String, example = "rpl_01kaq8zr3y7e2r4m8n5p6q7s8t")]
+    #[schema(value_type = String, example = "rpl_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: ReplayId,
     #[schema(value_type = String)]
     endpoint_id: EndpointId,

@@ -88,6 +88,7 @@ async fn enable(
 struct DisableEndpoint {
     /// For people to read: up to 500 characters.
     #[serde(default)]
+    #[schema(max_length = 500)]
     reason: Option<String>,
 }
 
@@ -138,6 +139,7 @@ struct RotateSecret {
     /// How long deliveries are signed with the old secret, too: 0 to 604,800 (7 days), a day if not given. 0 for a secret that
     /// somebody else may know.
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 604800)]
     overlap_seconds: Option<u64>,
 }
 

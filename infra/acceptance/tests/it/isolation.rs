@@ -221,7 +221,7 @@ async fn a_key_for_one_workspace_sees_that_workspace_only() {
     // A key it makes is confined like itself, and it can't name another workspace.
     let made = key.post("/api/admin/api-keys", json!({"name": "child"})).await.expect(201);
     assert_eq!(made.text("/workspace_id"), workspace);
-    let elsewhere = json!({"name": "x", "workspace_id": "ws_01kaq8zr3y7e2r4m8n5p6q7s8t"});
+    let elsewhere = json!({"name": "x", "workspace_id": "ws_01kaq8zr3yfe2r4m8n5p6q7s8t"});
     let refused = key.post("/api/admin/api-keys", elsewhere).await;
     assert!(matches!(refused.status.as_u16(), 404 | 422), "{}", refused.body);
 }

@@ -117,7 +117,7 @@ async fn a_lead_is_qualified_once() {
     assert_eq!((&again.body, again.header("idempotency-replayed")), (&first.body, Some("true")));
     let _ = admin.post(&path, json!({})).await.expect_problem(409, "conflict");
     let _ = admin
-        .post("/api/leads/lead_01kaq8zr3y7e2r4m8n5p6q7s8t/qualify", json!({}))
+        .post("/api/leads/lead_01kaq8zr3yfe2r4m8n5p6q7s8t/qualify", json!({}))
         .await
         .expect_problem(404, "not_found");
     // A reply does not move it back.

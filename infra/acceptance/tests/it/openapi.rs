@@ -9,12 +9,13 @@ use testkit::TestApp;
 use document::document;
 
 mod document;
+mod limits;
 
 fn committed() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/openapi.json")
 }
 
-/// `UPDATE_OPENAPI=1 cargo test -p acceptance openapi` writes it anew.
+/// `UPDATE_OPENAPI=1 cargo test -p acceptance committed_document` writes it anew.
 #[test]
 fn the_committed_document_is_the_generated_one() {
     let generated = format!("{}\n", serde_json::to_string_pretty(&document()).unwrap());
@@ -24,7 +25,7 @@ fn the_committed_document_is_the_generated_one() {
     let committed = std::fs::read_to_string(committed()).unwrap();
     assert!(
         committed == generated,
-        "docs/openapi.json is out of date: UPDATE_OPENAPI=1 cargo test -p acceptance openapi"
+        "docs/openapi.json is out of date: UPDATE_OPENAPI=1 cargo test -p acceptance committed_document"
     );
 }
 
@@ -49,7 +50,69 @@ async fn the_document_and_the_template_name_the_same_routes() {
     assert_eq!(own, documented);
     for alias in routes.iter().filter(|r| aliased(r)) {
         assert!(documented.contains(&alias.replace(" /api/", " /v1/")), "{alias}");
+        let (method, path) = alias.split_once(' ').unwrap();
+        let answer = app.stranger().raw(method.parse().unwrap(), &filled(path), "{}").await;
+        let _ = answer.expect_problem(401, "unauthenticated");
     }
+}
+
+/// Every schema below `schema` that has an example, by its pointer.
+fn with_examples(schema: &Value, at: &str, found: &mut Vec<(String, Value)>) {
+    found.extend(schema.get("example").map(|example| (at.to_owned(), example.clone())));
+    for keyword in ["properties", "allOf", "anyOf"] {
+        let inner = match &schema[keyword] {
+            Value::Object(named) => named.iter().map(|(name, it)| (name.clone(), it)).collect(),
+            Value::Array(items) => items.iter().enumerate().map(|(at, it)| (at.to_string(), it)).collect(),
+            _ => Vec::new(),
+        };
+        for (name, inner) in inner {
+            with_examples(inner, &format!("{at}/{keyword}/{}", name.replace('/', "~1")), found);
+        }
+    }
+    for keyword in ["items", "additionalProperties"] {
+        if schema[keyword].is_object() {
+            with_examples(&schema[keyword], &format!("{at}/{keyword}"), found);
+        }
+    }
+}
+
+#[test]
+fn every_example_fits_its_schema() {
+    let document = document();
+    let mut found = Vec::new();
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        with_examples(schema, &format!("/components/schemas/{name}"), &mut found);
+    }
+    for (name, example) in document["components"]["examples"].as_object().unwrap() {
+        assert!(example["value"]["code"] == name.as_str());
+        found.push(("/components/schemas/Problem".to_owned(), example["value"].clone()));
+    }
+    for (name, webhook) in document["webhooks"].as_object().unwrap() {
+        let content = &webhook["post"]["requestBody"]["content"]["application/json"];
+        let at = format!("/webhooks/{name}/post/requestBody/content/application~1json/schema");
+        found.push((at, content["example"].clone()));
+    }
+    assert!(found.len() > 150, "{}", found.len());
+    let (mut compiler, mut schemas) = (boon::Compiler::new(), boon::Schemas::new());
+    let location = "http://localhost/openapi.json";
+    compiler.add_resource(location, document.clone()).unwrap();
+    for (at, example) in found {
+        let schema = compiler.compile(&format!("{location}#{at}"), &mut schemas).unwrap();
+        schemas.validate(&example, schema).unwrap_or_else(|error| panic!("{example}\n{error:#}"));
+    }
+    // Ids in them are such as the API takes.
+    let text = document["components"].to_string();
+    let words = text.split(|it: char| !it.is_ascii_alphanumeric() && it != '_');
+    for body in
+        words.filter_map(|word| word.split_once('_')).map(|(_, body)| body).filter(|it| it.len() == 26)
+    {
+        if body.starts_with("01") {
+            assert!(format!("lead_{body}").parse::<ids::LeadId>().is_ok(), "{body} is no id");
+        }
+    }
+    // Nowhere else is one.
+    let text = serde_json::to_string(&document["paths"]).unwrap();
+    assert!(!text.contains("\"example\":") && !text.contains("\"examples\":"));
 }
 
 /// A path with a name that nothing has in the place of each parameter.

@@ -147,7 +147,7 @@ async fn bad_ids_routes_methods_and_queries() {
         "nope",
         "camp_",
         "camp_01KAQ8ZR3Y7E2R4M8N5P6Q7S8T",
-        "lead_01kaq8zr3y7e2r4m8n5p6q7s8t",
+        "lead_01kaq8zr3yfe2r4m8n5p6q7s8t",
         "%00",
         "%F0%28",
     ] {

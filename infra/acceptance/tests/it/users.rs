@@ -103,12 +103,12 @@ async fn what_cannot_be_a_change_is_pointed_at() {
         assert_eq!(fault, (pointer.to_owned(), code.to_owned()), "{body}");
     }
     let unknown =
-        json!({"workspace_roles": [{"workspace_id": "ws_01kaq8zr3y7e2r4m8n5p6q7s8t", "role": "member"}]});
+        json!({"workspace_roles": [{"workspace_id": "ws_01kaq8zr3yfe2r4m8n5p6q7s8t", "role": "member"}]});
     let unknown = admin.patch(&path(&grace), unknown).await;
     assert!(matches!(unknown.status.as_u16(), 404 | 422), "{}", unknown.body);
     let _ =
         admin.raw(Method::PATCH, &path(&grace), "nonsense").await.expect_problem(400, "malformed_request");
-    for bad in ["x", "usr_", "usr_01kaq8zr3y7e2r4m8n5p6q7s8t", "%F0%28"] {
+    for bad in ["x", "usr_", "usr_01kaq8zr3yfe2r4m8n5p6q7s8t", "%F0%28"] {
         let path = format!("/api/admin/users/{bad}");
         let _ = admin.get(&path).await.expect_problem(404, "not_found");
         let _ = admin.patch(&path, json!({})).await.expect_problem(404, "not_found");

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::StatusCode;
-use edge::{LAYERS, PERMISSION, PROBLEM_CODES};
+use edge::{LAYERS, LONGEST_REQUEST_ID, PERMISSION, PROBLEM_CODES};
 use problem::Code;
 use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema as _, ToSchema as _};
@@ -156,9 +156,8 @@ fn complete(operation: &mut Value, is_versioned: bool) {
         response["headers"] = named(own.into_iter().chain(common));
     }
     let request_id = json!({
-        "name": "X-Request-Id", "in": "header", "required": false, "schema": {"type": "string"},
-        "description": "An id of your own for the request, 1 to 128 letters, digits and `-_.:`. It is in the answer, in logs \
-                        and in the audit log.",
+        "name": "X-Request-Id", "in": "header", "required": false, "schema": {"type": "string", "pattern": format!("^[A-Za-z0-9_.:-]{{1,{LONGEST_REQUEST_ID}}}$")},
+        "description": "An id of your own for the request. It is in the answer, in logs and in the audit log.",
     });
     let fields = operation.as_object_mut().unwrap();
     fields.entry("parameters").or_insert(json!([])).as_array_mut().unwrap().push(request_id);
@@ -223,7 +222,7 @@ fn response(status: u16, codes: &[Code]) -> Value {
 }
 
 fn example(code: Code) -> Value {
-    let body = code.example().body("/v1/leads", "req_01kaq8zr3y7e2r4m8n5p6q7s8t");
+    let body = code.example().body("/v1/leads", "req_01kaq8zr3yfe2r4m8n5p6q7s8t");
     json!({"summary": code.title(), "description": code.help(), "value": body})
 }
 
