@@ -26,13 +26,13 @@ struct Entries {
 /// Something that a statement allowed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Used {
-    /// The function's binary.
-    pub function: String,
+    /// The policy.
+    pub policy: String,
     /// The statement.
     pub sid: String,
-    /// What was done.
+    /// What was done, as the statement has it.
     pub action: String,
-    /// To what.
+    /// To what, as the statement has it.
     pub resource: String,
 }
 
@@ -132,28 +132,16 @@ impl Role {
     fn judge_all(&self, needed: &[Needed], ledger: &Ledger) -> Option<String> {
         let mut entries = ledger.lock();
         for needed in needed {
-            let mut matching =
-                self.statements.iter().filter(|statement| needed.is_under(statement)).peekable();
-            let denied = matching.clone().any(|statement| !statement.allows);
-            match matching.peek() {
-                Some(statement) if !denied => {
-                    let resource = needed.resource.rsplit(':').next().unwrap_or_default();
-                    entries.used.insert(Used {
-                        function: self.function.clone(),
-                        sid: statement.sid.clone(),
-                        action: needed.action.clone(),
-                        resource: resource.to_owned(),
-                    });
-                }
-                _ => {
-                    let why = format!(
-                        "the role of {} does not allow {} on {} ({:?})",
-                        self.function, needed.action, needed.resource, needed.facts
-                    );
-                    entries.refused.insert(why.clone());
-                    return Some(why);
-                }
+            let matching: Vec<_> = self.statements.iter().filter(|it| needed.is_under(it)).collect();
+            if matching.is_empty() || matching.iter().any(|statement| !statement.allows) {
+                let why = format!(
+                    "the role of {} does not allow {} on {} ({:?})",
+                    self.function, needed.action, needed.resource, needed.facts
+                );
+                entries.refused.insert(why.clone());
+                return Some(why);
             }
+            entries.used.extend(matching.into_iter().filter_map(|it| needed.by(it)));
         }
         None
     }
@@ -239,9 +227,19 @@ impl Needed {
     }
 
     fn is_under(&self, statement: &Statement) -> bool {
-        statement.actions.iter().any(|action| is_like(&self.action, action))
-            && statement.resources.iter().any(|resource| is_like(&self.resource, resource))
-            && statement.conditions.iter().all(|condition| self.meets(condition))
+        self.by(statement).is_some() && statement.conditions.iter().all(|condition| self.meets(condition))
+    }
+
+    /// What of a statement it is.
+    fn by(&self, statement: &Statement) -> Option<Used> {
+        let action = statement.actions.iter().find(|action| is_like(&self.action, action))?;
+        let resource = statement.resources.iter().find(|resource| is_like(&self.resource, resource))?;
+        Some(Used {
+            policy: statement.policy.clone(),
+            sid: statement.sid.clone(),
+            action: action.clone(),
+            resource: resource.clone(),
+        })
     }
 
     fn meets(&self, condition: &Condition) -> bool {
