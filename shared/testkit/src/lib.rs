@@ -231,7 +231,7 @@ fn note_grants(used: Vec<Used>) {
     for it in used {
         if seen.insert(it.clone()) {
             let mut file = OpenOptions::new().create(true).append(true).open(&file).unwrap();
-            writeln!(file, "{} {} {} {}", it.function, it.sid, it.action, it.resource).unwrap();
+            writeln!(file, "{} {} {} {}", it.policy, it.sid, it.action, it.resource).unwrap();
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use artisan_local::template::Template;
+use artisan_local::template::{ACCOUNT, Function, REGION, Template};
 
 fn template() -> Template {
     Template::read(&testkit::template()).unwrap()
@@ -51,7 +51,7 @@ fn sources(folder: &Path) -> impl Iterator<Item = String> {
 }
 
 fn is_variable(word: &str) -> bool {
-    ["_TABLE", "_URL", "_ID", "_SECONDS", "_LOOPBACK", "_FROM", "_BUCKET"]
+    ["_TABLE", "_URL", "_ID", "_SECONDS", "_LOOPBACK", "_FROM", "_BUCKET", "_RESOLVER"]
         .iter()
         .any(|suffix| word.ends_with(suffix))
         && word.chars().all(|c| c.is_ascii_uppercase() || c == '_')
@@ -70,6 +70,13 @@ fn every_function_is_given_the_variables_it_reads_and_no_others() {
         let given: BTreeSet<String> =
             function.environment.keys().filter(|name| is_variable(name)).cloned().collect();
         assert!(!given.contains(never), "{}", function.binary);
+        let unseen = function.environment.keys().filter(|name| !is_variable(name));
+        let of_every_process = ["LOG_LEVEL", "SSL_CERT_FILE"];
+        assert!(
+            unseen.clone().all(|name| of_every_process.contains(&name.as_str())),
+            "{:?}",
+            unseen.collect::<Vec<_>>()
+        );
         for name in &given {
             // Given ahead of the route that asks for a password reset.
             let ahead = function.binary == "auth" && name == "MAIL_QUEUE_URL";
@@ -123,4 +130,77 @@ fn queues_and_streams_are_wired_as_the_code_relies_on() {
     assert!(activity.stream.is_some());
     let indexes: BTreeSet<&str> = activity.indexes.keys().map(String::as_str).collect();
     assert_eq!(indexes, BTreeSet::from([store::keys::BY_ATTENTION, store::keys::BY_STATE]));
+}
+
+/// What Lambda does with a function's role by itself: polls what calls it, and reports what it gives up.
+fn of_lambda(function: &Function, template: &Template) -> BTreeSet<(&'static str, String)> {
+    let mut does = BTreeSet::new();
+    for source in &function.queues {
+        let queue = template.queues.iter().find(|queue| queue.name == source.queue).unwrap();
+        let polls = [
+            "sqs:ReceiveMessage",
+            "sqs:DeleteMessage",
+            "sqs:ChangeMessageVisibility",
+            "sqs:GetQueueAttributes",
+        ];
+        does.extend(polls.map(|action| (action, queue.arn.clone())));
+    }
+    for source in &function.streams {
+        let table = format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{}", source.table);
+        let reads = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"];
+        does.extend(reads.map(|action| (action, format!("{table}/stream/local"))));
+        does.insert(("dynamodb:ListStreams", format!("{table}/stream/*")));
+        let reported = template.queues.iter().filter(|queue| Some(&queue.name) == source.on_failure.as_ref());
+        does.extend(reported.map(|queue| ("sqs:SendMessage", queue.arn.clone())));
+    }
+    does
+}
+
+/// What functions are seen to do by their policies in all of the tests here: a policy that is made wider, or is no longer
+/// needed as it is, fails. `GRANTS_SEEN=/tmp/grants cargo test -p acceptance; sort /tmp/grants > …/it/grants.txt` writes
+/// it anew. The tests themselves see to it that nothing is done that a policy does not allow.
+const GRANTS: &str = include_str!("grants.txt");
+
+/// Granted, needed, and not seen here.
+const UNSEEN: [(&str, &str, &str); 3] = [
+    // Pages that call with no credential, or with one that nobody knows.
+    ("CallerPolicy", "FindOrigin", "dynamodb:Query"),
+    // SES asks for the configuration set itself.
+    ("mail", "SendMail", "ses:SendEmail"),
+    // A link is worth what its signer may, and is followed by whoever has it.
+    ("audit-logs", "LinkToExports", "s3:GetObject"),
+];
+
+#[test]
+fn every_permission_is_needed() {
+    let template = template();
+    let seen: BTreeSet<String> = GRANTS.lines().map(str::to_owned).collect();
+    let mut granted = BTreeSet::new();
+    for function in &template.functions {
+        let by_itself = of_lambda(function, &template);
+        for statement in function.role.as_ref().unwrap().iter().filter(|it| it.allows) {
+            // Logs and traces are written by Lambda and the tracing daemon.
+            if statement.policy == "ObservabilityPolicy" {
+                continue;
+            }
+            for (action, resource) in statement
+                .actions
+                .iter()
+                .flat_map(|action| statement.resources.iter().map(move |it| (action, it)))
+            {
+                let (policy, sid) = (statement.policy.as_str(), statement.sid.as_str());
+                let line = format!("{policy} {sid} {action} {resource}");
+                // Of an index nothing is read but by queries and scans.
+                let is_void = resource.contains("/index/") && action == "dynamodb:BatchGetItem";
+                let is_needed = is_void
+                    || seen.contains(&line)
+                    || by_itself.iter().any(|(does, to)| does == action && to == resource)
+                    || UNSEEN.contains(&(policy, sid, action.as_str()));
+                assert!(is_needed, "nothing here is seen to need what is granted: {line}");
+                granted.insert(line);
+            }
+        }
+    }
+    let stale: Vec<_> = seen.difference(&granted).collect();
+    assert!(stale.is_empty(), "no longer granted: {stale:#?}");
 }

@@ -241,6 +241,8 @@ pub struct Function {
 /// A statement of a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
+    /// The policy it stands in.
+    pub policy: String,
     /// Its name.
     pub sid: String,
     /// Whether it allows; else it denies.

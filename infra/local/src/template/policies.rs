@@ -20,7 +20,8 @@ pub(super) fn roles(
     let mut managed = BTreeMap::new();
     for policy in of_kind("AWS::IAM::ManagedPolicy") {
         let reference = name(policy, json!({"Ref": policy.resource()}))?;
-        managed.insert(reference, statements(&policy.at("Properties.PolicyDocument"))?);
+        let document = policy.at("Properties.PolicyDocument");
+        managed.insert(reference, statements(policy.resource(), &document)?);
     }
     let mut roles = BTreeMap::new();
     for role in of_kind("AWS::IAM::Role") {
@@ -32,18 +33,20 @@ pub(super) fn roles(
             allowed.extend(attached.ok_or_else(unknown)?.iter().cloned());
         }
         for policy in role.at("Properties.Policies").items()? {
-            allowed.extend(statements(&policy.at("PolicyDocument"))?);
+            let name = policy.at("PolicyName").required_text()?;
+            allowed.extend(statements(&name, &policy.at("PolicyDocument"))?);
         }
         roles.insert(name(role, json!({"Fn::GetAtt": [role.resource(), "Arn"]}))?, allowed);
     }
     Ok(roles)
 }
 
-fn statements(document: &Reader<'_>) -> Result<Vec<Statement>, TemplateError> {
+fn statements(policy: &str, document: &Reader<'_>) -> Result<Vec<Statement>, TemplateError> {
     let mut statements = Vec::new();
     for statement in document.at("Statement").items()? {
         let effect = statement.at("Effect");
         statements.push(Statement {
+            policy: policy.to_owned(),
             sid: statement.at("Sid").required_text()?,
             allows: match effect.required_text()?.as_str() {
                 "Allow" => true,
