@@ -61,7 +61,8 @@ impl Contract {
         compiler.add_resource(LOCATION, document.clone()).unwrap();
         let mut compile = |pointer: &str| {
             let pointer = pointer.replace('{', "%7B").replace('}', "%7D");
-            compiler.compile(&format!("{LOCATION}#{pointer}"), &mut schemas)
+            let compiled = compiler.compile(&format!("{LOCATION}#{pointer}"), &mut schemas);
+            compiled.unwrap_or_else(|error| panic!("{error:#}"))
         };
         let mut operations = Vec::new();
         for (path, item) in document["paths"].as_object().unwrap() {
@@ -76,9 +77,7 @@ impl Contract {
                     let mut content = BTreeMap::new();
                     for (r#type, body) in response["content"].as_object().into_iter().flatten() {
                         let pointer = format!("{at}/content/{}/schema", escaped(r#type));
-                        let schema = body
-                            .get("schema")
-                            .map(|_| compile(&pointer).unwrap_or_else(|it| panic!("{it:#}")));
+                        let schema = body.get("schema").map(|_| compile(&pointer));
                         content.insert(r#type.clone(), schema);
                     }
                     let codes = response["x-problem-codes"].as_array().into_iter().flatten();

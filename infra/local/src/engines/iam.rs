@@ -147,55 +147,54 @@ impl Role {
     }
 
     fn of_tables(&self, operation: &str, body: &Value) -> Vec<Needed> {
-        let members = |value: &Value| value.as_object().cloned().unwrap_or_default();
+        let asked = || members(body.get("RequestItems"));
         match operation {
             // A transaction has no action of its own.
-            "TransactWriteItems" | "TransactGetItems" => {
-                let steps = body["TransactItems"].as_array().into_iter().flatten();
-                let step = |(kind, step): (String, Value)| {
-                    let action = if kind == "ConditionCheck" {
-                        "ConditionCheckItem".to_owned()
-                    } else {
-                        format!("{kind}Item")
+            "TransactWriteItems" | "TransactGetItems" => list(body, "TransactItems")
+                .flat_map(|step| members(Some(step)))
+                .map(|(kind, step)| {
+                    let action = match kind.as_str() {
+                        "ConditionCheck" => "ConditionCheckItem".to_owned(),
+                        kind => format!("{kind}Item"),
                     };
-                    let keys = leading(&step).into_iter().collect();
-                    Needed::of_table(&action, text(&step, "TableName"), None, keys)
-                };
-                steps.flat_map(|it| members(it).into_iter().map(step)).collect()
-            }
-            "BatchGetItem" => members(&body["RequestItems"])
-                .iter()
+                    Needed::of_table(
+                        &action,
+                        text(step, "TableName"),
+                        None,
+                        leading(step).into_iter().collect(),
+                    )
+                })
+                .collect(),
+            "BatchGetItem" => asked()
                 .map(|(table, asked)| {
-                    let keys = asked["Keys"].as_array().into_iter().flatten();
-                    let keys = keys.filter_map(|key| key["pk"]["S"].as_str().map(str::to_owned)).collect();
+                    let keys = list(asked, "Keys").filter_map(partition_of).collect();
                     Needed::of_table(operation, table, None, keys)
                 })
                 .collect(),
-            "BatchWriteItem" => members(&body["RequestItems"])
-                .iter()
+            "BatchWriteItem" => asked()
                 .map(|(table, writes)| {
-                    let writes = writes.as_array().into_iter().flatten();
-                    let writes = writes.flat_map(|write| members(write).into_values());
-                    Needed::of_table(operation, table, None, writes.filter_map(|it| leading(&it)).collect())
+                    let writes =
+                        writes.as_array().into_iter().flatten().flat_map(|write| members(Some(write)));
+                    let keys = writes.filter_map(|(_, write)| leading(write)).collect();
+                    Needed::of_table(operation, table, None, keys)
                 })
                 .collect(),
             "Query" | "Scan" => {
-                let index = body["IndexName"].as_str();
+                let index = body.get("IndexName").and_then(Value::as_str);
                 let table = text(body, "TableName");
                 let mut needed =
                     Needed::of_table(operation, table, index, self.partition(table, index, body));
                 let projection = text(body, "ProjectionExpression").split(',').map(str::trim);
                 let attributes = projection.filter(|name| !name.is_empty()).map(|name| named(body, name));
                 needed.facts.insert(ATTRIBUTES, attributes.collect());
-                needed.facts.insert(SELECT, body["Select"].as_str().map(str::to_owned).into_iter().collect());
+                let select = body.get("Select").and_then(Value::as_str);
+                needed.facts.insert(SELECT, select.map(str::to_owned).into_iter().collect());
                 vec![needed]
             }
-            _ => vec![Needed::of_table(
-                operation,
-                text(body, "TableName"),
-                None,
-                leading(body).into_iter().collect(),
-            )],
+            _ => {
+                let keys = leading(body).into_iter().collect();
+                vec![Needed::of_table(operation, text(body, "TableName"), None, keys)]
+            }
         }
     }
 
@@ -208,7 +207,9 @@ impl Role {
         conditions
             .filter_map(|condition| condition.split_once('='))
             .filter(|(name, _)| named(body, name.trim()) == *partition)
-            .filter_map(|(_, value)| body["ExpressionAttributeValues"][value.trim()]["S"].as_str())
+            .filter_map(|(_, value)| {
+                body.get("ExpressionAttributeValues")?.get(value.trim())?.get("S")?.as_str()
+            })
             .map(str::to_owned)
             .collect()
     }
@@ -256,18 +257,31 @@ impl Needed {
 }
 
 fn text<'a>(body: &'a Value, name: &str) -> &'a str {
-    body[name].as_str().unwrap_or_default()
+    body.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The partition key of an item or of a key.
+fn list<'a>(body: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
+    body.get(name).and_then(Value::as_array).into_iter().flatten()
+}
+
+fn members(body: Option<&Value>) -> impl Iterator<Item = (&String, &Value)> {
+    body.and_then(Value::as_object).into_iter().flatten()
+}
+
+/// The value of a partition key.
+fn partition_of(key: &Value) -> Option<String> {
+    Some(key.get("pk")?.get("S")?.as_str()?.to_owned())
+}
+
+/// The partition that a call is about: that of its item, or of its key.
 fn leading(call: &Value) -> Option<String> {
-    let key = ["Key", "Item"].into_iter().find_map(|name| call[name]["pk"]["S"].as_str());
-    key.map(str::to_owned)
+    partition_of(call.get("Key").or_else(|| call.get("Item"))?)
 }
 
 /// An attribute's name, which may stand under another one.
 fn named(body: &Value, name: &str) -> String {
-    body["ExpressionAttributeNames"][name].as_str().unwrap_or(name).to_owned()
+    let under = body.get("ExpressionAttributeNames").and_then(|names| names.get(name)?.as_str());
+    under.unwrap_or(name).to_owned()
 }
 
 /// Whether `text` is as the pattern has it, in which `*` is anything, and `?` any one character.
