@@ -39,7 +39,7 @@ pub(crate) async fn reference() -> impl IntoResponse {
 /// Its page is `index.html`.
 #[utoipa::path(
     get, path = "/docs/{file}", operation_id = "reference_file", tag = "meta",
-    params(("file" = String, Path, description = "The name of the file", example = "index.html")),
+    params(("file" = String, Path, description = "The name of the file")),
     responses((status = 200, description = "The file", content(
         (String = "text/html"), (String = "text/css"), (String = "text/javascript"), (String = "image/png")
     ))),

@@ -114,6 +114,8 @@ async fn a_stream_batch_is_fanned_out_and_a_malformed_record_is_parked() {
 #[tokio::test]
 async fn a_record_is_sealed_once_and_what_is_done_to_it_is_put_on_record() {
     let app = TestApp::start().await;
+    // The samples are of that afternoon, and what is of the future is not sealed.
+    app.advance(std::time::Duration::from_hours(4));
     let services = app.platform().services_for("seal").unwrap();
     let seal = fn_seal::handler(&services).await.unwrap();
     let store = store::Store::from_environment(&services.environment, services.aws.dynamodb.clone()).unwrap();
