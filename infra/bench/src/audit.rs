@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::cli::Audit;
 use crate::client::{Call, CallError, Client, Token};
@@ -198,11 +199,11 @@ async fn exported(client: &mut Client, session: &Token) -> Result<Option<Exporte
         tokio::time::sleep(LOOK).await;
         most = resident_mib().into_iter().chain(most).reduce(f64::max);
         let job = client.must(Call::get(format!("{EXPORTS}/{id}")).by(session)).await?;
-        match job["status"].as_str() {
+        match job.get("status").and_then(Value::as_str) {
             Some("done") => {
                 return Ok(Some(Exported {
-                    records: job["progress"]["records"].as_u64().unwrap_or(0),
-                    bytes: job["size"].as_u64().unwrap_or(0),
+                    records: job.pointer("/progress/records").and_then(Value::as_u64).unwrap_or(0),
+                    bytes: job.get("size").and_then(Value::as_u64).unwrap_or(0),
                     seconds: rounded(began.elapsed().as_secs_f64()),
                     grew_mib: most.zip(before).map(|(most, before)| rounded(most - before)),
                 }));

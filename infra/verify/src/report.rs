@@ -30,7 +30,7 @@ pub struct Report {
     pub records: u64,
     /// Those of them that have a place in the log.
     pub sealed: u64,
-    /// Leaves of the log that are known to lie outside the range.
+    /// Records that lie outside the range, and show where it begins and ends.
     pub outside: u64,
     /// Leaves whose records were kept for as long as records are, and are gone.
     pub expired: u64,
@@ -187,10 +187,13 @@ impl Report {
             };
             writeln!(f, "\nEvery sealed record is, to the byte, what was sealed in its place.{complete}")?;
         }
+        if self.sealed == 0 && matches!(self.scope, Scope::Range { .. }) {
+            writeln!(f, "\nNo record of the log is of the range.")?;
+        }
         if self.outside > 0 {
             writeln!(
                 f,
-                "Records of the log that lie outside the range, and are not in the file: {}.",
+                "Records in the file that are not of the range, and show where it begins and ends: {}.",
                 self.outside
             )?;
         }
