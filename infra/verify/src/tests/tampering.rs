@@ -147,7 +147,7 @@ fn a_record_that_was_sealed_into_the_past() {
     // Written into the table when the log had as many records, with the time of the sixth.
     let sealed_after = |size: u64| {
         let mut log = Log::of((0..size).filter(|n| *n != 5).chain([5]).map(record));
-        log.records.sort_by_key(|record| id_of(record));
+        log.records.sort_by_key(id_of);
         log.export().verify()
     };
     let report = sealed_after(25 * 60 + 5);
