@@ -226,19 +226,14 @@ impl Store {
     /// [`StoreError`] when it cannot be read.
     pub async fn account(&self, email: &str) -> Result<Option<Account>, StoreError> {
         const OPERATION: &str = "account";
-        let items = self
+        let query = self
             .client
             .query()
             .table_name(self.directory_table())
             .key_condition_expression("pk = :pk")
             .expression_attribute_values(":pk", text(keys::identity(email).pk))
-            .consistent_read(true)
-            .into_paginator()
-            .items()
-            .send()
-            .collect::<Result<Vec<_>, _>>()
-            .await
-            .map_err(|e| StoreError::from_sdk(OPERATION, e))?;
+            .consistent_read(true);
+        let items = item::all(OPERATION, query).await?;
         let (mut identity, mut memberships) = (None, Vec::new());
         let (mut signed_in_from, mut left) = (Vec::new(), Vec::new());
         for found in items {

@@ -303,19 +303,14 @@ impl Tenant {
     /// [`StoreError`] when they cannot be read.
     pub async fn endpoint_states(&self) -> Result<Vec<EndpointState>, StoreError> {
         const OPERATION: &str = "endpoint_states";
-        let items = self
+        let query = self
             .store
             .client
             .query()
             .table_name(self.store.activity_table())
             .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", text(keys::endpoint_states(self.organization)))
-            .into_paginator()
-            .items()
-            .send()
-            .collect::<Result<Vec<_>, _>>()
-            .await
-            .map_err(|e| StoreError::from_sdk(OPERATION, e))?;
+            .expression_attribute_values(":pk", text(keys::endpoint_states(self.organization)));
+        let items = item::all(OPERATION, query).await?;
         items.into_iter().map(|item| EndpointState::read(OPERATION, item)).collect()
     }
 

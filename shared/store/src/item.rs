@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -37,6 +38,12 @@ pub(crate) fn value<T: Serialize>(operation: &'static str, of: &T) -> Result<Att
 /// The record in `item`. Attributes the record doesn't know are passed over: they may be a newer writer's.
 pub(crate) fn read<T: DeserializeOwned>(operation: &'static str, item: Item) -> Result<T, StoreError> {
     serde_dynamo::aws_sdk_dynamodb_1::from_item(item).map_err(|e| StoreError::malformed(operation, e))
+}
+
+/// Everything that a query finds, page after page.
+pub(crate) async fn all(operation: &'static str, query: QueryFluentBuilder) -> Result<Vec<Item>, StoreError> {
+    let found = query.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
+    found.map_err(|e| StoreError::from_sdk(operation, e))
 }
 
 /// The records in `items`.

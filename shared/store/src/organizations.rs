@@ -349,19 +349,15 @@ impl Store {
         kind: OfOrganization,
     ) -> Result<Vec<Item>, StoreError> {
         let (pk, prefix) = keys::of_organization(organization, kind);
-        self.client
+        let query = self
+            .client
             .query()
             .table_name(self.core_table())
             .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
             .expression_attribute_values(":pk", text(pk))
             .expression_attribute_values(":prefix", text(prefix))
-            .consistent_read(true)
-            .into_paginator()
-            .items()
-            .send()
-            .collect::<Result<Vec<_>, _>>()
-            .await
-            .map_err(|e| StoreError::from_sdk(operation, e))
+            .consistent_read(true);
+        item::all(operation, query).await
     }
 
     /// One page of everything of one kind in an organization's own partition, newest first.
@@ -438,7 +434,7 @@ impl Tenant {
         const OPERATION: &str = "overview";
         let profile = keys::organization(self.organization);
         let (pk, prefix) = keys::of_organization(self.organization, OfOrganization::Workspaces);
-        let items = self
+        let query = self
             .store
             .client
             .query()
@@ -448,13 +444,8 @@ impl Tenant {
             .expression_attribute_values(":pk", text(pk))
             .expression_attribute_values(":profile", text(profile.sk.clone()))
             .expression_attribute_values(":last", text(format!("{prefix}~")))
-            .consistent_read(true)
-            .into_paginator()
-            .items()
-            .send()
-            .collect::<Result<Vec<_>, _>>()
-            .await
-            .map_err(|e| StoreError::from_sdk(OPERATION, e))?;
+            .consistent_read(true);
+        let items = item::all(OPERATION, query).await?;
         let mut overview = Overview { organization: None, workspaces: Vec::new() };
         for found in items {
             if item::get_text(&found, keys::SK) == Some(&profile.sk) {

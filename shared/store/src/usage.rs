@@ -278,7 +278,7 @@ impl Tenant {
     }
 
     async fn history_of(&self, first: &keys::Key, last: &keys::Key) -> Result<Vec<HourCount>, StoreError> {
-        let items = self
+        let query = self
             .store
             .client
             .query()
@@ -287,13 +287,8 @@ impl Tenant {
             .expression_attribute_values(":pk", text(&first.pk))
             .expression_attribute_values(":first", text(&first.sk))
             .expression_attribute_values(":last", text(&last.sk))
-            .consistent_read(true)
-            .into_paginator()
-            .items()
-            .send()
-            .collect::<Result<Vec<_>, _>>()
-            .await
-            .map_err(|e| StoreError::from_sdk(OPERATION, e))?;
+            .consistent_read(true);
+        let items = item::all(OPERATION, query).await?;
         let mut found = Vec::new();
         for item in &items {
             let day = item::get_text(item, keys::SK).and_then(keys::parse_usage_day);

@@ -206,8 +206,7 @@ impl Tenant {
             }
         }
         query = query.filter_expression(filter);
-        let items = query.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
-        item::read_all(OPERATION, items.map_err(|e| StoreError::from_sdk(OPERATION, e))?)
+        item::read_all(OPERATION, item::all(OPERATION, query).await?)
     }
 
     /// Whether anything was ever put into a workspace, in either mode, and is still there: campaigns,

@@ -343,20 +343,15 @@ impl Tenant {
 
     async fn tile_items(&self, level: u8, tile: u64) -> Result<Vec<Item>, StoreError> {
         const OPERATION: &str = "tile";
-        let items = self
+        let query = self
             .store
             .client
             .query()
             .table_name(self.store.audit_table())
             .key_condition_expression("pk = :pk")
             .expression_attribute_values(":pk", item::text(keys::tile(self.organization, level, tile)))
-            .consistent_read(true)
-            .into_paginator()
-            .items()
-            .send()
-            .collect::<Result<Vec<_>, _>>()
-            .await;
-        items.map_err(|e| StoreError::from_sdk(OPERATION, e))
+            .consistent_read(true);
+        item::all(OPERATION, query).await
     }
 }
 

@@ -298,20 +298,15 @@ impl Tenant {
         if !delivery.attempts.iter().any(|attempt| attempt.answer_apart) {
             return Ok(Some(delivery));
         }
-        let items = self
+        let query = self
             .store
             .client
             .query()
             .table_name(self.store.activity_table())
             .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
             .expression_attribute_values(":pk", text(keys::delivery(self.organization, id).pk))
-            .expression_attribute_values(":sk", text(keys::attempts_at(id)))
-            .into_paginator()
-            .items()
-            .send()
-            .collect::<Result<Vec<_>, _>>()
-            .await
-            .map_err(|e| StoreError::from_sdk(OPERATION, e))?;
+            .expression_attribute_values(":sk", text(keys::attempts_at(id)));
+        let items = item::all(OPERATION, query).await?;
         for attempt in delivery.attempts.iter_mut().filter(|attempt| attempt.answer_apart) {
             let of_it = |item: &&Item| item::get_number(item, "number") == Some(i64::from(attempt.number));
             let answer = items.iter().find(of_it).and_then(|item| item::get_text(item, "response_body"));

@@ -660,20 +660,16 @@ fn body(event: &Item) -> &str {
 impl Tenant {
     /// What lies under an address in the directory: keys, whose it is and when it last changed.
     async fn under_address(&self, email: &str) -> Result<Vec<Item>, StoreError> {
-        self.store
+        let query = self
+            .store
             .client
             .query()
             .table_name(self.store.directory_table())
             .key_condition_expression("pk = :pk")
             .expression_attribute_values(":pk", text(keys::identity(email).pk))
             .projection_expression("pk, sk, user_id, updated_at")
-            .consistent_read(true)
-            .into_paginator()
-            .items()
-            .send()
-            .collect::<Result<Vec<_>, _>>()
-            .await
-            .map_err(|e| StoreError::from_sdk("under_address", e))
+            .consistent_read(true);
+        item::all("under_address", query).await
     }
 
     /// Deletes an item of the directory that is still as it was read; whether it was.
