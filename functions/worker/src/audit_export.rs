@@ -1,8 +1,7 @@
 //! The export of the audit log: records, and what proves them.
 //!
 //! The head of the log is read first, so whatever it commits to can be found; what is written after that is in the export
-//! without a place. Records come in the order of their ids. A range is one of the records' own times. An id is made with
-//! its record, or while its request is served; so ids are looked at for a while beyond the end of a range.
+//! without a place. Records come in the order of their ids. A range is one of the records' own times.
 //!
 //! The last lines are about leaves that have no record in the file: those whose record lies outside the range, those whose
 //! record has expired, and those whose record can't be found or is not what was sealed. Of a range, the leaves reach so
@@ -30,8 +29,6 @@ use crate::{Hold, JobError, Outcome, Worker};
 const MOST_LEAVES: u64 = 500_000_000;
 /// Records read at once.
 const PAGE: usize = 1_000;
-/// An id may be so much younger than what it stands for: a request takes no longer.
-const SERVED_WITHIN: Duration = Duration::from_secs(60);
 /// Other clocks are ahead by no more than this.
 const SKEW: Duration = Duration::from_secs(60);
 /// An export is to have what there was when it was asked for: so often it looks whether that is sealed.
@@ -208,11 +205,11 @@ impl Worker {
         hold: &mut Hold<'_>,
     ) -> Result<LeafSet, JobError> {
         let mut written = LeafSet::of(scope.size());
-        let filter = AuditFilter { to: scope.filter.to.map(|to| to + SERVED_WITHIN), ..scope.filter.clone() };
         let mut page = PageRequest { limit: PAGE, after: None };
         loop {
             hold.in_time()?;
-            let listed = hold.tenant.audit_records(&filter, &page, true, self.0.clock.now() + SKEW).await?;
+            let listed =
+                hold.tenant.audit_records(scope.filter, &page, true, self.0.clock.now() + SKEW).await?;
             for AuditEntry { id, entry, personal, leaf_index } in listed.items {
                 let leaf_index = leaf_index.filter(|index| *index < scope.size());
                 // What is too young to be sealed is for a later export. What is not, and isn't, the verifier names.
@@ -220,9 +217,6 @@ impl Worker {
                     if id.time() > scope.begun + SKEW {
                         return Ok(written);
                     }
-                    continue;
-                }
-                if !scope.covers(time_of(&entry)) {
                     continue;
                 }
                 // What is no JSON was not sealed so; its leaf is told of at the end.

@@ -149,8 +149,16 @@ impl Hold<'_> {
 
     /// An error once it has taken too long for an export, which can't be gone on with later.
     pub(crate) fn in_time(&self) -> Result<(), JobError> {
-        const TOO_MUCH: &str = "There is more than can be exported in one go. Ask for a shorter time.";
-        if self.is_late() { Err(JobError::GivenUp(TOO_MUCH.to_owned())) } else { Ok(()) }
+        if !self.is_late() {
+            return Ok(());
+        }
+        let reason = match self.job.task {
+            LongTask::AuditExport { .. } => {
+                "There is more than can be exported in one go. Ask for a shorter time."
+            }
+            _ => "There is more about this person than can be exported in one go.",
+        };
+        Err(JobError::GivenUp(reason.to_owned()))
     }
 
     /// [`Hold::note`], if the last time was a while ago.

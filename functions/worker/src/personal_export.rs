@@ -116,7 +116,7 @@ impl Worker {
         if let Some(user) = person.user_id {
             let mut after = None::<String>;
             loop {
-                self.in_time(hold)?;
+                hold.in_time()?;
                 let page = hold.tenant.sessions_of(user, after.as_deref()).await?;
                 for session in page.sessions {
                     document.element(&session, hold).await?;
@@ -142,7 +142,7 @@ impl Worker {
         document.begin("leads");
         let mut walk = tenant.walk_leads().await?;
         while let Some(leads) = tenant.leads_of(person, &mut walk).await? {
-            self.in_time(hold)?;
+            hold.in_time()?;
             hold.note_now_and_then().await?;
             for (scope, lead) in leads {
                 let mut shown = serde_json::to_value(&lead).map_err(JobError::write)?;
@@ -168,7 +168,7 @@ impl Worker {
         document.begin("meetings");
         let mut walk = tenant.walk_meetings().await?;
         while let Some(meetings) = tenant.meetings_of(person, &mut walk).await? {
-            self.in_time(hold)?;
+            hold.in_time()?;
             hold.note_now_and_then().await?;
             for meeting in meetings {
                 document.element(&meeting, hold).await?;
@@ -187,7 +187,7 @@ impl Worker {
         document.begin("events");
         let mut after = None;
         loop {
-            self.in_time(hold)?;
+            hold.in_time()?;
             let page = hold.tenant.events_about(person, after, self.0.clock.now()).await?;
             for event in page.events {
                 let body: Value = serde_json::from_str(&event.body).map_err(JobError::write)?;
@@ -238,7 +238,7 @@ impl Worker {
     ) -> Result<(), JobError> {
         let mut page = PageRequest { limit: PAGE, after: None };
         loop {
-            self.in_time(hold)?;
+            hold.in_time()?;
             let listed = hold.tenant.audit_records(filter, &page, true, self.0.clock.now()).await?;
             for entry in listed.items {
                 if written.insert(entry.id) {
@@ -251,14 +251,6 @@ impl Worker {
                 None => return Ok(()),
             }
         }
-    }
-
-    fn in_time(&self, hold: &Hold<'_>) -> Result<(), JobError> {
-        if hold.is_late() {
-            let reason = "There is more about this person than can be exported in one go.";
-            return Err(JobError::GivenUp(reason.to_owned()));
-        }
-        Ok(())
     }
 }
 
