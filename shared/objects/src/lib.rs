@@ -36,9 +36,6 @@ pub use upload::{SMALLEST_PART, Upload};
 const ATTEMPT: Duration = Duration::from_secs(6);
 const OPERATION: Duration = Duration::from_secs(12);
 
-/// How many objects are deleted at the same time.
-const AT_ONCE: usize = 8;
-
 /// The client of S3. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -149,19 +146,6 @@ impl Bucket {
         Ok(Some(content.into_bytes()))
     }
 
-    /// Whether there is an object of this key. Takes the permission to list, without which S3 says "forbidden" instead of
-    /// "not found".
-    ///
-    /// # Errors
-    /// [`ObjectError`]
-    pub async fn exists(&self, key: &str) -> Result<bool, ObjectError> {
-        match self.client.s3.head_object().bucket(&self.name).key(key).send().await {
-            Ok(_) => Ok(true),
-            Err(SdkError::ServiceError(context)) if context.err().is_not_found() => Ok(false),
-            Err(error) => Err(ObjectError::of("look for an object", error)),
-        }
-    }
-
     /// The objects whose keys begin with `prefix`, from the first one after `after`.
     ///
     /// # Errors
@@ -196,30 +180,6 @@ impl Bucket {
         let call = self.client.s3.delete_object().bucket(&self.name).key(key);
         call.send().await.map_err(|e| ObjectError::of("delete an object", e))?;
         Ok(())
-    }
-
-    /// Deletes all objects whose keys begin with `prefix`, and gives their number. Without a slash at its end, a prefix
-    /// may be that of more keys than were meant; an empty one is refused.
-    ///
-    /// # Errors
-    /// [`ObjectError`]; some of them may then be deleted. Once more goes on with the rest.
-    pub async fn delete_prefix(&self, prefix: &str) -> Result<usize, ObjectError> {
-        if prefix.is_empty() {
-            let source = "an empty prefix is the whole bucket".into();
-            return Err(ObjectError::Refused { doing: "delete objects", source });
-        }
-        let (mut deleted, mut after) = (0, None);
-        loop {
-            let page = self.list(prefix, after.as_deref()).await?;
-            for some in page.objects.chunks(AT_ONCE) {
-                futures::future::try_join_all(some.iter().map(|object| self.delete(&object.key))).await?;
-                deleted += some.len();
-            }
-            match page.next_after {
-                Some(key) => after = Some(key),
-                None => return Ok(deleted),
-            }
-        }
     }
 
     /// A link with which anybody can download the object for `expires_in` (a week at most), under this file name and as

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use clock::{Clock, ManualClock, utc};
 use http_body_util::BodyExt as _;
-use objects::{Bucket, Client, ObjectError, SMALLEST_PART, Upload};
+use objects::{Bucket, Client, SMALLEST_PART, Upload};
 use runtime::{AwsClients, Environment, Services, StartError};
 use tower::ServiceExt as _;
 
@@ -45,20 +45,18 @@ const DENIED: &str = "<Error><Code>AccessDenied</Code><Message>Access Denied</Me
 async fn objects_come_back_as_they_were_put() {
     let Store { exports, engines, .. } = store().await;
     assert_eq!(exports.get("org_1/a.csv").await.unwrap(), None);
-    assert!(!exports.exists("org_1/a.csv").await.unwrap());
     exports.put("org_1/a.csv", "a,b\n", CSV).await.unwrap();
     assert_eq!(exports.get("org_1/a.csv").await.unwrap().unwrap(), "a,b\n");
-    assert!(exports.exists("org_1/a.csv").await.unwrap());
     exports.put("org_1/a.csv", vec![0; 700_000], CSV).await.unwrap();
     assert_eq!(exports.get("org_1/a.csv").await.unwrap().unwrap().len(), 700_000);
     exports.put("empty", "", CSV).await.unwrap();
     assert_eq!(exports.get("empty").await.unwrap().unwrap(), "");
-    assert_eq!(engines.meter().snapshot().calls_on("exports"), 9);
+    assert_eq!(engines.meter().snapshot().calls_on("exports"), 7);
 }
 
 #[tokio::test]
-async fn lists_go_on_after_a_key_and_prefixes_are_deleted() {
-    let Store { exports, engines, .. } = store().await;
+async fn lists_go_on_after_a_key() {
+    let Store { exports, .. } = store().await;
     for number in 0..1005 {
         exports.put(&format!("org_1/{number:04}"), "x", CSV).await.unwrap();
     }
@@ -70,16 +68,20 @@ async fn lists_go_on_after_a_key_and_prefixes_are_deleted() {
     let other = exports.list("org_2/", None).await.unwrap().objects.remove(0);
     assert_eq!((other.key.as_str(), other.size), ("org_2/a", 4));
     assert_eq!(other.modified_at, Some(utc(2026, 11, 22, 12, 0)));
+}
 
-    engines.faults().order("DeleteObject", 20, 1, Strike::Before, 403, DENIED);
-    let stopped = exports.delete_prefix("org_1/").await.unwrap_err();
-    assert!(!stopped.is_unavailable(), "{stopped:?}");
-    let deleted = exports.delete_prefix("org_1/").await.unwrap();
-    assert!((980..=985).contains(&deleted), "{deleted}");
-    assert!(exports.list("org_1/", None).await.unwrap().objects.is_empty());
-    assert!(exports.exists("org_2/a").await.unwrap());
-    assert!(matches!(exports.delete_prefix("").await, Err(ObjectError::Refused { .. })));
-    assert!(exports.exists("org_2/a").await.unwrap());
+#[tokio::test]
+async fn what_is_deleted_is_gone_and_nothing_else() {
+    let Store { exports, engines, .. } = store().await;
+    for key in ["a", "b"] {
+        exports.put(key, "x", CSV).await.unwrap();
+    }
+    engines.faults().order("DeleteObject", 0, 1, Strike::Before, 403, DENIED);
+    assert!(!exports.delete("a").await.unwrap_err().is_unavailable());
+    exports.delete("a").await.unwrap();
+    exports.delete("a").await.expect("once more is no harm");
+    assert_eq!(exports.get("a").await.unwrap(), None);
+    assert_eq!(exports.get("b").await.unwrap().unwrap(), "x");
 }
 
 #[tokio::test]
@@ -90,7 +92,6 @@ async fn what_is_archived_stays() {
     for refused in [
         archive.put("org_1/checkpoint", "two", CSV).await.unwrap_err(),
         archive.delete("org_1/checkpoint").await.unwrap_err(),
-        archive.delete_prefix("org_1/").await.map(|_| ()).unwrap_err(),
     ] {
         assert!(!refused.is_unavailable(), "{refused:?}");
     }
@@ -108,8 +109,6 @@ async fn errors_say_whether_time_may_heal_them() {
     engines.faults().order("GetObject", 0, 1, Strike::Before, 403, DENIED);
     let denied = exports.get("a").await.unwrap_err();
     assert!(!denied.is_unavailable(), "{denied:?}");
-    engines.faults().order("HeadObject", 0, 1, Strike::Before, 403, "");
-    assert!(!exports.exists("a").await.unwrap_err().is_unavailable());
 }
 
 #[tokio::test]
@@ -131,7 +130,7 @@ async fn an_answer_that_is_lost_is_no_loss() {
     given_up.abort(&archive).await.unwrap();
     let refused = given_up.complete(&archive).await.unwrap_err();
     assert!(!refused.is_unavailable(), "{refused:?}");
-    assert!(!archive.exists("c").await.unwrap());
+    assert_eq!(archive.get("c").await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -146,7 +145,7 @@ async fn an_upload_is_taken_up_again_by_who_reads_its_state() {
     upload.part(&exports, upload.next_part(), "first try").await.unwrap();
     upload.part(&exports, 2, "end").await.unwrap();
     assert_eq!((upload.next_part(), upload.size()), (3, SMALLEST_PART as u64 + 3));
-    assert!(!exports.exists("org_1/big.csv").await.unwrap());
+    assert_eq!(exports.get("org_1/big.csv").await.unwrap(), None);
     upload.complete(&exports).await.unwrap();
     let whole = exports.get("org_1/big.csv").await.unwrap().unwrap();
     assert_eq!((whole.len(), &whole[SMALLEST_PART..]), (SMALLEST_PART + 3, &b"end"[..]));
