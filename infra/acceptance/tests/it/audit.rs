@@ -147,9 +147,7 @@ async fn a_transaction_that_fails_leaves_neither_change_nor_record() {
     let _ = admin.get(&path).await.expect_problem(404, "not_found");
 
     // The other way round: what can't be put on record is not done either.
-    let services = app.platform().services_for("campaigns").unwrap();
-    let store = Store::from_environment(&services.environment, services.aws.dynamodb).unwrap();
-    let tenant = store.tenant_of_job(admin.text("/organization/id").parse().unwrap());
+    let tenant = crate::exports::tenant(&app, &admin);
     let scope = store::WorkspaceScope {
         organization: tenant.organization_id(),
         workspace: admin.text("/workspaces/0/id").parse().unwrap(),

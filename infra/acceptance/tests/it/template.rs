@@ -213,7 +213,7 @@ fn of_lambda(function: &Function, template: &Template) -> BTreeSet<(&'static str
 }
 
 /// What functions are seen to do by their policies in all of the tests here: a policy that is made wider, or is no longer
-/// needed as it is, fails. `GRANTS_SEEN=/tmp/grants cargo test -p acceptance; sort /tmp/grants > …/it/grants.txt` writes
+/// needed as it is, fails. `GRANTS_SEEN=seen cargo test -p acceptance; sort seen > …/it/grants.txt` writes
 /// it anew. The tests themselves see to it that nothing is done that a policy does not allow.
 const GRANTS: &str = include_str!("grants.txt");
 
