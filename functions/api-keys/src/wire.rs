@@ -6,7 +6,7 @@ mod usage;
 
 use access::CallerKind;
 use access::api_key::PlainKey;
-use access::permission::{ApiKeysDelete, ApiKeysRead, ApiKeysWrite, Permit};
+use access::permission::{ApiKeysDelete, ApiKeysRead, ApiKeysWrite, Permission, Permit};
 use axum::http::StatusCode;
 use clock::Timestamp;
 use edge::{
@@ -39,24 +39,23 @@ pub(crate) fn routes() -> OpenApiRouter<Edge> {
 #[schema(example = json!({"name": "CRM sync", "scopes": ["leads:read", "leads:write"]}))]
 struct CreateApiKey {
     /// 1 to 100 characters.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(min_length = 1, max_length = 100, pattern = r"\S")]
     name: String,
     /// Permissions the creator holds; all of them if not given.
     #[serde(default)]
+    #[schema(value_type = Option<Vec<Permission>>, min_items = 1)]
     scopes: Option<Vec<String>>,
     /// Test and live keys see separate data; `live` if not given.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "live")]
     mode: Option<Mode>,
     /// Confines the key to one workspace.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
     workspace_id: Option<WorkspaceId>,
     #[serde(default)]
-    #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
     /// Requests in any 60 minutes, 1,000 if not given.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 1000000)]
     rate_limit_per_hour: Option<u64>,
     /// Networks it may be used from; any if not given. At most 30, of which an IPv6 network counts as three.
     #[serde(default)]
@@ -70,19 +69,19 @@ struct CreateApiKey {
 struct ChangeApiKey {
     /// 1 to 100 characters.
     #[serde(default)]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
+    #[schema(value_type = String, min_length = 1, max_length = 100, pattern = r"\S")]
     name: Patch<String>,
     /// Permissions the caller holds.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Vec<Permission>, min_items = 1)]
     scopes: Patch<Vec<String>>,
     /// In the future; null for never.
     #[serde(default)]
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<Timestamp>)]
     expires_at: Patch<Timestamp>,
     /// Requests in any 60 minutes; null for 1,000. What was used of the budget stays used.
     #[serde(default)]
-    #[schema(value_type = Option<u64>)]
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 1000000)]
     rate_limit_per_hour: Patch<u64>,
     /// Networks it may be used from; null or none for any.
     #[serde(default)]
@@ -94,42 +93,33 @@ struct ChangeApiKey {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = ApiKey)]
 struct ApiKeyBody {
-    #[schema(value_type = String, example = "key_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: KeyId,
     name: String,
-    #[schema(value_type = String, example = "live")]
     mode: Mode,
     #[schema(example = "sk_live_")]
     prefix: String,
     last_four: String,
     scopes: Vec<String>,
-    #[schema(value_type = Option<String>)]
     workspace_id: Option<WorkspaceId>,
     /// `active`, `expired`, `rotated` (another key has taken its place, and it works until it expires) or `revoked`.
     #[schema(example = "active")]
     status: &'static str,
-    #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
     rate_limit_per_hour: u64,
     allowed_cidrs: Vec<String>,
-    #[schema(value_type = Option<String>, format = DateTime)]
     last_used_at: Option<Timestamp>,
     /// The address it was last used from.
     last_used_ip: Option<String>,
     /// The first 32 characters of what it was last used by.
     last_used_user_agent: Option<String>,
     /// The key that it has taken the place of.
-    #[schema(value_type = Option<String>)]
     rotated_from: Option<KeyId>,
     /// The key that has taken its place.
-    #[schema(value_type = Option<String>)]
     rotated_to: Option<KeyId>,
     /// When it was reported as found where anybody can read it.
-    #[schema(value_type = Option<String>, format = DateTime)]
     leaked_at: Option<Timestamp>,
     /// Where it was found, in the reporter's words. Not checked by anybody.
     leaked_url: Option<String>,
-    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
 }
 
@@ -157,18 +147,14 @@ struct WhoAmI {
     /// `api_key` or `user`.
     r#type: String,
     id: String,
-    #[schema(value_type = String)]
     organization_id: OrganizationId,
-    #[schema(value_type = Option<String>)]
     workspace_id: Option<WorkspaceId>,
-    #[schema(value_type = String, example = "live")]
     mode: Mode,
     /// The permissions it holds on the organization or in a workspace.
     scopes: Vec<String>,
     /// Requests in any 60 minutes.
     rate_limit_per_hour: u64,
     /// When a key stops working.
-    #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
     /// The networks a key may be used from; any when there is none.
     allowed_cidrs: Vec<String>,

@@ -30,7 +30,7 @@ pub(crate) fn routes() -> OpenApiRouter<Edge> {
 #[schema(example = json!({"name": "Autumn outreach", "goal": "20 meetings"}))]
 struct CreateCampaign {
     /// 1 to 200 characters.
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200, pattern = r"\S")]
     name: String,
     /// Up to 2,000 characters.
     #[serde(default)]
@@ -49,7 +49,7 @@ struct CreateCampaign {
 struct ChangeCampaign {
     /// 1 to 200 characters.
     #[serde(default)]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+    #[schema(value_type = String, min_length = 1, max_length = 200, pattern = r"\S")]
     name: Patch<String>,
     /// Up to 2,000 characters.
     #[serde(default)]
@@ -65,18 +65,13 @@ struct ChangeCampaign {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Campaign)]
 struct CampaignBody {
-    #[schema(value_type = String, example = "camp_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: CampaignId,
-    #[schema(value_type = String)]
     workspace_id: WorkspaceId,
     name: String,
     description: Option<String>,
     goal: Option<String>,
-    #[schema(value_type = String, example = "draft")]
     status: CampaignStatus,
-    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
 }
 

@@ -1,8 +1,9 @@
-//! Health, the OpenAPI document, the interactive reference, the error reference, and the answer to whatever no route is for: browsers' preflights, and
-//! routes that don't exist.
+//! Health, the OpenAPI document, the interactive reference, the error reference, and the answer to whatever no route is for:
+//! browsers' preflights, routes that don't exist, and methods that a route doesn't take.
 
 mod errors;
 mod health;
+mod methods;
 mod reference;
 
 use axum::Router;
@@ -32,7 +33,7 @@ pub async fn router(services: &Services) -> Result<Router, StartError> {
     };
     let (routes, _) = routes().split_for_parts();
     let store = dependencies.store.clone();
-    Ok(edge::serve_rest(services, store, routes.with_state(dependencies)))
+    Ok(edge::serve_rest(services, store, routes.merge(methods::routes()).with_state(dependencies)))
 }
 
 fn routes() -> OpenApiRouter<Dependencies> {

@@ -34,18 +34,22 @@ pub(crate) fn routes() -> OpenApiRouter<Edge> {
 #[schema(example = json!({"email": "ada@example.com", "first_name": "Ada", "company": "Analytical Engines"}))]
 struct CreateLead {
     /// An e-mail address; kept in lower case.
+    #[schema(format = "email")]
     email: String,
     #[serde(default)]
+    #[schema(max_length = 200, pattern = r"\S")]
     first_name: Option<String>,
     #[serde(default)]
+    #[schema(max_length = 200, pattern = r"\S")]
     last_name: Option<String>,
     #[serde(default)]
+    #[schema(max_length = 200, pattern = r"\S")]
     company: Option<String>,
     #[serde(default)]
+    #[schema(max_length = 200, pattern = r"\S")]
     title: Option<String>,
     /// A campaign of the same workspace.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
     campaign_id: Option<CampaignId>,
     /// Up to 50 fields of your own, 16 KiB as JSON.
     #[serde(default)]
@@ -59,23 +63,23 @@ struct CreateLead {
 #[schema(example = json!({"title": "Chief Operating Officer", "company": null}))]
 struct ChangeLead {
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = String, format = "email")]
     email: Patch<String>,
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 200, pattern = r"\S")]
     first_name: Patch<String>,
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 200, pattern = r"\S")]
     last_name: Patch<String>,
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 200, pattern = r"\S")]
     company: Patch<String>,
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 200, pattern = r"\S")]
     title: Patch<String>,
     /// A campaign of the same workspace.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<CampaignId>)]
     campaign_id: Patch<CampaignId>,
     /// All of your own fields: those that are not there are removed.
     #[serde(default)]
@@ -87,24 +91,18 @@ struct ChangeLead {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Lead)]
 struct LeadBody {
-    #[schema(value_type = String, example = "lead_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: LeadId,
-    #[schema(value_type = String)]
     workspace_id: WorkspaceId,
     email: String,
     first_name: Option<String>,
     last_name: Option<String>,
     company: Option<String>,
     title: Option<String>,
-    #[schema(value_type = Option<String>)]
     campaign_id: Option<CampaignId>,
     #[schema(value_type = Object)]
     custom: BTreeMap<String, Value>,
-    #[schema(value_type = String, example = "new")]
     status: LeadStatus,
-    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
 }
 
@@ -130,10 +128,11 @@ struct LeadList {
 #[schema(example = json!({"message": "Tell me more.", "channel": "email"}))]
 struct CreateReply {
     /// 1 to 10,000 characters.
-    #[schema(min_length = 1, max_length = 10000)]
+    #[schema(min_length = 1, max_length = 10000, pattern = r"\S")]
     message: String,
     /// How it came; `email` if not given.
     #[serde(default)]
+    #[schema(max_length = 50, pattern = r"\S")]
     channel: Option<String>,
 }
 
@@ -141,13 +140,10 @@ struct CreateReply {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Reply)]
 struct ReplyBody {
-    #[schema(value_type = String)]
     id: ReplyId,
-    #[schema(value_type = String)]
     lead_id: LeadId,
     message: String,
     channel: String,
-    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     /// The lead after it.
     lead: LeadBody,

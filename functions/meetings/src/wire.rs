@@ -22,12 +22,9 @@ pub(crate) fn routes() -> OpenApiRouter<Edge> {
 #[schema(example = json!({"lead_id": "lead_01kaq8zr3yfe2r4m8n5p6q7s8t", "starts_at": "2026-11-24T10:00:00Z", "ends_at": "2026-11-24T10:30:00Z", "location": "Café Central"}))]
 struct CreateMeeting {
     /// A lead of the same workspace.
-    #[schema(value_type = String)]
     lead_id: LeadId,
-    #[schema(value_type = String, format = DateTime)]
     starts_at: Timestamp,
     /// After it begins, by 24 hours at most.
-    #[schema(value_type = String, format = DateTime)]
     ends_at: Timestamp,
     /// A place or a link, up to 500 characters.
     #[serde(default)]
@@ -39,23 +36,15 @@ struct CreateMeeting {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Meeting)]
 struct MeetingBody {
-    #[schema(value_type = String, example = "mtg_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: MeetingId,
-    #[schema(value_type = String)]
     workspace_id: WorkspaceId,
-    #[schema(value_type = String)]
     lead_id: LeadId,
-    #[schema(value_type = String, format = DateTime)]
     starts_at: Timestamp,
-    #[schema(value_type = String, format = DateTime)]
     ends_at: Timestamp,
     location: Option<String>,
     /// `booked` or `cancelled`.
-    #[schema(value_type = String, example = "booked")]
     status: MeetingStatus,
-    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
 }
 

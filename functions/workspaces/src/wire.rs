@@ -4,7 +4,7 @@ use access::permission::{Permit, WorkspacesDelete, WorkspacesRead, WorkspacesWri
 use clock::Timestamp;
 use edge::{
     Authorized, Committed, Context, Edge, Everywhere, IdempotencyKey, IfMatch, Json, Paging, PathId, PathIds,
-    Refused, Reply, routes,
+    Refused, Reply, RoleInWorkspace, routes,
 };
 use ids::{UserId, WorkspaceId, kind};
 use input::Patch;
@@ -30,7 +30,7 @@ pub(crate) fn routes() -> OpenApiRouter<Edge> {
 #[schema(example = json!({"name": "Enterprise sales"}))]
 struct CreateWorkspace {
     /// 1 to 100 characters.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(min_length = 1, max_length = 100, pattern = r"\S")]
     name: String,
 }
 
@@ -41,11 +41,11 @@ struct CreateWorkspace {
 struct ChangeWorkspace {
     /// 1 to 100 characters.
     #[serde(default)]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
+    #[schema(value_type = String, min_length = 1, max_length = 100, pattern = r"\S")]
     name: Patch<String>,
     /// `active` or `archived`. Nothing in an archived workspace can be used.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "archived")]
+    #[schema(value_type = WorkspaceStatus)]
     status: Patch<WorkspaceStatus>,
 }
 
@@ -53,15 +53,11 @@ struct ChangeWorkspace {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Workspace)]
 struct WorkspaceBody {
-    #[schema(value_type = String, example = "ws_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: WorkspaceId,
     name: String,
     /// `active` or `archived`.
-    #[schema(value_type = String, example = "active")]
     status: WorkspaceStatus,
-    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
 }
 
@@ -79,7 +75,7 @@ struct WorkspaceList {
 #[schema(example = json!({"role": "manager"}))]
 struct PutMember {
     /// `manager`, `member` or `read_only`.
-    #[schema(value_type = String, example = "manager")]
+    #[schema(value_type = RoleInWorkspace)]
     role: Role,
 }
 
@@ -87,18 +83,15 @@ struct PutMember {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = WorkspaceMember)]
 struct MemberBody {
-    #[schema(value_type = String, example = "usr_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     user_id: UserId,
     email: String,
     name: String,
     /// The one that may more, where one is held in the workspace and another on the organization.
-    #[schema(value_type = String, example = "manager")]
     role: Role,
     /// Whether the role is held in the `workspace` or on the `organization`.
     #[schema(value_type = String, example = "workspace")]
     source: Source,
     /// `active` or `deactivated`.
-    #[schema(value_type = String, example = "active")]
     status: MemberStatus,
 }
 

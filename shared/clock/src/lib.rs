@@ -195,6 +195,23 @@ pub fn utc(year: i32, month: u32, day: u32, hour: u32, minute: u32) -> Timestamp
         .map_or(Timestamp::EPOCH, |instant| Timestamp::from_millis(instant.timestamp_millis()))
 }
 
+#[cfg(feature = "openapi")]
+impl utoipa::PartialSchema for Timestamp {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        use utoipa::openapi::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        let text = text.format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)));
+        text.description(Some("RFC 3339; answers have UTC and milliseconds.")).into()
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::ToSchema for Timestamp {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "Timestamp".into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,6 @@
 //! What every function's OpenAPI document has in common.
 
+use ids::WorkspaceId;
 use utoipa::{IntoParams, ToSchema};
 
 /// An `application/problem+json` body (RFC 9457).
@@ -60,6 +61,18 @@ pub(crate) struct ProblemField {
     message: String,
 }
 
+/// A role that is held in a workspace.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub enum RoleInWorkspace {
+    /// Runs it.
+    Manager,
+    /// Works in it.
+    Member,
+    /// Looks on.
+    ReadOnly,
+}
+
 /// Parameters of every list.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -79,7 +92,7 @@ pub(crate) struct PageParameters {
 pub(crate) struct WorkspaceParameter {
     /// The workspace to act in; needed when the caller could act in several.
     #[param(rename = "X-Workspace-Id")]
-    workspace: Option<String>,
+    workspace: Option<WorkspaceId>,
 }
 
 /// What makes a request safe to repeat.
@@ -89,7 +102,7 @@ pub(crate) struct WorkspaceParameter {
 pub(crate) struct IdempotencyParameter {
     /// 1 to 255 visible ASCII characters. The same key with the same request gives the first answer again for 24
     /// hours, with `Idempotency-Replayed: true`.
-    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255)]
+    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, pattern = "^[!-~]*$")]
     key: Option<String>,
 }
 

@@ -10,13 +10,13 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, RawQuery, State};
 use axum::routing::MethodRouter;
 use http::HeaderMap;
-use ids::Kind;
+use ids::{Id, Kind};
 use problem::Code;
 use serde_json::Value;
-use utoipa::IntoParams;
-use utoipa::openapi::RefOr;
-use utoipa::openapi::path::{Operation, PathItem, Paths};
+use utoipa::openapi::path::{Operation, ParameterIn, PathItem, Paths};
 use utoipa::openapi::security::SecurityRequirement;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{IntoParams, PartialSchema as _};
 use utoipa_axum::router::UtoipaMethodRouter;
 
 use crate::authority::{SIGNED_IN, reaches_what_has_no_mode};
@@ -88,6 +88,17 @@ impl Description<'_> {
         self.0.parameters.get_or_insert_default().extend(parameters);
     }
 
+    /// Its path names things whose ids look like this, in this order.
+    fn names(&mut self, ids: impl IntoIterator<Item = RefOr<Schema>>) {
+        let parameters = self.0.parameters.iter_mut().flatten().filter_map(|parameter| match parameter {
+            RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Path => Some(parameter),
+            _ => None,
+        });
+        for (parameter, id) in parameters.zip(ids) {
+            parameter.schema = Some(id);
+        }
+    }
+
     /// It asks for a credential that holds `permission`.
     fn asks_for(&mut self, permission: &str) {
         self.0.security = Some(vec![bearer()]);
@@ -151,12 +162,14 @@ impl<T> Argument for Result<Query<T>, QueryRejection> {
 
 impl<K: Kind> Argument for PathId<K> {
     fn describe(operation: &mut Description<'_>) {
+        operation.names([Id::<K>::schema()]);
         operation.refuses(RESOURCE);
     }
 }
 
 impl<A: Kind, B: Kind> Argument for PathIds<A, B> {
     fn describe(operation: &mut Description<'_>) {
+        operation.names([Id::<A>::schema(), Id::<B>::schema()]);
         operation.refuses(RESOURCE);
     }
 }

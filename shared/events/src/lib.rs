@@ -177,6 +177,21 @@ pub struct Envelope<'a, D> {
     pub data: &'a D,
 }
 
+#[cfg(feature = "openapi")]
+impl utoipa::PartialSchema for EventType {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        let text = utoipa::openapi::ObjectBuilder::new().schema_type(utoipa::openapi::Type::String);
+        text.enum_values(Some(Self::ALL.iter().map(|event| event.as_str()))).into()
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::ToSchema for EventType {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "EventType".into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,6 +16,8 @@ use uuid::Uuid;
 pub trait Kind {
     /// The prefix before the underscore; fixed for ever, as clients store ids.
     const PREFIX: &'static str;
+    /// What such an id is called in the OpenAPI document.
+    const NAME: &'static str;
 }
 
 /// An identifier of one kind.
@@ -30,6 +32,7 @@ macro_rules! kinds {
                 pub enum $kind {}
                 impl super::Kind for $kind {
                     const PREFIX: &'static str = $prefix;
+                    const NAME: &'static str = stringify!($alias);
                 }
             )*
         }
@@ -257,6 +260,23 @@ impl Ids {
     #[must_use]
     pub fn next<K: Kind>(&self) -> Id<K> {
         Id::new(self.0.now())
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl<K: Kind> utoipa::PartialSchema for Id<K> {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        let (prefix, body) = (K::PREFIX, "01kaq8zr3yfe2r4m8n5p6q7s8t");
+        let text = utoipa::openapi::ObjectBuilder::new().schema_type(utoipa::openapi::Type::String);
+        let text = text.pattern(Some(format!("^{prefix}_[0-9a-hjkmnp-tv-z]{{{BODY_LENGTH}}}$")));
+        text.examples([format!("{prefix}_{body}")]).into()
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl<K: Kind> utoipa::ToSchema for Id<K> {
+    fn name() -> std::borrow::Cow<'static, str> {
+        K::NAME.into()
     }
 }
 

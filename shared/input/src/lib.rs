@@ -77,7 +77,7 @@ pub fn name(text: &str, max: usize) -> Result<String, Fault> {
     let text = Text::up_to(max).check(text)?;
     if text.chars().any(|c| c.is_control() || is_unseen(c)) || !text.chars().any(char::is_alphanumeric) {
         let message = "must be one line with a letter or a digit, without invisible characters";
-        return Err(Fault::new("format", message));
+        return Err(Fault::new("characters", message));
     }
     Ok(text)
 }
@@ -108,7 +108,7 @@ impl Text {
             return Err(Fault::new("length", format!("must have {} to {} characters", self.min, self.max)));
         }
         if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
-            return Err(Fault::new("format", "must not contain control characters"));
+            return Err(Fault::new("characters", "must not contain control characters"));
         }
         Ok(text.to_owned())
     }

@@ -91,7 +91,7 @@ codes! {
     NotFound "not_found" 404 "There is no such thing"
         "It does not exist, or it belongs to somebody else; the two are not told apart.";
     RouteNotFound "route_not_found" 404 "There is no such route"
-        "The path or the method is not part of the API. See `/openapi.json`.";
+        "The path is not part of the API. See `/openapi.json`.";
     MethodNotAllowed "method_not_allowed" 405 "The method is not allowed here"
         "The path exists; the `Allow` header names the methods it takes.";
     AccountExists "account_exists" 409 "An account with this e-mail address exists"

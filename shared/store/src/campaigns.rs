@@ -11,6 +11,7 @@ use crate::{Change, Page, PageRequest, Refusal, Store, StoreError, WorkspaceScop
 
 /// Where a campaign stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum CampaignStatus {
     /// Not started.

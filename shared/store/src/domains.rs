@@ -11,6 +11,7 @@ use crate::{Change, Refusal, Role, Store, StoreError, Tenant};
 
 /// How far an organization has proved that it controls a domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum DomainStatus {
     /// Claimed; the challenge has not been seen yet.

@@ -22,6 +22,7 @@ const ON_ITS_WAY: Duration = Duration::from_secs(10 * 60);
 
 /// Whether an endpoint is sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum EndpointStatus {
     /// Yes.

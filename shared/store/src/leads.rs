@@ -17,6 +17,7 @@ use crate::{
 
 /// Where a lead stands. It only ever moves forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum LeadStatus {
     /// Nothing has been sent.

@@ -124,6 +124,7 @@ pub fn touched(before: clock::Timestamp, now: clock::Timestamp) -> clock::Timest
 
 /// Test and live are separate data, not a naming habit: the mode is part of every key below a workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Production data.

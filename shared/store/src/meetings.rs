@@ -13,6 +13,7 @@ use crate::{Change, Page, PageRequest, Refusal, Store, StoreError, WorkspaceScop
 
 /// Whether a meeting takes place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum MeetingStatus {
     /// It does.

@@ -19,6 +19,7 @@ pub const MOST_NOTIFIED: usize = 25;
 
 /// What a member may do. The matrix of permissions is the `access` crate's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Everything, on the organization.
@@ -33,6 +34,7 @@ pub enum Role {
 
 /// Whether a member may come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum MemberStatus {
     /// Yes; takes a seat.

@@ -18,6 +18,7 @@ pub const GRACE_BEFORE_ERASURE: Duration = Duration::from_secs(30 * 24 * 60 * 60
 
 /// What an organization pays for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Plan {
     /// 5 seats.
@@ -53,6 +54,7 @@ impl Plan {
 
 /// Whether an organization lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum OrganizationStatus {
     /// Yes.
@@ -63,6 +65,7 @@ pub enum OrganizationStatus {
 
 /// What becomes of an API key that was found where anybody can read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum LeakedKeys {
     /// It is revoked at once.

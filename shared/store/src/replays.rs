@@ -23,6 +23,7 @@ const MOST_OPEN: usize = 5;
 
 /// What of an event's delivery has a replay send it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Replayed {
     /// There is none: the endpoint did not exist yet, was disabled, or did not want the event then.
@@ -65,6 +66,7 @@ impl Replayed {
 
 /// Where a replay stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ReplayStatus {
     /// The sweep carries it on.

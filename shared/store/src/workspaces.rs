@@ -13,6 +13,7 @@ use crate::{ApiKey, Change, Endpoint, Invitation, Page, PageRequest, Refusal, St
 
 /// Whether a workspace can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum WorkspaceStatus {
     /// Yes.

@@ -1,6 +1,6 @@
 //! Rotating a key.
 
-use access::permission::ApiKeysWrite;
+use access::permission::{ApiKeysWrite, Permission};
 use axum::http::StatusCode;
 use clock::Timestamp;
 use edge::{Authorized, Committed, Edge, IdempotencyKey, Json, PathId, Refused, Reply, routes};
@@ -32,10 +32,10 @@ struct RotateApiKey {
     grace_seconds: Option<u64>,
     /// Some of the old key's permissions; all of them if not given.
     #[serde(default)]
+    #[schema(value_type = Option<Vec<Permission>>, min_items = 1)]
     scopes: Option<Vec<String>>,
     /// Not later than the old key's; the same if not given.
     #[serde(default)]
-    #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
 }
 

@@ -10,7 +10,7 @@ use http::request::Parts;
 use ids::kind;
 use problem::{Code, FieldError, Problem};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{find, kept_days};
@@ -46,7 +46,6 @@ struct CountsBody {
 #[derive(Debug, Serialize, ToSchema)]
 struct BucketBody {
     /// When it begins.
-    #[schema(value_type = String, format = DateTime)]
     start: Timestamp,
     #[serde(flatten)]
     all: CountsBody,
@@ -62,10 +61,8 @@ struct UsageBody {
     /// `hour` or `day`.
     granularity: &'static str,
     /// When the first bucket begins.
-    #[schema(value_type = String, format = DateTime)]
     from: Timestamp,
     /// When the last bucket ends.
-    #[schema(value_type = String, format = DateTime)]
     to: Timestamp,
     /// All of them together.
     total: CountsBody,
@@ -119,6 +116,29 @@ impl<S: Send + Sync> FromRequestParts<S> for Draft {
     }
 }
 
+/// Buckets of an hour or of a day.
+#[derive(Debug, ToSchema)]
+#[schema(as = UsageGranularity, rename_all = "lowercase")]
+#[expect(dead_code, reason = "only its description is used")]
+enum GranularityName {
+    Hour,
+    Day,
+}
+
+/// What a [`Draft`] is read from.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only its description is used")]
+struct RangeParameters {
+    /// `hour` if not given.
+    #[param(inline)]
+    granularity: Option<GranularityName>,
+    /// 24 hours or 30 days before `to` if not given. At most 31 days (by hour) or 366 days (by day) before `to`.
+    from: Option<Timestamp>,
+    /// Now if not given.
+    to: Option<Timestamp>,
+}
+
 impl Argument for Draft {
     fn describe(operation: &mut Description<'_>) {
         operation.refuses(&[Code::Invalid]);
@@ -131,8 +151,7 @@ impl Argument for Draft {
 /// a key that is used more than 800 times a second, a moment later); that some of them failed may show a little later.
 #[utoipa::path(
     get, path = "/api/admin/api-keys/{id}/usage", operation_id = "get_api_key_usage", tag = "api keys",
-    params(("id" = String, Path, description = "`key_…`"), ("granularity" = Option<String>, Query, description = "`hour` (if not given) or `day`"), ("from" = Option<String>, Query, description = "A time; 24 hours or 30 days before `to` if not given. At most 31 days \
-                                                        (by hour) or 366 days (by day) before `to`"), ("to" = Option<String>, Query, description = "A time; now if not given")),
+    params(("id" = String, Path, description = "`key_…`"), RangeParameters),
     responses((status = 200, description = "The usage", body = UsageBody))
 )]
 async fn usage(caller: Authorized<ApiKeysRead>, PathId(id): PathId<kind::Key>, draft: Draft) -> Reply {

@@ -28,33 +28,39 @@ pub(crate) fn routes() -> OpenApiRouter<Edge> {
 #[schema(as = StartAuditExport, example = json!({"format": "ndjson", "from": "2026-11-01T00:00:00Z"}))]
 struct StartExport {
     /// `ndjson`, which has its proofs in itself, or `csv`, which has them in a second file.
-    #[schema(example = "ndjson")]
+    #[schema(value_type = ExportFormat)]
     format: String,
     /// From this time on, RFC 3339.
     #[serde(default)]
-    #[schema(format = DateTime)]
+    #[schema(value_type = Option<Timestamp>)]
     from: Option<String>,
     /// Before this time.
     #[serde(default)]
-    #[schema(format = DateTime)]
+    #[schema(value_type = Option<Timestamp>)]
     to: Option<String>,
     /// By this user or API key: `usr_…`, `key_…`, or a part of the system.
     #[serde(default)]
+    #[schema(pattern = "^[A-Za-z0-9_.-]+$", min_length = 1, max_length = 256)]
     actor: Option<String>,
     /// What was done: `lead.create`.
     #[serde(default)]
+    #[schema(pattern = "^[A-Za-z0-9_.-]+$", min_length = 1, max_length = 256)]
     action: Option<String>,
     /// To things of this kind: `lead`.
     #[serde(default)]
+    #[schema(pattern = "^[A-Za-z0-9_.-]+$", min_length = 1, max_length = 256)]
     resource_type: Option<String>,
     /// To this thing: `lead_…`.
     #[serde(default)]
+    #[schema(pattern = "^[A-Za-z0-9_.-]+$", min_length = 1, max_length = 256)]
     resource_id: Option<String>,
     /// In this workspace: `ws_…`.
     #[serde(default)]
+    #[schema(value_type = Option<ids::WorkspaceId>)]
     workspace_id: Option<String>,
     /// `success` or `failure`.
     #[serde(default)]
+    #[schema(value_type = Option<store::Outcome>)]
     outcome: Option<String>,
     /// Whether personal data was read or written.
     #[serde(default)]
@@ -101,12 +107,9 @@ impl StartExport {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AuditExport)]
 struct ExportBody {
-    #[schema(value_type = String, example = "exp_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: ExportId,
     /// `queued`, `running`, `done`, `failed`, or `expired` when its files are gone.
-    #[schema(value_type = String, example = "running")]
     status: LongJobStatus,
-    #[schema(value_type = String, example = "ndjson")]
     format: ExportFormat,
     /// What was asked for; what is null did not matter.
     #[schema(value_type = Object)]
@@ -127,12 +130,9 @@ struct ExportBody {
     reason: Option<String>,
     /// Who asked for it.
     requested_by: String,
-    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    #[schema(value_type = Option<String>, format = DateTime)]
     finished_at: Option<Timestamp>,
     /// When the files are deleted.
-    #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
 }
 

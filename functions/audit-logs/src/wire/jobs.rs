@@ -43,7 +43,6 @@ pub(super) struct Links {
     #[schema(value_type = Option<String>, format = "uri")]
     pub(super) proofs: Option<Link>,
     /// When the links end.
-    #[schema(value_type = String, format = DateTime)]
     pub(super) expires_at: Timestamp,
 }
 

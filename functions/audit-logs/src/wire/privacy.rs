@@ -4,7 +4,7 @@ use access::permission::{PrivacyRead, PrivacyWrite};
 use axum::Extension;
 use clock::Timestamp;
 use edge::{Context, Edge, Everywhere, IdempotencyKey, Json, PathId, Refused, Reply, routes};
-use ids::{ExportId, kind};
+use ids::{ExportId, LeadId, UserId, kind};
 use problem::{Code, Problem};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -31,12 +31,15 @@ pub(crate) fn routes() -> OpenApiRouter<Edge> {
 struct PersonReference {
     /// Their e-mail address.
     #[serde(default)]
+    #[schema(format = "email")]
     email: Option<String>,
     /// `usr_…`: a member, or somebody who was one.
     #[serde(default)]
+    #[schema(value_type = Option<UserId>)]
     user_id: Option<String>,
     /// `lead_…`: whoever has the address of this lead.
     #[serde(default)]
+    #[schema(value_type = Option<LeadId>)]
     lead_id: Option<String>,
 }
 
@@ -50,10 +53,8 @@ impl PersonReference {
 /// An export of what is held about a person.
 #[derive(Debug, Serialize, ToSchema)]
 struct PersonalExport {
-    #[schema(value_type = String, example = "exp_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: ExportId,
     /// `queued`, `running`, `done`, `failed`, or `expired` when its file is gone.
-    #[schema(value_type = String, example = "running")]
     status: LongJobStatus,
     /// By what the person was named: `email`, `user_id` or `lead_id`. Who it is is kept no longer than it is needed.
     #[schema(example = "email")]
@@ -71,22 +72,17 @@ struct PersonalExport {
     reason: Option<String>,
     /// Who asked for it.
     requested_by: String,
-    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    #[schema(value_type = Option<String>, format = DateTime)]
     finished_at: Option<Timestamp>,
     /// When the file is deleted.
-    #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
 }
 
 /// The erasure of a person.
 #[derive(Debug, Serialize, ToSchema)]
 struct Erasure {
-    #[schema(value_type = String, example = "exp_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: ExportId,
     /// `queued`, `running`, `done` or `failed`.
-    #[schema(value_type = String, example = "running")]
     status: LongJobStatus,
     /// By what the person was named: `email`, `user_id` or `lead_id`.
     #[schema(example = "email")]
@@ -98,9 +94,7 @@ struct Erasure {
     reason: Option<String>,
     /// Who asked for it.
     requested_by: String,
-    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    #[schema(value_type = Option<String>, format = DateTime)]
     finished_at: Option<Timestamp>,
 }
 

@@ -3,7 +3,7 @@
 use access::permission::AuditLogsRead;
 use clock::Timestamp;
 use edge::{Edge, Everywhere, Narrow, Narrowed, PathId, Refused, Reply, Values, routes};
-use ids::{AuditId, kind};
+use ids::{AuditId, WorkspaceId, kind};
 use problem::{FieldError, Problem};
 use serde::Serialize;
 use serde_json::Value;
@@ -87,21 +87,25 @@ struct RecordList {
 #[expect(dead_code, reason = "only its description is used")]
 struct FilterParameters {
     /// From this time on, RFC 3339.
-    from: Option<String>,
+    from: Option<Timestamp>,
     /// Before this time.
-    to: Option<String>,
+    to: Option<Timestamp>,
     /// By this user or API key: `usr_…`, `key_…`, or a part of the system.
+    #[param(pattern = "^[A-Za-z0-9_.-]+$", min_length = 1, max_length = 256)]
     actor: Option<String>,
     /// What was done: `lead.create`.
+    #[param(pattern = "^[A-Za-z0-9_.-]+$", min_length = 1, max_length = 256)]
     action: Option<String>,
     /// To things of this kind: `lead`.
+    #[param(pattern = "^[A-Za-z0-9_.-]+$", min_length = 1, max_length = 256)]
     resource_type: Option<String>,
     /// To this thing: `lead_…`.
+    #[param(pattern = "^[A-Za-z0-9_.-]+$", min_length = 1, max_length = 256)]
     resource_id: Option<String>,
     /// In this workspace: `ws_…`.
-    workspace_id: Option<String>,
+    workspace_id: Option<WorkspaceId>,
     /// `success` or `failure`.
-    outcome: Option<String>,
+    outcome: Option<Outcome>,
     /// Whether personal data was read or written.
     pii_accessed: Option<bool>,
     /// Whether credentials or permissions were touched.

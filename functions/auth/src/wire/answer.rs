@@ -46,7 +46,6 @@ impl Tokens {
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct UserBody {
-    #[schema(value_type = String)]
     pub(crate) id: UserId,
     pub(crate) email: String,
     pub(crate) name: String,
@@ -54,19 +53,15 @@ pub(crate) struct UserBody {
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct OrganizationBody {
-    #[schema(value_type = String)]
     pub(crate) id: OrganizationId,
     pub(crate) name: String,
-    #[schema(value_type = String, example = "starter")]
     plan: Plan,
 }
 
 #[derive(Serialize, ToSchema)]
 struct WorkspaceBody {
-    #[schema(value_type = String)]
     id: WorkspaceId,
     name: String,
-    #[schema(value_type = String, example = "admin")]
     role: Role,
 }
 

@@ -28,7 +28,7 @@ pub(crate) struct AcceptRequest {
     token: String,
     /// 1 to 100 characters. Needed if you have no account yet, and ignored if you do.
     #[serde(default)]
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(min_length = 1, max_length = 100, pattern = r"\S")]
     name: Option<String>,
     /// Your password. Needed if you have no account yet, to set it: at least 12 characters, and none that is easily
     /// guessed. If you have one, it signs you in.

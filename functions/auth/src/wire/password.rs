@@ -25,7 +25,7 @@ use crate::{Auth, app, password};
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ForgotRequest {
-    #[schema(example = "ada@example.com")]
+    #[schema(format = "email", example = "ada@example.com")]
     email: String,
 }
 

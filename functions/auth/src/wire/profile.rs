@@ -20,7 +20,6 @@ const MOST_LISTED: usize = 100;
 /// An organization, by name.
 #[derive(Serialize, ToSchema)]
 struct Named {
-    #[schema(value_type = String)]
     id: OrganizationId,
     name: String,
 }
@@ -32,7 +31,6 @@ struct SessionBody {
     #[schema(example = json!(["pwd", "otp"]))]
     amr: Vec<String>,
     /// When the person signed in.
-    #[schema(value_type = String)]
     authenticated_at: Timestamp,
 }
 
@@ -57,7 +55,7 @@ pub(crate) struct Profile {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProfileRequest {
     /// 1 to 100 characters.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(min_length = 1, max_length = 100, pattern = r"\S")]
     name: String,
 }
 

@@ -23,13 +23,12 @@ use crate::wire::{refuse, refuse_unknown};
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SignInRequest {
-    #[schema(example = "ada@example.com")]
+    #[schema(format = "email", example = "ada@example.com")]
     email: String,
     #[schema(format = Password)]
     password: String,
     /// Which organization; if not given, the one joined first since the address was proved to be yours.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
     organization_id: Option<OrganizationId>,
 }
 

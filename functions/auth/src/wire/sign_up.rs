@@ -23,12 +23,12 @@ use crate::{app, password};
 #[serde(deny_unknown_fields)]
 pub(crate) struct SignUpRequest {
     /// 1 to 100 characters.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(min_length = 1, max_length = 100, pattern = r"\S")]
     organization_name: String,
     /// 1 to 100 characters.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(min_length = 1, max_length = 100, pattern = r"\S")]
     name: String,
-    #[schema(example = "ada@example.com")]
+    #[schema(format = "email", example = "ada@example.com")]
     email: String,
     /// At least 12 characters, and none that is easily guessed.
     #[schema(format = Password, min_length = 12)]

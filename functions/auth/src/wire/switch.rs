@@ -17,7 +17,6 @@ use crate::wire::{account_of, commit_of_session};
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SwitchRequest {
-    #[schema(value_type = String)]
     organization_id: OrganizationId,
 }
 

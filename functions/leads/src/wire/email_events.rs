@@ -29,18 +29,29 @@ struct CreateEmailEvents {
     events: Vec<CreateEmailEvent>,
 }
 
+/// What can happen to an e-mail.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "only its description is used")]
+enum EmailEventType {
+    Sent,
+    Opened,
+    Bounced,
+}
+
 /// What happened to one e-mail.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct CreateEmailEvent {
     /// `sent`, `opened` or `bounced`.
-    #[schema(example = "sent")]
+    #[schema(value_type = EmailEventType)]
     r#type: String,
     /// A lead of the same workspace.
+    #[schema(value_type = LeadId)]
     lead_id: String,
     /// When; now if not given. Not more than 30 days ago.
     #[serde(default)]
-    #[schema(format = DateTime)]
+    #[schema(value_type = Option<Timestamp>)]
     occurred_at: Option<String>,
     /// The message as you name it, up to 255 characters.
     #[serde(default)]
@@ -54,15 +65,11 @@ struct CreateEmailEvent {
 #[expect(dead_code, reason = "only its shape matters")]
 struct EmailEventBody {
     /// The id of the event, as webhooks have it.
-    #[schema(value_type = String, example = "evt_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: EventId,
-    #[schema(example = "sent")]
+    #[schema(value_type = EmailEventType)]
     r#type: String,
-    #[schema(value_type = String)]
     workspace_id: WorkspaceId,
-    #[schema(value_type = String)]
     lead_id: LeadId,
-    #[schema(value_type = String, format = DateTime)]
     occurred_at: Timestamp,
     message_id: Option<String>,
 }

@@ -75,7 +75,7 @@ fn check_secret(secret: &str) -> Result<String, Fault> {
         return Err(Fault::new("length", format!("must have 1 to {LONGEST_SECRET} characters")));
     }
     if secret.chars().any(char::is_control) {
-        return Err(Fault::new("format", "must not contain control characters"));
+        return Err(Fault::new("characters", "must not contain control characters"));
     }
     Ok(secret.to_owned())
 }

@@ -11,7 +11,7 @@ use clock::Timestamp;
 use dns::Domain;
 use edge::{
     Argument, Authorized, Committed, Context, Description, Everywhere, IdempotencyKey, IfMatch, Json, Paging,
-    Refused, Reply,
+    Refused, Reply, RoleInWorkspace,
 };
 use ids::WorkspaceId;
 use input::Patch;
@@ -61,11 +61,10 @@ pub(crate) struct ClaimDomain {
 #[schema(as = AutoJoin)]
 struct AutoJoinBody {
     /// `manager`, `member` or `read_only`.
-    #[schema(value_type = String, example = "member")]
+    #[schema(value_type = RoleInWorkspace)]
     role: Role,
     /// Where. On the organization if not given, which is for `read_only` alone.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
     workspace_id: Option<WorkspaceId>,
 }
 
@@ -98,25 +97,17 @@ struct DomainBody {
     #[schema(example = "example.com")]
     domain: String,
     /// `pending`, `verified`, `failing` (verified, but the record is gone) or `lapsed` (it has been gone for too long).
-    #[schema(value_type = String, example = "pending")]
     status: DomainStatus,
     challenge: Challenge,
     /// Null also when it is about a workspace that the caller does not reach.
     auto_join: Option<AutoJoinBody>,
-    #[schema(value_type = Option<String>, format = DateTime)]
     verified_at: Option<Timestamp>,
-    #[schema(value_type = Option<String>, format = DateTime)]
     checked_at: Option<Timestamp>,
-    #[schema(value_type = Option<String>, format = DateTime)]
     failing_since: Option<Timestamp>,
     /// When a failing one lapses.
-    #[schema(value_type = Option<String>, format = DateTime)]
     grace_until: Option<Timestamp>,
-    #[schema(value_type = Option<String>, format = DateTime)]
     next_check_at: Option<Timestamp>,
-    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
 }
 

@@ -30,10 +30,8 @@ pub(crate) struct DeleteOrganization {
 /// A deleted organization.
 #[derive(Debug, Serialize, ToSchema)]
 struct DeletedOrganization {
-    #[schema(value_type = String, example = "deleted")]
     status: OrganizationStatus,
     /// Until then it can be brought back.
-    #[schema(value_type = Option<String>, format = DateTime)]
     erased_after: Option<Timestamp>,
 }
 

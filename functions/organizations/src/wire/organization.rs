@@ -18,22 +18,16 @@ use crate::app::settings::{Author, Circumstances, SettingsDraft};
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Organization)]
 pub(super) struct OrganizationBody {
-    #[schema(value_type = String, example = "org_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: OrganizationId,
     name: String,
-    #[schema(value_type = String, example = "starter")]
     plan: Plan,
     /// `active` or `deleted`.
-    #[schema(value_type = String, example = "active")]
     status: OrganizationStatus,
     /// When a deleted one is erased.
-    #[schema(value_type = Option<String>, format = DateTime)]
     erased_after: Option<Timestamp>,
     settings: SettingsBody,
     usage: UsageBody,
-    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
 }
 
@@ -46,7 +40,6 @@ struct SettingsBody {
     /// Sessions must have begun at the organization's identity provider.
     require_sso: bool,
     /// The one admin whom `require_sso`, `allowed_domains` and `admin_allowed_cidrs` do not bind.
-    #[schema(value_type = Option<String>)]
     break_glass_user_id: Option<UserId>,
     /// The e-mail domains of its people; any when empty.
     allowed_domains: Vec<String>,
@@ -57,7 +50,6 @@ struct SettingsBody {
     /// The networks from which `/api/admin` may be called; any when empty.
     admin_allowed_cidrs: Vec<String>,
     /// What becomes of an API key that was found in public: `revoke` or `flag`.
-    #[schema(value_type = String, example = "revoke")]
     leaked_keys: LeakedKeys,
 }
 
@@ -129,14 +121,14 @@ impl From<&Organization> for OrganizationBody {
 pub(crate) struct ChangeOrganization {
     /// 1 to 100 characters.
     #[serde(default)]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
+    #[schema(value_type = String, min_length = 1, max_length = 100, pattern = r"\S")]
     name: Patch<String>,
     /// `starter`, `growth` or `business`; `enterprise` is by agreement. A smaller one must hold what is in use.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Plan)]
     plan: Patch<Plan>,
     #[serde(default)]
-    #[schema(value_type = Option<ChangeSettings>)]
+    #[schema(value_type = ChangeSettings)]
     settings: Patch<ChangeSettings>,
 }
 
@@ -154,7 +146,7 @@ struct ChangeSettings {
     require_sso: Patch<bool>,
     /// An active admin.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<UserId>)]
     break_glass_user_id: Patch<UserId>,
     /// Up to 50 domains that the organization has verified, the caller's own among them unless there is a break-glass
     /// admin.
@@ -175,7 +167,7 @@ struct ChangeSettings {
     admin_allowed_cidrs: Patch<Vec<String>>,
     /// `revoke` or `flag`: whether an API key that was found in public is revoked at once, or works on and says so.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<LeakedKeys>)]
     leaked_keys: Patch<LeakedKeys>,
 }
 

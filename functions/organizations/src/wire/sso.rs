@@ -3,7 +3,7 @@
 use access::permission::{SsoDelete, SsoRead, SsoWrite};
 use axum::Extension;
 use clock::Timestamp;
-use edge::{Authorized, Context, Everywhere, IfMatch, Json, Refused, Reply};
+use edge::{Authorized, Context, Everywhere, IfMatch, Json, Refused, Reply, RoleInWorkspace};
 use ids::WorkspaceId;
 use problem::{Code, Problem};
 use serde::{Deserialize, Serialize};
@@ -21,20 +21,20 @@ use crate::app::sso::{self, Draft};
 #[schema(example = json!({"issuer": "https://login.example.com", "client_id": "artisan", "client_secret": "…", "default_role": "read_only"}))]
 pub(crate) struct SetSso {
     /// HTTPS, and exactly as the provider's tokens name it.
+    #[schema(format = "uri", max_length = 2048)]
     issuer: String,
     /// 1 to 256 characters.
     #[schema(min_length = 1, max_length = 256)]
     client_id: String,
     /// Up to 1,024 characters; never shown. May be left out while issuer and client stay the same.
     #[serde(default)]
-    #[schema(format = Password, max_length = 1024)]
+    #[schema(format = Password, min_length = 1, max_length = 1024)]
     client_secret: Option<String>,
     /// The role of those who join by signing on: `manager`, `member` or `read_only`.
-    #[schema(value_type = String, example = "member")]
+    #[schema(value_type = RoleInWorkspace)]
     default_role: Role,
     /// Where they have it. On the organization if not given, which is for `read_only` alone.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
     default_workspace_id: Option<WorkspaceId>,
 }
 
@@ -42,16 +42,14 @@ pub(crate) struct SetSso {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Sso)]
 struct SsoBody {
+    #[schema(format = "uri", max_length = 2048)]
     issuer: String,
     client_id: String,
-    #[schema(value_type = String, example = "member")]
+    #[schema(value_type = RoleInWorkspace)]
     default_role: Role,
     /// Null also when it is a workspace that the caller does not reach.
-    #[schema(value_type = Option<String>)]
     default_workspace_id: Option<WorkspaceId>,
-    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
 }
 

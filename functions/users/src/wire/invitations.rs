@@ -22,15 +22,13 @@ const AT_A_TIME: usize = 8;
 #[schema(example = json!({"email": "grace@example.com", "role": "admin"}))]
 pub(super) struct CreateInvitation {
     #[serde(default)]
-    #[schema(example = "grace@example.com")]
+    #[schema(format = "email", example = "grace@example.com")]
     email: Option<String>,
     /// `admin` or `read_only` on the organization; `manager`, `member` or `read_only` in a workspace.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "admin")]
     role: Option<Role>,
     /// The workspace, if the role is for one.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
     workspace_id: Option<WorkspaceId>,
     /// 1 to 100 invitations, in the place of the other fields.
     #[serde(default)]
@@ -43,10 +41,8 @@ pub(super) struct CreateInvitation {
 #[serde(deny_unknown_fields)]
 struct InvitationRow {
     email: String,
-    #[schema(value_type = String, example = "member")]
     role: Role,
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
     workspace_id: Option<WorkspaceId>,
 }
 
@@ -54,23 +50,17 @@ struct InvitationRow {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Invitation)]
 pub(super) struct InvitationBody {
-    #[schema(value_type = String, example = "inv_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: InvitationId,
     email: String,
-    #[schema(value_type = String, example = "admin")]
     role: Role,
-    #[schema(value_type = Option<String>)]
     workspace_id: Option<WorkspaceId>,
     /// `pending`, `expired`, `accepted` or `revoked`.
     #[schema(value_type = String, example = "pending")]
     status: Standing,
     /// The id of the user or the API key that invited.
     invited_by: String,
-    #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
-    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
 }
 

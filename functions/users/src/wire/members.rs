@@ -20,10 +20,8 @@ use crate::app::members::{self as app, Draft};
 #[serde(deny_unknown_fields)]
 #[schema(as = WorkspaceRole)]
 struct WorkspaceRoleBody {
-    #[schema(value_type = String, example = "ws_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     workspace_id: WorkspaceId,
     /// `manager`, `member` or `read_only`.
-    #[schema(value_type = String, example = "manager")]
     role: Role,
 }
 
@@ -34,15 +32,15 @@ struct WorkspaceRoleBody {
 pub(super) struct ChangeUser {
     /// The name in this organization: 1 to 100 characters.
     #[serde(default)]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
+    #[schema(value_type = String, min_length = 1, max_length = 100, pattern = r"\S")]
     name: Patch<String>,
     /// `admin` or `read_only` on the organization; null takes the role away.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "read_only")]
+    #[schema(value_type = Option<Role>)]
     role: Patch<Role>,
     /// Every role in a workspace, in the place of those there are.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<WorkspaceRoleBody>>)]
+    #[schema(value_type = Vec<WorkspaceRoleBody>)]
     workspace_roles: Patch<Vec<WorkspaceRoleBody>>,
 }
 
@@ -50,21 +48,16 @@ pub(super) struct ChangeUser {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = User)]
 pub(super) struct UserBody {
-    #[schema(value_type = String, example = "usr_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: UserId,
     email: String,
     name: String,
     /// The role on the organization as a whole, if any: `admin` or `read_only`.
-    #[schema(value_type = Option<String>, example = "admin")]
     role: Option<Role>,
     /// The roles in single workspaces, as far as the caller reaches those.
     workspace_roles: Vec<WorkspaceRoleBody>,
     /// `active`, which takes a seat, or `deactivated`.
-    #[schema(value_type = String, example = "active")]
     status: MemberStatus,
-    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
 }
 

@@ -11,7 +11,6 @@ use utoipa::ToSchema;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Role)]
 struct RoleBody {
-    #[schema(value_type = String, example = "manager")]
     role: Role,
     /// `organization`, `workspace` or both.
     #[schema(value_type = Vec<String>, example = json!(["workspace"]))]

@@ -21,6 +21,7 @@ use store::{Attempt, Change, Delivery, DeliveryFilter, DeliveryStatus, ErrorClas
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
+use super::endpoints::EventName;
 use super::endpoints::find;
 use super::replays::{ReplayBody, begin};
 use crate::Shared;
@@ -39,27 +40,18 @@ pub(crate) fn routes() -> OpenApiRouter<Edge> {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Delivery)]
 struct DeliveryBody {
-    #[schema(value_type = String, example = "dlv_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: DeliveryId,
-    #[schema(value_type = String)]
     event_id: EventId,
-    #[schema(value_type = String, example = "lead.replied")]
     event: EventType,
-    #[schema(value_type = String)]
     endpoint_id: EndpointId,
-    #[schema(value_type = String, example = "succeeded")]
     status: DeliveryStatus,
     attempt_count: u32,
-    #[schema(value_type = Option<String>, format = DateTime)]
     next_attempt_at: Option<Timestamp>,
     /// Why it was cancelled.
     reason: Option<String>,
     /// The replay that last began it anew.
-    #[schema(value_type = Option<String>)]
     replay_id: Option<ReplayId>,
-    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
     /// First to last, the last 50; only when a single delivery is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,16 +62,13 @@ struct DeliveryBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Attempt)]
 struct AttemptBody {
-    #[schema(value_type = String)]
     id: AttemptId,
     number: u32,
-    #[schema(value_type = String, format = DateTime)]
     started_at: Timestamp,
     duration_ms: u64,
     response_status: Option<u16>,
     /// `status`, `redirect`, `timeout`, `dns`, `forbidden_address`, `connect`, `tls`, `reset`, `response_too_large` or
     /// `protocol`. Beside a status of 2xx it is a note about the body: the delivery has succeeded.
-    #[schema(value_type = Option<String>)]
     error: Option<ErrorClass>,
     /// The first 4 KiB.
     response_body: Option<String>,
@@ -132,9 +121,9 @@ impl From<&Attempt> for AttemptBody {
 #[expect(dead_code, reason = "only its description is used")]
 struct FilterParameters {
     /// `pending`, `retrying`, `succeeded`, `dead` or `cancelled`.
-    status: Option<String>,
+    status: Option<DeliveryStatus>,
     /// An event type.
-    event: Option<String>,
+    event: Option<EventType>,
 }
 
 #[derive(Debug, Clone)]
@@ -299,22 +288,20 @@ async fn dead_letters(caller: Authorized<WebhooksRead>, paging: Paging) -> Reply
 struct Redrive {
     /// Up to 45 of them.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<String>>, min_items = 1, max_items = 45)]
+    #[schema(min_items = 1, max_items = 45)]
     delivery_ids: Option<Vec<DeliveryId>>,
     /// All dead letters of this endpoint, by a replay.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
     endpoint_id: Option<EndpointId>,
     /// With `endpoint_id`: of events from then on.
     #[serde(default)]
-    #[schema(value_type = Option<String>, format = DateTime)]
     since: Option<Timestamp>,
     /// With `endpoint_id`: of events before then.
     #[serde(default)]
-    #[schema(value_type = Option<String>, format = DateTime)]
     until: Option<Timestamp>,
     /// With `endpoint_id`: of these event types.
     #[serde(default)]
+    #[schema(value_type = Vec<EventName>)]
     events: Vec<String>,
 }
 
@@ -322,11 +309,9 @@ struct Redrive {
 #[derive(Debug, Serialize, ToSchema)]
 struct Redriven {
     /// Deliveries on their way.
-    #[schema(value_type = Vec<String>)]
     delivery_ids: Vec<DeliveryId>,
     /// Ones that were named and are no dead letters any more, are past their retention, or whose endpoint is disabled or
     /// gone.
-    #[schema(value_type = Vec<String>)]
     skipped: Vec<DeliveryId>,
     /// The replay that sends the dead letters of an endpoint.
     replay: Option<ReplayBody>,

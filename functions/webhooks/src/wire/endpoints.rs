@@ -10,12 +10,14 @@ use clock::Timestamp;
 use edge::{
     Authorized, Committed, Edge, IdempotencyKey, IfMatch, Json, Paging, PathId, Refused, Reply, routes,
 };
+use events::EventType;
 use ids::{DeliveryId, EndpointId, WorkspaceId, kind};
 use input::Patch;
 use problem::{Code, Problem};
 use serde::{Deserialize, Serialize};
 use store::{DeliveryFilter, Endpoint, EndpointStatus, ErrorClass, Mode, PageRequest};
-use utoipa::ToSchema;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::Shared;
@@ -26,22 +28,43 @@ pub(crate) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(get, change, delete))
 }
 
+/// An event type, or `*`, which stands alone, for all of them.
+pub(super) enum EventName {}
+
+impl PartialSchema for EventName {
+    fn schema() -> RefOr<Schema> {
+        let names = EventType::ALL.iter().map(|event| event.as_str()).chain(["*"]);
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).into()
+    }
+}
+
+impl ToSchema for EventName {}
+
+/// What a delivery is signed by: `v1`, which is always among them, HMAC-SHA256; `v1a` Ed25519.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "only its description is used")]
+enum SignatureVersion {
+    V1,
+    V1a,
+}
+
 /// An endpoint to be created.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"url": "https://example.com/hooks/artisan", "events": ["lead.replied", "meeting.booked"]}))]
 struct CreateEndpoint {
     /// Where to. HTTPS, a public host, port 443, 80 or above 1023.
+    #[schema(format = "uri")]
     url: String,
     /// Event types, or `["*"]` for all.
+    #[schema(value_type = Vec<EventName>, min_items = 1)]
     events: Vec<String>,
     /// Only events of this workspace; of all workspaces if not given.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
     workspace_id: Option<WorkspaceId>,
     /// Events of live or of test data; `live` if not given.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
     mode: Option<Mode>,
     /// Up to 500 characters.
     #[serde(default)]
@@ -65,6 +88,7 @@ struct CreateEndpoint {
     /// How deliveries are signed: `["v1"]` (HMAC-SHA256) if not given, or `["v1", "v1a"]` to have them signed with Ed25519,
     /// too. The key to verify that with is the endpoint's `public_key`.
     #[serde(default)]
+    #[schema(value_type = Option<Vec<SignatureVersion>>, min_items = 1)]
     signatures: Option<Vec<String>>,
 }
 
@@ -75,11 +99,11 @@ struct CreateEndpoint {
 struct ChangeEndpoint {
     /// Where to. HTTPS, a public host, port 443, 80 or above 1023.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = String, format = "uri")]
     url: Patch<String>,
     /// Event types, or `["*"]` for all.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Vec<EventName>, min_items = 1)]
     events: Patch<Vec<String>>,
     /// Up to 500 characters.
     #[serde(default)]
@@ -105,7 +129,7 @@ struct ChangeEndpoint {
     rate_limit_per_second: Patch<u32>,
     /// `["v1"]` or `["v1", "v1a"]`.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Vec<SignatureVersion>, min_items = 1)]
     signatures: Patch<Vec<String>>,
 }
 
@@ -113,13 +137,10 @@ struct ChangeEndpoint {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Endpoint)]
 pub(super) struct EndpointBody {
-    #[schema(value_type = String, example = "ep_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: EndpointId,
     url: String,
     events: Vec<String>,
-    #[schema(value_type = Option<String>)]
     workspace_id: Option<WorkspaceId>,
-    #[schema(value_type = String, example = "live")]
     mode: Mode,
     description: Option<String>,
     /// Names of the added headers; their values may be credentials and are not shown.
@@ -127,24 +148,19 @@ pub(super) struct EndpointBody {
     timeout_seconds: u32,
     max_retries: u32,
     rate_limit_per_second: Option<u32>,
-    #[schema(value_type = String, example = "enabled")]
     status: EndpointStatus,
     disabled_reason: Option<String>,
     /// Since when it is disabled. Events that have happened since can be replayed.
-    #[schema(value_type = Option<String>, format = DateTime)]
     disabled_at: Option<Timestamp>,
     /// How deliveries are signed.
     signatures: Vec<&'static str>,
     /// What `v1a` signatures are verified with: `whpk_…`.
     public_key: Option<String>,
     /// Until when deliveries are signed with the secret before this one, too.
-    #[schema(value_type = Option<String>, format = DateTime)]
     previous_secret_until: Option<Timestamp>,
     /// The public key before this one, for as long.
     previous_public_key: Option<String>,
-    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
 }
 
@@ -163,20 +179,16 @@ struct HealthBody {
     p95_latency_ms: Option<u64>,
     /// Failed attempts since the last success.
     failures_in_a_row: u32,
-    #[schema(value_type = Option<String>, format = DateTime)]
     failing_since: Option<Timestamp>,
     /// Nothing is sent before: the receiver asked for that, or fails again and again.
-    #[schema(value_type = Option<String>, format = DateTime)]
     paused_until: Option<Timestamp>,
     /// Deliveries that wait for their next attempt, or for the endpoint to be well again; 1,000 are counted.
     waiting: usize,
     /// Whether there are more.
     waiting_more: bool,
     /// When the oldest event happened that waits.
-    #[schema(value_type = Option<String>, format = DateTime)]
     oldest_undelivered_at: Option<Timestamp>,
     oldest_undelivered_seconds: Option<u64>,
-    #[schema(value_type = Option<String>, format = DateTime)]
     last_success_at: Option<Timestamp>,
     last_error: Option<LastErrorBody>,
 }
@@ -185,12 +197,9 @@ struct HealthBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = LastError)]
 struct LastErrorBody {
-    #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
-    #[schema(value_type = String, example = "timeout")]
     error: ErrorClass,
     response_status: Option<u16>,
-    #[schema(value_type = String)]
     delivery_id: DeliveryId,
 }
 

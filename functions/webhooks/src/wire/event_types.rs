@@ -17,7 +17,6 @@ pub(crate) fn routes() -> OpenApiRouter<Edge> {
 #[schema(as = EventType)]
 struct EventTypeBody {
     /// As it stands in an endpoint's `events` and in a webhook's `event`.
-    #[schema(value_type = String, example = "lead.replied")]
     name: EventType,
     /// The version of the schema. A published one never changes.
     version: u32,

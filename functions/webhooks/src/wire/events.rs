@@ -21,26 +21,18 @@ pub(crate) fn routes() -> OpenApiRouter<Edge> {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Event)]
 struct EventBody {
-    #[schema(value_type = String, example = "evt_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: EventId,
-    #[schema(value_type = String, example = "lead.replied")]
     event: EventType,
-    #[schema(value_type = String, format = DateTime)]
     timestamp: Timestamp,
-    #[schema(value_type = String)]
     organization_id: OrganizationId,
-    #[schema(value_type = String)]
     workspace_id: WorkspaceId,
     /// What it happened to, as it was sent.
     #[schema(value_type = Object)]
     data: Value,
-    #[schema(value_type = String, example = "live")]
     mode: Mode,
     /// The one endpoint that it was for: somebody tried it out.
-    #[schema(value_type = Option<String>)]
     only_for: Option<EndpointId>,
     /// Until when it can be read.
-    #[schema(value_type = String, format = DateTime)]
     kept_until: Timestamp,
     /// What became of it at the endpoints that there are; only when a single event is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,11 +42,8 @@ struct EventBody {
 /// What became of an event at an endpoint.
 #[derive(Debug, Serialize, ToSchema)]
 struct EventDelivery {
-    #[schema(value_type = String)]
     id: DeliveryId,
-    #[schema(value_type = String)]
     endpoint_id: EndpointId,
-    #[schema(value_type = String, example = "succeeded")]
     status: DeliveryStatus,
     attempt_count: u32,
 }
@@ -92,9 +81,9 @@ impl EventBody {
 #[expect(dead_code, reason = "only its description is used")]
 struct FilterParameters {
     /// An event type.
-    event: Option<String>,
+    event: Option<EventType>,
     /// A workspace: `ws_…`.
-    workspace_id: Option<String>,
+    workspace_id: Option<WorkspaceId>,
 }
 
 #[derive(Debug, Clone, Default)]

@@ -18,18 +18,14 @@ pub(crate) fn routes() -> OpenApiRouter<Edge> {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OperationalEvent)]
 struct NoticeBody {
-    #[schema(value_type = String, example = "ntc_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: NoticeId,
     /// `endpoint.failing`, `endpoint.disabled`, `endpoint.recovered` or `delivery.exhausted`.
     #[schema(value_type = String, example = "endpoint.failing")]
     r#type: NoticeType,
-    #[schema(value_type = String)]
     endpoint_id: EndpointId,
-    #[schema(value_type = Option<String>)]
     delivery_id: Option<DeliveryId>,
     /// In words.
     detail: String,
-    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
 }
 

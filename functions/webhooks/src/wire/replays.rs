@@ -14,6 +14,7 @@ use store::{Change, Endpoint, EventFilter, PageRequest, Replay, ReplayStatus, Re
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 
+use super::endpoints::EventName;
 use super::endpoints::find;
 use crate::app::replay::{self, Draft};
 
@@ -39,18 +40,18 @@ const STRETCH: usize = 100;
 struct StartReplay {
     /// Events from then on; from the beginning if not given.
     #[serde(default)]
-    #[schema(value_type = Option<String>, format = DateTime)]
     since: Option<Timestamp>,
     /// Events before then; until now if not given.
     #[serde(default)]
-    #[schema(value_type = Option<String>, format = DateTime)]
     until: Option<Timestamp>,
     /// Events of these types, or `["*"]`; of all that the endpoint subscribes to if not given.
     #[serde(default)]
+    #[schema(value_type = Vec<EventName>)]
     events: Vec<String>,
     /// Events that were never sent to it (`missing`), and ones whose delivery is `dead`, `cancelled` or `succeeded`. If not
     /// given: the first three.
     #[serde(default)]
+    #[schema(value_type = Option<Vec<Replayed>>, min_items = 1)]
     statuses: Option<Vec<String>>,
     /// Deliveries a second, at most: 1 to 500, 50 if not given.
     #[serde(default)]
@@ -66,27 +67,17 @@ struct StartReplay {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Replay)]
 pub(super) struct ReplayBody {
-    #[schema(value_type = String, example = "rpl_01kaq8zr3yfe2r4m8n5p6q7s8t")]
     id: ReplayId,
-    #[schema(value_type = String)]
     endpoint_id: EndpointId,
-    #[schema(value_type = String, format = DateTime)]
     since: Timestamp,
-    #[schema(value_type = String, format = DateTime)]
     until: Timestamp,
-    #[schema(value_type = Vec<String>)]
     events: Vec<EventType>,
-    #[schema(value_type = Vec<String>)]
     statuses: Vec<Replayed>,
     rate_per_second: u32,
-    #[schema(value_type = String, example = "running")]
     status: ReplayStatus,
     progress: Progress,
-    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
-    #[schema(value_type = Option<String>, format = DateTime)]
     finished_at: Option<Timestamp>,
 }
 
@@ -98,7 +89,6 @@ struct Progress {
     /// Deliveries that it has begun.
     sent: u64,
     /// The time of the last event it has looked at.
-    #[schema(value_type = Option<String>, format = DateTime)]
     position: Option<Timestamp>,
     /// How much of the time between `since` and `until` lies behind it: 0 to 1.
     fraction: f64,

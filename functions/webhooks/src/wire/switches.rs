@@ -39,9 +39,7 @@ struct EnabledEndpoint {
 /// What an endpoint has missed while it was disabled, what waited for it at that time included.
 #[derive(Debug, Serialize, ToSchema)]
 struct ReplayOffer {
-    #[schema(value_type = Option<String>, format = DateTime)]
     since: Option<Timestamp>,
-    #[schema(value_type = String, format = DateTime)]
     until: Timestamp,
 }
 
@@ -204,19 +202,15 @@ async fn rotate_secret(
 struct TestEndpoint {
     /// An event type; `lead.created` if not given. It need not be one that the endpoint subscribes to.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
     event: Option<EventType>,
 }
 
 /// A test event on its way.
 #[derive(Debug, Serialize, ToSchema)]
 struct TestSent {
-    #[schema(value_type = String)]
     event_id: EventId,
     /// Where to see what became of it: `GET /api/admin/webhooks/deliveries/{id}`, in a moment.
-    #[schema(value_type = String)]
     delivery_id: DeliveryId,
-    #[schema(value_type = String, example = "lead.created")]
     event: EventType,
 }
 

@@ -40,6 +40,7 @@ const BY_MARK: Index = Index { name: "by-mark", partition: "mark_pk", sort: keys
 
 /// How it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// It was carried out.

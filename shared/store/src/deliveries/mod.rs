@@ -34,6 +34,7 @@ const SHORT_ANSWER: usize = 200;
 
 /// Where a delivery stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum DeliveryStatus {
     /// Nothing has been sent.
@@ -198,6 +199,7 @@ impl NewDelivery {
 /// Why an attempt failed, or what was odd about the answer to one that did not. A closed set: customers filter and alert on
 /// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorClass {
     /// The answer was neither 2xx nor 3xx.

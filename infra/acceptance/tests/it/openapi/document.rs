@@ -178,8 +178,9 @@ fn complete(operation: &mut Value, is_versioned: bool) {
         response["headers"] = named(own.into_iter().chain(common));
     }
     let request_id = json!({
-        "name": "X-Request-Id", "in": "header", "required": false, "schema": {"type": "string", "pattern": format!("^[A-Za-z0-9_.:-]{{1,{LONGEST_REQUEST_ID}}}$")},
-        "description": "An id of your own for the request. It is in the answer, in logs and in the audit log.",
+        "name": "X-Request-Id", "in": "header", "required": false, "schema": {"type": "string"},
+        "description": format!("An id of your own for the request: 1 to {LONGEST_REQUEST_ID} letters, digits, `_`, `.`, `:` and `-`; what is \
+                                something else is passed over. It is in the answer, in logs and in the audit log."),
     });
     let fields = operation.as_object_mut().unwrap();
     fields.entry("parameters").or_insert(json!([])).as_array_mut().unwrap().push(request_id);
@@ -258,7 +259,8 @@ fn problem_schemas() -> Vec<(String, Value)> {
 fn share_parameters(document: &mut Value) {
     let mut found: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for (_, operation) in operations(document) {
-        for parameter in operation["parameters"].as_array().unwrap() {
+        for parameter in operation["parameters"].as_array_mut().unwrap() {
+            never_null(&mut parameter["schema"]);
             let (name, place) = (parameter["name"].as_str().unwrap(), parameter["in"].as_str().unwrap());
             if place != "path" {
                 found.entry(name.to_owned()).or_default().push(parameter.clone());
@@ -283,6 +285,16 @@ fn share_parameters(document: &mut Value) {
         (name.to_owned(), json!({"name": name, "in": "header", "required": true, "description": description, "schema": schema}))
     });
     document["components"]["parameters"] = named(shared.into_iter().chain(webhook));
+}
+
+/// A parameter that is not needed is left out, never null.
+fn never_null(schema: &mut Value) {
+    if let Some(types) = schema["type"].as_array() {
+        schema["type"] = types.iter().find(|it| **it != "null").cloned().unwrap();
+    }
+    if let Some(alternatives) = schema["oneOf"].as_array() {
+        *schema = alternatives.iter().find(|it| it["type"] != "null").cloned().unwrap();
+    }
 }
 
 /// Untagged alternatives may have more in common than their schemas tell apart.
