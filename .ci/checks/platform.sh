@@ -20,6 +20,24 @@ stop_platform() {
 }
 trap stop_platform EXIT
 
+# free_port: a port that is free, as is the one after it: a platform takes two neighbours.
+free_port() {
+    python3 - <<'PYTHON'
+import socket
+
+while True:
+    with socket.socket() as one, socket.socket() as other:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+        try:
+            other.bind(("127.0.0.1", port + 1))
+        except (OSError, OverflowError):
+            continue
+        print(port)
+        break
+PYTHON
+}
+
 # start_platform PORT: returns once /health answers 200.
 start_platform() {
     # `cargo run` replaces itself by the program, so this is the program's own process id.

@@ -10,22 +10,7 @@ need_node
 npm_ci docs/samples/typescript
 rust=$(cargo_binary sample-leads)
 
-# Two neighbours, as the platform takes them.
-port=$(python3 - <<'PYTHON'
-import socket
-
-while True:
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
-        try:
-            other.bind(("127.0.0.1", port + 1))
-        except (OSError, OverflowError):
-            continue
-        print(port)
-        break
-PYTHON
-)
+port=$(free_port)
 start_platform "$port"
 
 # How docs/using-api-keys.md says that a key is got.

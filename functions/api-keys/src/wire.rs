@@ -10,8 +10,8 @@ use access::permission::{ApiKeysDelete, ApiKeysRead, ApiKeysWrite, Permission, P
 use axum::http::StatusCode;
 use clock::Timestamp;
 use edge::{
-    Authorized, Committed, Context, Edge, IdempotencyKey, IfMatch, Json, Paging, PathId, Refused, Reply,
-    routes,
+    Authorized, Committed, Context, Edge, IdempotencyKey, IfMatch, Json, Network, Paging, PathId, Refused,
+    Reply, routes,
 };
 use ids::{KeyId, OrganizationId, WorkspaceId, kind};
 use input::Patch;
@@ -59,6 +59,7 @@ struct CreateApiKey {
     rate_limit_per_hour: Option<u64>,
     /// Networks it may be used from; any if not given. At most 30, of which an IPv6 network counts as three.
     #[serde(default)]
+    #[schema(value_type = Vec<Network>)]
     allowed_cidrs: Vec<String>,
 }
 
@@ -85,7 +86,7 @@ struct ChangeApiKey {
     rate_limit_per_hour: Patch<u64>,
     /// Networks it may be used from; null or none for any.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<Network>>)]
     allowed_cidrs: Patch<Vec<String>>,
 }
 

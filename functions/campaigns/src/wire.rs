@@ -34,11 +34,11 @@ struct CreateCampaign {
     name: String,
     /// Up to 2,000 characters.
     #[serde(default)]
-    #[schema(max_length = 2000)]
+    #[schema(min_length = 1, max_length = 2000, pattern = r"\S")]
     description: Option<String>,
     /// Up to 500 characters.
     #[serde(default)]
-    #[schema(max_length = 500)]
+    #[schema(min_length = 1, max_length = 500, pattern = r"\S")]
     goal: Option<String>,
 }
 
@@ -53,11 +53,11 @@ struct ChangeCampaign {
     name: Patch<String>,
     /// Up to 2,000 characters.
     #[serde(default)]
-    #[schema(value_type = Option<String>, max_length = 2000)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 2000, pattern = r"\S")]
     description: Patch<String>,
     /// Up to 500 characters.
     #[serde(default)]
-    #[schema(value_type = Option<String>, max_length = 500)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 500, pattern = r"\S")]
     goal: Patch<String>,
 }
 

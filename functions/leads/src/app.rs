@@ -146,7 +146,7 @@ fn check_fields<'a>(
 ) -> Result<(), Fault> {
     for (name, value) in fields {
         if !(1..=64).contains(&name.chars().count()) {
-            return Err(Fault::new("length", "names must have 1 to 64 characters"));
+            return Err(Fault::new("value", "names must have 1 to 64 characters"));
         }
         // Names that JSON libraries give a meaning of their own.
         if name.starts_with("$serde_json::") {

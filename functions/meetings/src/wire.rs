@@ -28,7 +28,7 @@ struct CreateMeeting {
     ends_at: Timestamp,
     /// A place or a link, up to 500 characters.
     #[serde(default)]
-    #[schema(max_length = 500)]
+    #[schema(min_length = 1, max_length = 500, pattern = r"\S")]
     location: Option<String>,
 }
 

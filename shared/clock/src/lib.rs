@@ -201,7 +201,8 @@ impl utoipa::PartialSchema for Timestamp {
         use utoipa::openapi::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
         let text = ObjectBuilder::new().schema_type(Type::String);
         let text = text.format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)));
-        text.description(Some("RFC 3339; answers have UTC and milliseconds.")).into()
+        let text = text.pattern(Some("^(19[7-9]|[2-9][0-9]{2})[0-9]-"));
+        text.description(Some("RFC 3339, from 1970 on; answers have UTC and milliseconds.")).into()
     }
 }
 

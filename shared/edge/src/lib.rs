@@ -39,7 +39,7 @@ pub use commit::{Committed, replay};
 pub use cursor::{Narrow, Narrowed, Paging, Values};
 pub use etag::IfMatch;
 pub use idempotency::{Idempotency, IdempotencyKey};
-pub use openapi::{ProblemBody, RoleInWorkspace};
+pub use openapi::{Hostname, Network, Origin, ProblemBody, RoleInWorkspace};
 pub use operation::{Argument, Described, Description, LAYERS, PERMISSION, PROBLEM_CODES, described, joined};
 pub use reply::{Refused, Reply, answer, no_content, ok};
 pub use request::{LONGEST_REQUEST_ID, PathId, PathIds, RequestInfo};

@@ -1,7 +1,8 @@
 //! What every function's OpenAPI document has in common.
 
 use ids::WorkspaceId;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, SchemaFormat, Type};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 /// An `application/problem+json` body (RFC 9457).
 #[derive(Debug, ToSchema)]
@@ -71,6 +72,33 @@ pub enum RoleInWorkspace {
     Member,
     /// Looks on.
     ReadOnly,
+}
+
+/// Texts of a format, as schemas.
+macro_rules! texts {
+    ($($(#[$doc:meta])* $name:ident $format:literal $example:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub enum $name {}
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                let format = SchemaFormat::Custom($format.to_owned());
+                ObjectBuilder::new().schema_type(Type::String).format(Some(format)).examples([$example]).into()
+            }
+        }
+
+        impl ToSchema for $name {}
+    )*};
+}
+
+texts! {
+    /// A network, as RFC 4632 and RFC 4291 write it.
+    Network "cidr" "203.0.113.0/24";
+    /// A web origin (RFC 6454), as browsers send it.
+    Origin "origin" "https://app.example.com";
+    /// The name of a host (RFC 1123).
+    Hostname "hostname" "example.com";
 }
 
 /// Parameters of every list.

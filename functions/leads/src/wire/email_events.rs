@@ -55,7 +55,7 @@ struct CreateEmailEvent {
     occurred_at: Option<String>,
     /// The message as you name it, up to 255 characters.
     #[serde(default)]
-    #[schema(max_length = 255)]
+    #[schema(min_length = 1, max_length = 255, pattern = r"\S")]
     message_id: Option<String>,
 }
 

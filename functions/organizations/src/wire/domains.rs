@@ -10,8 +10,8 @@ use axum::http::request::Parts;
 use clock::Timestamp;
 use dns::Domain;
 use edge::{
-    Argument, Authorized, Committed, Context, Description, Everywhere, IdempotencyKey, IfMatch, Json, Paging,
-    Refused, Reply, RoleInWorkspace,
+    Argument, Authorized, Committed, Context, Description, Everywhere, Hostname, IdempotencyKey, IfMatch,
+    Json, Paging, Refused, Reply, RoleInWorkspace,
 };
 use ids::WorkspaceId;
 use input::Patch;
@@ -52,6 +52,7 @@ impl Argument for PathDomain {
 #[schema(example = json!({"domain": "example.com"}))]
 pub(crate) struct ClaimDomain {
     /// A domain that lies below a public suffix, and is no provider of mailboxes.
+    #[schema(value_type = Hostname)]
     domain: String,
 }
 

@@ -2,7 +2,7 @@
 
 use access::permission::{OrganizationRead, OrganizationWrite};
 use clock::Timestamp;
-use edge::{Authorized, Context, Everywhere, IfMatch, Json, Refused, Reply};
+use edge::{Authorized, Context, Everywhere, Hostname, IfMatch, Json, Network, Origin, Refused, Reply};
 use ids::{OrganizationId, UserId};
 use input::Patch;
 use problem::Code;
@@ -151,7 +151,7 @@ struct ChangeSettings {
     /// Up to 50 domains that the organization has verified, the caller's own among them unless there is a break-glass
     /// admin.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<String>>, max_items = 50)]
+    #[schema(value_type = Option<Vec<Hostname>>, max_items = 50)]
     allowed_domains: Patch<Vec<String>>,
     /// 900 to 2,592,000.
     #[serde(default)]
@@ -159,11 +159,11 @@ struct ChangeSettings {
     session_max_age_seconds: Patch<u64>,
     /// Up to 20 origins, each just as a browser sends it: `https://app.example.com`.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<String>>, max_items = 20)]
+    #[schema(value_type = Option<Vec<Origin>>, max_items = 20)]
     cors_origins: Patch<Vec<String>>,
     /// Up to 50 networks, one of which holds the caller's present address.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<String>>, max_items = 50)]
+    #[schema(value_type = Option<Vec<Network>>, max_items = 50)]
     admin_allowed_cidrs: Patch<Vec<String>>,
     /// `revoke` or `flag`: whether an API key that was found in public is revoked at once, or works on and says so.
     #[serde(default)]

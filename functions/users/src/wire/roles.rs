@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 /// What a role gives.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Role)]
+#[schema(as = RoleDescription)]
 struct RoleBody {
     role: Role,
     /// `organization`, `workspace` or both.

@@ -68,7 +68,7 @@ struct CreateEndpoint {
     mode: Option<Mode>,
     /// Up to 500 characters.
     #[serde(default)]
-    #[schema(max_length = 500)]
+    #[schema(min_length = 1, max_length = 500, pattern = r"\S")]
     description: Option<String>,
     /// Up to 20 headers to add to each delivery, with values of 1 KiB each and 4 KiB in all.
     #[serde(default)]
@@ -107,7 +107,7 @@ struct ChangeEndpoint {
     events: Patch<Vec<String>>,
     /// Up to 500 characters.
     #[serde(default)]
-    #[schema(value_type = Option<String>, max_length = 500)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 500, pattern = r"\S")]
     description: Patch<String>,
     /// Each name by itself: a value sets it, null takes it away, and what is not named stays. Null takes all away. When the
     /// URL goes to another origin (scheme, host or port) nothing stays: each is given anew, or null. The values have 4 KiB in

@@ -14,7 +14,7 @@ pub(crate) fn routes() -> OpenApiRouter<Edge> {
 
 /// A type of event.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = EventType)]
+#[schema(as = EventTypeDescription)]
 struct EventTypeBody {
     /// As it stands in an endpoint's `events` and in a webhook's `event`.
     name: EventType,

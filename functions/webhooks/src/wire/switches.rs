@@ -86,7 +86,7 @@ async fn enable(
 struct DisableEndpoint {
     /// For people to read: up to 500 characters.
     #[serde(default)]
-    #[schema(max_length = 500)]
+    #[schema(min_length = 1, max_length = 500, pattern = r"\S")]
     reason: Option<String>,
 }
 

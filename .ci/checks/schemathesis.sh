@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Holds a platform on a fresh data directory to its OpenAPI document with Schemathesis, as each role: see schemathesis/run.py.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+source .ci/checks/platform.sh
+
+seconds=${SCHEMATHESIS_SECONDS:-30}
+venv=.venv/schemathesis
+[[ -x $venv/bin/python ]] || "${PYTHON:-python3}" -m venv "$venv"
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement .ci/checks/schemathesis/requirements.txt
+
+port=$(free_port)
+start_platform "$port"
+if ! "$venv/bin/python" .ci/checks/schemathesis/run.py "http://127.0.0.1:$port" "$PWD/$venv/bin/schemathesis" "$seconds"; then
+    echo "--- the platform said:" >&2
+    tail -n 30 "$platform_log" >&2
+    exit 1
+fi
