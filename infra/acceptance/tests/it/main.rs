@@ -59,6 +59,7 @@ mod sso;
 mod sweep;
 mod switching;
 mod template;
+mod template_rules;
 mod throttle;
 mod usage;
 mod users;
