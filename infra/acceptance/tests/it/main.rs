@@ -41,6 +41,7 @@ mod limits;
 mod mails;
 mod main_job;
 mod meetings;
+mod metrics;
 mod mfa;
 mod notices;
 mod openapi;

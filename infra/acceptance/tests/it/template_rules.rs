@@ -38,7 +38,11 @@ const RULES: [(&str, &str, &str); 26] = [
     ("AWS::DynamoDB::Table", "UpdateReplacePolicy", "Retain"),
     ("AWS::DynamoDB::Table", "Properties.BillingMode", "PAY_PER_REQUEST"),
     ("AWS::DynamoDB::Table", "Properties.DeletionProtectionEnabled", "true"),
-    ("AWS::DynamoDB::Table", "Properties.PointInTimeRecoverySpecification.PointInTimeRecoveryEnabled", "true"),
+    (
+        "AWS::DynamoDB::Table",
+        "Properties.PointInTimeRecoverySpecification.PointInTimeRecoveryEnabled",
+        "true",
+    ),
     ("AWS::DynamoDB::Table", "Properties.SSESpecification.SSEEnabled", "true"),
     ("AWS::SQS::Queue", "Properties.SqsManagedSseEnabled", "true"),
     ("AWS::SQS::Queue", "Properties.MessageRetentionPeriod", "1209600"),
@@ -86,7 +90,12 @@ const LASTING: [&str; 1] = ["CoreTable"];
 #[test]
 fn every_other_table_forgets_by_itself() {
     for table in &template().tables {
-        assert_eq!(table.time_to_live.is_none(), LASTING.contains(&table.logical_id.as_str()), "{}", table.logical_id);
+        assert_eq!(
+            table.time_to_live.is_none(),
+            LASTING.contains(&table.logical_id.as_str()),
+            "{}",
+            table.logical_id
+        );
     }
 }
 
@@ -112,16 +121,27 @@ fn every_queue_is_consumed_with_redrive_or_is_a_queue_of_faults_and_alarmed() {
                 && properties["Dimensions"][0]["Value"] == yaml(&format!("!GetAtt {queue}.QueueName"))
         })
     };
-    let faults: BTreeSet<&str> =
-        template.queues.iter().filter_map(|queue| queue.redrive.as_ref()).map(|it| it.target.as_str()).collect();
-    let given_up: BTreeSet<&str> =
-        template.functions.iter().flat_map(|it| &it.streams).filter_map(|it| it.on_failure.as_deref()).collect();
+    let faults: BTreeSet<&str> = template
+        .queues
+        .iter()
+        .filter_map(|queue| queue.redrive.as_ref())
+        .map(|it| it.target.as_str())
+        .collect();
+    let given_up: BTreeSet<&str> = template
+        .functions
+        .iter()
+        .flat_map(|it| &it.streams)
+        .filter_map(|it| it.on_failure.as_deref())
+        .collect();
     for queue in &template.queues {
         let id = queue.logical_id.as_str();
         let Some(consumers) = consumers.get(&queue.name) else {
             let is_target = faults.contains(queue.name.as_str()) || given_up.contains(queue.name.as_str());
             assert!(is_target, "{id}: nothing consumes it, and nothing ends there");
-            assert!(alarmed("ApproximateNumberOfMessagesVisible", id), "{id}: no alarm says that something is in it");
+            assert!(
+                alarmed("ApproximateNumberOfMessagesVisible", id),
+                "{id}: no alarm says that something is in it"
+            );
             continue;
         };
         assert!(queue.redrive.is_some(), "{id} has no faults queue");
@@ -150,8 +170,15 @@ fn every_event_source_reports_failures_and_is_bounded() {
         for (id, event) in function["Properties"]["Events"].as_mapping().into_iter().flatten() {
             if event["Type"] == *"SQS" {
                 let properties = &event["Properties"];
-                assert!(!at(properties, "ScalingConfig.MaximumConcurrency").is_null(), "{name} {id:?} is not bounded");
-                assert_eq!(properties["FunctionResponseTypes"], yaml("[ReportBatchItemFailures]"), "{name} {id:?}");
+                assert!(
+                    !at(properties, "ScalingConfig.MaximumConcurrency").is_null(),
+                    "{name} {id:?} is not bounded"
+                );
+                assert_eq!(
+                    properties["FunctionResponseTypes"],
+                    yaml("[ReportBatchItemFailures]"),
+                    "{name} {id:?}"
+                );
             }
         }
     }
@@ -174,7 +201,12 @@ fn every_alarm_has_a_runbook_and_every_runbook_an_alarm() {
 /// Permissions on more than resources that are named: the policy, its statement, the resource as it is written, and why.
 const WILDCARDS: [(&str, &str, &str, &str); 12] = [
     ("TracePolicy", "WriteTrace", "*", "X-Ray knows no resources"),
-    ("audit-logs", "ReadRecords", "${AuditTable.Arn}/index/*", "every index of the one table is for searches"),
+    (
+        "audit-logs",
+        "ReadRecords",
+        "${AuditTable.Arn}/index/*",
+        "every index of the one table is for searches",
+    ),
     ("audit-logs", "LinkToExports", "${ExportsBucket.Arn}/*", "exports are objects of this bucket"),
     ("seal", "FindStream", "${AuditTable.Arn}/stream/*", "listing is granted on a table's streams"),
     ("seal", "Archive", "${ArchiveBucket.Arn}/*", "what is archived is an object of this bucket"),
@@ -215,7 +247,8 @@ fn statements() -> Vec<(String, Yaml)> {
     }
     for role in resources("AWS::IAM::Role").values() {
         for policy in role["Properties"]["Policies"].as_sequence().into_iter().flatten() {
-            documents.push((policy["PolicyName"].as_str().unwrap().to_owned(), policy["PolicyDocument"].clone()));
+            documents
+                .push((policy["PolicyName"].as_str().unwrap().to_owned(), policy["PolicyDocument"].clone()));
         }
     }
     let statements = documents.into_iter().flat_map(|(name, document)| {
@@ -244,7 +277,11 @@ fn no_permission_is_on_more_than_named_resources_but_for_a_reason() {
                 plain => plain.as_str().unwrap(),
             };
             if written.contains('*') {
-                found.insert((policy.clone(), statement["Sid"].as_str().unwrap().to_owned(), written.to_owned()));
+                found.insert((
+                    policy.clone(),
+                    statement["Sid"].as_str().unwrap().to_owned(),
+                    written.to_owned(),
+                ));
             }
         }
     }
@@ -261,7 +298,8 @@ fn every_fence_of_keys_has_its_guard() {
     let mut fences = 0;
     for (policy, statement) in statements() {
         let fenced = statement["Condition"].as_mapping().into_iter().flatten().any(|(operator, keys)| {
-            operator.as_str().unwrap().starts_with("ForAllValues:") && keys.get("dynamodb:LeadingKeys").is_some()
+            operator.as_str().unwrap().starts_with("ForAllValues:")
+                && keys.get("dynamodb:LeadingKeys").is_some()
         });
         if fenced {
             fences += 1;
@@ -277,8 +315,12 @@ fn the_sender_reads_endpoints_and_nothing_else_of_directory_and_core() {
     let template = template();
     let name = |id: &str| template.table(id).unwrap().name.clone();
     let reads = ["dynamodb:GetItem", "dynamodb:BatchGetItem"];
-    for statement in template.function("deliver").unwrap().role.as_ref().unwrap().iter().filter(|it| it.allows) {
-        let is_on = |table: &str| statement.resources.iter().any(|it| it.ends_with(&format!("table/{}", name(table))));
+    for statement in
+        template.function("deliver").unwrap().role.as_ref().unwrap().iter().filter(|it| it.allows)
+    {
+        let is_on = |table: &str| {
+            statement.resources.iter().any(|it| it.ends_with(&format!("table/{}", name(table))))
+        };
         assert!(!is_on("DirectoryTable"), "{}", statement.sid);
         assert!(!is_on("AuditTable"), "{}", statement.sid);
         assert!(!is_on("CoreTable") || statement.actions == reads, "{}", statement.sid);
@@ -302,7 +344,8 @@ fn every_function_is_checked_before_traffic_and_its_alias_can_be_moved() {
         each(&statements[statement]["Resource"])
     };
     let same = |mut left: Vec<Yaml>, right: &[Yaml]| {
-        let sorted = |values: &mut Vec<Yaml>| values.sort_by_key(|value| yaml_serde::to_string(value).unwrap());
+        let sorted =
+            |values: &mut Vec<Yaml>| values.sort_by_key(|value| yaml_serde::to_string(value).unwrap());
         let mut right = right.to_vec();
         sorted(&mut left);
         sorted(&mut right);
@@ -319,4 +362,50 @@ fn every_function_is_checked_before_traffic_and_its_alias_can_be_moved() {
         .map(|(name, _)| yaml(&format!("!Ref {}Role", name.trim_end_matches("Function"))))
         .collect();
     same(traced, &theirs);
+}
+
+/// The names of all metrics that functions publish, as the code has them.
+fn published_metrics() -> BTreeSet<String> {
+    fn sources(folder: &std::path::Path, found: &mut Vec<String>) {
+        for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() {
+                sources(&entry, found);
+            } else if entry.extension().is_some_and(|kind| kind == "rs")
+                && !entry.ends_with("telemetry/src/metrics.rs")
+            {
+                found.push(std::fs::read_to_string(&entry).unwrap());
+            }
+        }
+    }
+    let mut texts = Vec::new();
+    for folder in ["functions", "shared"] {
+        sources(&testkit::template().with_file_name(folder), &mut texts);
+    }
+    let published = texts.iter().filter(|text| text.contains("metrics::Metrics")).flat_map(|text| {
+        [".count(\"", ".milliseconds(\"", ".seconds(\""].into_iter().flat_map(move |call| {
+            text.split(call).skip(1).map(|rest| rest.split('"').next().unwrap().to_owned())
+        })
+    });
+    published.collect()
+}
+
+#[test]
+fn every_metric_is_on_the_dashboard_and_explained() {
+    let dashboards = resources("AWS::CloudWatch::Dashboard");
+    let body = &dashboards["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"];
+    let body = body.as_str().unwrap();
+    // What CloudFormation puts in is text without quotes, so the rest must be JSON.
+    let parsed: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert!(parsed["widgets"].as_array().unwrap().len() > 8);
+    let operations =
+        std::fs::read_to_string(testkit::template().with_file_name("docs/operations.md")).unwrap();
+    let metrics = published_metrics();
+    assert!(metrics.len() > 10, "{metrics:?}");
+    for metric in metrics {
+        assert!(
+            body.contains(&format!("\"{metric}\"")) || body.contains(&format!("\\\"{metric}\\\"")),
+            "{metric}"
+        );
+        assert!(operations.contains(&format!("`{metric}`")), "{metric} is not explained");
+    }
 }
