@@ -47,12 +47,18 @@ enum Unit {
     Seconds,
 }
 
+/// Metrics that are told apart by the same dimension, or by none.
+#[derive(Default)]
+struct Group {
+    dimension: Option<&'static str>,
+    metrics: Vec<(&'static str, Unit)>,
+}
+
 /// What was measured of one thing that happened: one line.
 #[derive(Default)]
 #[must_use = "nothing is published until `publish` is called"]
 pub struct Metrics {
-    /// Metrics that share a list of dimensions.
-    groups: Vec<(Vec<&'static str>, Vec<(&'static str, Unit)>)>,
+    groups: Vec<Group>,
     members: Map<String, Value>,
 }
 
@@ -70,7 +76,7 @@ impl Metrics {
 
     /// What follows is told apart by this dimension.
     pub fn by(mut self, dimension: &'static str, value: &str) -> Self {
-        self.groups.push((vec![dimension], Vec::new()));
+        self.groups.push(Group { dimension: Some(dimension), metrics: Vec::new() });
         self.members.insert(dimension.to_owned(), value.into());
         self
     }
@@ -105,8 +111,8 @@ impl Metrics {
     fn measure(mut self, name: &'static str, unit: Unit, value: u64) -> Self {
         self.members.insert(name.to_owned(), value.into());
         match self.groups.last_mut() {
-            Some((_, metrics)) => metrics.push((name, unit)),
-            None => self.groups.push((Vec::new(), vec![(name, unit)])),
+            Some(group) => group.metrics.push((name, unit)),
+            None => self.groups.push(Group { dimension: None, metrics: vec![(name, unit)] }),
         }
         self
     }
@@ -124,7 +130,8 @@ impl Metrics {
         let directives: Vec<_> = self
             .groups
             .iter()
-            .map(|(dimensions, metrics)| {
+            .map(|Group { dimension, metrics }| {
+                let dimensions: Vec<_> = dimension.iter().collect();
                 let metrics: Vec<_> = metrics
                     .iter()
                     .map(|(name, unit)| json!({ "Name": name, "Unit": format!("{unit:?}") }))
