@@ -40,6 +40,7 @@ use store::{
     BoxError, Claim, Delivery, DeliveryStatus, Endpoint, EndpointNotice, LastError, NotedFailure, NoticeType,
     Settlement, Slot, Store, StoreError, Tenant, Watched,
 };
+use telemetry::metrics::Metrics;
 
 use crate::admit::{Admission, Lane, SLOW_AFTER, SLOW_FOR, admit};
 use crate::attempt::{Made, Verdict};
@@ -458,6 +459,7 @@ impl Deliver {
         }
         let recorded = work.tenant.settle(delivery, &made.attempt, settlement, now).await?;
         tracing::info!(
+            request_id = delivery.request_id,
             delivery.id = %delivery.id,
             endpoint.id = %endpoint.id,
             attempt = number,
@@ -468,6 +470,7 @@ impl Deliver {
             recorded,
             "attempted"
         );
+        measure(delivery, &made, settlement, recorded, now);
         if settlement == Settlement::Succeeded {
             self.note_success(work, now).await;
         }
@@ -631,6 +634,25 @@ fn fate_of(obstacle: &Claim, now: Timestamp) -> Fate {
         Claim::NotDue(due) if due.since(now) <= SHORT => Fate::Until(*due),
         Claim::NotDue(_) | Claim::Settled(_) | Claim::Missing | Claim::Held(_) => Fate::Done,
     }
+}
+
+/// Publishes what an attempt was and what it led to; and of a webhook that was taken, how long after its event. That counts the
+/// time it waited, on a queue or in the table, but not where somebody began it anew, which may be months later.
+fn measure(delivery: &Delivery, made: &Made, settlement: Settlement, recorded: bool, now: Timestamp) {
+    let is_taken = settlement == Settlement::Succeeded;
+    let mut metrics = Metrics::new()
+        .count("Attempts", 1)
+        .count("FailedAttempts", usize::from(!is_taken))
+        .count("DeadLetters", usize::from(recorded && settlement == Settlement::Dead))
+        .milliseconds("AttemptDuration", made.attempt.duration_ms);
+    if is_taken && delivery.begun_at_attempt == 0 && delivery.replay_id.is_none() {
+        let latency = now.since(delivery.event_id.time()).as_millis();
+        metrics = metrics.milliseconds("PublishToReceipt", u64::try_from(latency).unwrap_or(u64::MAX));
+    }
+    if let Some(request_id) = &delivery.request_id {
+        metrics = metrics.with("request_id", request_id);
+    }
+    metrics.with("delivery_id", delivery.id).publish();
 }
 
 /// Logs a fault with its causes, once.

@@ -27,6 +27,7 @@ use jobs::{DeliveryJob, FirstLane, QueueError, SlowLane};
 use mailing::MailQueue;
 use runtime::{Services, StartError};
 use store::{BoxError, Endpoint, NewDelivery, Outboxed, OutgoingMail, Store, StoreError, StoredEvent};
+use telemetry::metrics::Metrics;
 
 use crate::parking::Parking;
 
@@ -202,7 +203,13 @@ impl FanOut {
             let delivery = NewDelivery::of(event, *endpoint, now);
             Some(DeliveryJob::first(event.organization_id, delivery, Arc::clone(body)))
         });
-        match self.queue.send(jobs).await {
+        let sent = self.queue.send(jobs).await;
+        if let Some(oldest) = events.iter().map(|fresh| fresh.event.created_at).min() {
+            let lag = u64::try_from(self.clock.now().since(oldest).as_millis()).unwrap_or(u64::MAX);
+            let metrics = Metrics::new().count("Events", events.len()).milliseconds("FanOutLag", lag);
+            metrics.count("Jobs", if sent.is_ok() { wanted.len() } else { 0 }).publish();
+        }
+        match sent {
             Ok(unsendable) => {
                 outcome.broken.extend(unsendable.into_iter().map(|it| (record(it.index), it.to_string())));
             }

@@ -26,6 +26,7 @@ mod tests {
             mode: Mode::Live,
             created_at: clock::utc(2026, 11, 22, 15, 0),
             body: "{}".to_owned(),
+            request_id: None,
             only_for: None,
             expires_at: 0,
         }

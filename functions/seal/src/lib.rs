@@ -26,6 +26,7 @@ use ids::{Ids, OrganizationId};
 use objects::Bucket;
 use runtime::{Services, StartError};
 use store::{Leaf, Store};
+use telemetry::metrics::Metrics;
 
 use crate::log::Signers;
 use crate::records::{Happened, read};
@@ -140,7 +141,12 @@ impl Seal {
         }
         leaves.sort_unstable_by_key(|leaf| leaf.id);
         leaves.dedup_by_key(|leaf| leaf.id);
+        let (records, oldest) = (leaves.len(), leaves.first().map(|leaf| leaf.id.time()));
         let head = self.seal(&tenant, leaves, log).await?;
+        if let Some(oldest) = oldest {
+            let lag = u64::try_from(self.0.clock.now().since(oldest).as_millis()).unwrap_or(u64::MAX);
+            Metrics::new().count("SealedRecords", records).milliseconds("SealLag", lag).publish();
+        }
         self.archive(&tenant, &head).await
     }
 }

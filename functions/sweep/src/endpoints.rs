@@ -16,6 +16,7 @@ use store::{
     Change, CommitError, Endpoint, EndpointNotice, EndpointState, EndpointStatus, FieldChange, Mailed,
     NoticeType, SAFETY, Tenant, Told, Watched, notice_id,
 };
+use telemetry::metrics::Metrics;
 
 use crate::{BUDGET, Sweep, TaskError};
 
@@ -27,6 +28,8 @@ const MOST_AT_ONCE: usize = 2_000;
 const MOST_IF_SLOW: usize = 300;
 /// Of what is cancelled, so much before it is made sure that the endpoint was not enabled meanwhile.
 const CANCELLED_UNSEEN: usize = 200;
+/// How many of the deliveries that wait for an endpoint are seen when their age is measured: those that are due next.
+const SEEN_OF_WAITING: usize = 100;
 /// Endpoints of a batch read, two items each.
 const READ_AT_ONCE: usize = 50;
 /// Endpoints looked at, and deliveries written, side by side.
@@ -49,7 +52,8 @@ const FAILED: &str = "every attempt of five days has failed";
 const BY_HAND: &str = "somebody in your organization did so";
 
 impl Sweep {
-    /// Looks at endpoints, until it is through or its time is; how many could not be looked at.
+    /// Looks at endpoints, until it is through or its time is; how many could not be looked at. Publishes how old the oldest
+    /// delivery is that waits for one of them.
     pub(crate) async fn look_at_endpoints(
         &self,
         endpoints: Vec<(OrganizationId, EndpointId)>,
@@ -69,13 +73,18 @@ impl Sweep {
             })
             .buffer_unordered(AT_ONCE)
             .boxed();
-        let mut failed = 0;
+        let (mut failed, mut oldest) = (0, None);
         while let Some(outcome) = looks.next().await {
-            if let Err(error) = outcome {
-                failed += 1;
-                tracing::error!(error = telemetry::chain(&error), "an endpoint could not be looked at");
+            match outcome {
+                Ok(waits_since) => oldest = waits_since.into_iter().chain(oldest).min(),
+                Err(error) => {
+                    failed += 1;
+                    tracing::error!(error = telemetry::chain(&error), "an endpoint could not be looked at");
+                }
             }
         }
+        let age = oldest.map_or(0, |oldest| self.clock.now().since(oldest).as_secs());
+        Metrics::new().seconds("OldestUndelivered", age).publish();
         failed
     }
 
@@ -90,7 +99,12 @@ impl Sweep {
         }
     }
 
-    async fn look_at(&self, organization: OrganizationId, watched: Watched) -> Result<(), TaskError> {
+    /// Looks at one endpoint; since when the oldest delivery waits for it that may still be sent, as far as it is seen.
+    async fn look_at(
+        &self,
+        organization: OrganizationId,
+        watched: Watched,
+    ) -> Result<Option<Timestamp>, TaskError> {
         let tenant = self.store.tenant_of_job(organization);
         let now = self.clock.now();
         let state = &watched.state;
@@ -98,27 +112,33 @@ impl Sweep {
             let through = self.cancel_waiting(&tenant, state, None, "the endpoint was deleted").await?;
             let limits = tenant.organization().await?.map(|organization| organization.limits);
             tenant.retire_state(state, limits.map_or(0, |limits| limits.retention_days), now).await?;
-            return self.leave_alone(&tenant, state, through, now).await;
+            self.leave_alone(&tenant, state, through, now).await?;
+            return Ok(None);
         };
         if endpoint.status == EndpointStatus::Disabled {
             self.tell_of_disabling(&tenant, &endpoint, state, now).await?;
             let through =
                 self.cancel_waiting(&tenant, state, Some(&endpoint), "the endpoint is disabled").await?;
             self.tell_of_dead_letters(&tenant, &endpoint, state, now).await?;
-            return self.leave_alone(&tenant, state, through && state.exhausted == 0, now).await;
+            self.leave_alone(&tenant, state, through && state.exhausted == 0, now).await?;
+            return Ok(None);
         }
         if let Some(reason) = to_be_disabled(&endpoint, state) {
-            return self.disable(&tenant, &endpoint, state, reason, now).await;
+            self.disable(&tenant, &endpoint, state, reason, now).await?;
+            return Ok(None);
         }
         self.tell(&tenant, &endpoint, state, now).await?;
         self.bring_back(&tenant, &endpoint, state, now).await?;
-        let waits = !tenant.waiting(endpoint.id, Timestamp::MAX, 1).await?.is_empty();
+        let waiting = tenant.waiting(endpoint.id, Timestamp::MAX, SEEN_OF_WAITING).await?;
+        let waits_since = waiting.iter().map(|waiting| waiting.id.time()).min();
         // An endpoint that only fails now and then needs nobody's attention until it does so again.
         let to_tell = match state.failures {
             0 => state.told_failing_since.is_some() && state.recovered_at.is_some(),
             failures => told_failing(state).is_none() && failures >= SOME,
         };
-        self.leave_alone(&tenant, state, !waits && !to_tell && state.exhausted == 0, now).await
+        let all_done = waits_since.is_none() && !to_tell && state.exhausted == 0;
+        self.leave_alone(&tenant, state, all_done, now).await?;
+        Ok(waits_since)
     }
 
     /// The sweep need not look at an endpoint again for which all is done, once nothing has happened for a while: what was

@@ -14,6 +14,7 @@ use ids::Ids;
 use problem::{Code, HOURLY, Problem};
 use runtime::Services;
 use store::{Counted, Quota, Store};
+use telemetry::metrics::Metrics;
 
 use crate::request::shown_path;
 use crate::{Edge, Refused, RequestInfo, preflight};
@@ -111,9 +112,10 @@ async fn around(State(outside): State<Outside>, request: Request, next: Next) ->
             Refused(Problem::Internal).into_response()
         })
     };
-    if let Some(Refused(problem)) = response.extensions_mut().remove::<Refused>() {
+    let problem = response.extensions_mut().remove::<Refused>().map(|Refused(problem)| problem);
+    if let Some(problem) = &problem {
         let kept = response.headers_mut().remove(header::ALLOW);
-        response = write_problem(&problem, &instance, &info.id);
+        response = write_problem(problem, &instance, &info.id);
         if let Some(allow) = kept {
             response.headers_mut().insert(header::ALLOW, allow);
         }
@@ -132,14 +134,30 @@ async fn around(State(outside): State<Outside>, request: Request, next: Next) ->
     if let Some(origin) = origin {
         cors_headers(headers, origin, may_read);
     }
+    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(
         request_id = info.id,
         request = %info.shown_target,
         status = response.status().as_u16(),
-        duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        duration_ms,
         "served"
     );
+    measure(&info.id, problem.as_ref(), duration_ms);
     response
+}
+
+/// Publishes what came of a request: one of a function's, how long it took, and what was wrong with it.
+fn measure(request_id: &str, problem: Option<&Problem>, duration_ms: u64) {
+    let is_limit = matches!(problem, Some(Problem::RateLimited { .. } | Problem::SignInThrottled { .. }));
+    let mut metrics = Metrics::new()
+        .by_function()
+        .count("Requests", 1)
+        .milliseconds("RequestDuration", duration_ms)
+        .count("LimitRefusals", usize::from(is_limit));
+    if let Some(problem) = problem {
+        metrics = metrics.by("Code", problem.code().as_str()).count("Problems", 1);
+    }
+    metrics.with("request_id", request_id).publish();
 }
 
 /// Lets a page of a listed origin read the answer (Fetch standard, "CORS protocol"). Credentials are bearer tokens that the

@@ -249,6 +249,7 @@ mod tests {
             event: EventType::LeadCreated,
             endpoint_id: ids.next(),
             workspace_id: ids.next(),
+            request_id: None,
             created_at: clock::utc(2026, 11, 22, 15, 0),
             expires_at: 0,
         };

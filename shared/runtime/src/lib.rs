@@ -178,9 +178,15 @@ pub struct Services {
 }
 
 impl Services {
-    /// The services of the process: its environment, AWS as that environment says, the system's clock.
+    /// The services of the process: its environment, AWS as that environment says, the system's clock. Where the environment
+    /// names a `METRICS_NAMESPACE`, the process's metrics are published in it.
     pub async fn of_process() -> Self {
-        Self::new(Environment::of_process(), AwsClients::load().await, Clock::system())
+        let environment = Environment::of_process();
+        if let Some(namespace) = environment.optional("METRICS_NAMESPACE") {
+            let function = environment.optional("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
+            telemetry::metrics::publish_to_stdout(namespace, function);
+        }
+        Self::new(environment, AwsClients::load().await, Clock::system())
     }
 
     /// Services from their parts.

@@ -339,7 +339,11 @@ impl Store {
             steps.push((step.table, step.write));
             meanings.push(step.meaning);
         }
-        for event in change.events {
+        let request_id = change.audit.first().map(|record| record.request_id.clone());
+        for mut event in change.events {
+            if let Some(request_id) = &request_id {
+                event.caused_by(request_id);
+            }
             steps.push((Table::Activity, Write::Create(event.item()?)));
             meanings.push(Meaning::Fixed(Refusal::Exists("event")));
         }

@@ -35,6 +35,9 @@ pub struct StoredEvent {
     pub created_at: Timestamp,
     /// The exact bytes that every attempt to every endpoint sends.
     pub body: String,
+    /// The request that caused it, by which logs are followed from there to each attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
     /// Only for this endpoint, whatever it subscribes to: somebody tries it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only_for: Option<EndpointId>,
@@ -79,6 +82,7 @@ impl Event {
             mode: scope.mode,
             created_at: now,
             body,
+            request_id: None,
             only_for: None,
             expires_at: (now + RETENTION).seconds(),
         }))
@@ -100,6 +104,10 @@ impl Event {
     pub(crate) fn keep_for_days(&mut self, days: u64) {
         let kept = Duration::from_secs(days.saturating_mul(24 * 60 * 60));
         self.0.expires_at = (self.0.created_at + kept).seconds();
+    }
+
+    pub(crate) fn caused_by(&mut self, request_id: &str) {
+        self.0.request_id = Some(request_id.to_owned());
     }
 
     pub(crate) fn item(&self) -> Result<Item, StoreError> {

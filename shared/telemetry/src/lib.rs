@@ -1,7 +1,9 @@
-//! One tracing subscriber for functions and the local platform.
+//! One tracing subscriber for functions and the local platform, and the metrics that functions publish.
 //!
 //! In Lambda each event is one line of JSON on standard output. Messages and fields never hold bodies, tokens,
 //! e-mail addresses or IP addresses; that is the caller's duty, and a test searches the output for them.
+
+pub mod metrics;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;

@@ -232,6 +232,7 @@ mod tests {
             lease_until: None,
             reason: None,
             replay_id: None,
+            request_id: None,
             created_at: now,
             updated_at: now,
             expires_at: i64::MAX,

@@ -281,6 +281,7 @@ fn some_delivery(app: &TestApp) -> NewDelivery {
         event: EventType::LeadCreated,
         endpoint_id,
         workspace_id: ids.next(),
+        request_id: None,
         created_at: app.now(),
         expires_at: app.now().seconds() + 1_000_000,
     }
@@ -532,6 +533,7 @@ async fn what_waits_for_a_disabled_endpoint_is_cancelled_two_thousand_at_a_time(
             event: EventType::LeadCreated,
             endpoint_id,
             workspace_id: ids.next(),
+            request_id: None,
             created_at: now,
             expires_at: (now + 60 * MINUTE).seconds(),
         };

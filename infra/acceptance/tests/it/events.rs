@@ -90,6 +90,45 @@ async fn http_payloads_are_understood_by_their_functions() {
     }
 }
 
+/// What a deployment sends to each new version before it is given traffic (`infra/pre-traffic`): a request for `/health` and a
+/// batch of no records in one.
+#[tokio::test]
+async fn every_function_answers_the_check_before_traffic() {
+    const PROBE: &str = include_str!("../../../pre-traffic/probe.json");
+    let app = TestApp::start().await;
+    let template = artisan_local::template::Template::read(&testkit::template()).unwrap();
+    for function in &template.functions {
+        let binary = function.binary.as_str();
+        let services = app.platform().services_for(binary).unwrap();
+        let failures = match binary {
+            "fanout" | "seal" => {
+                let batch: dynamodb::Event = serde_json::from_str(PROBE).unwrap();
+                let answer = match binary {
+                    "fanout" => fn_fanout::handler(&services).await.unwrap().handle(batch).await,
+                    _ => fn_seal::handler(&services).await.unwrap().handle(batch).await,
+                };
+                answer.batch_item_failures.len()
+            }
+            "deliver" | "mail" | "worker" => {
+                let batch: sqs::SqsEvent = serde_json::from_str(PROBE).unwrap();
+                let answer = match binary {
+                    "deliver" => fn_deliver::handler(&services).await.unwrap().handle(batch).await,
+                    "mail" => fn_mail::handler(&services).await.unwrap().handle(batch).await,
+                    _ => fn_worker::handler(&services).await.unwrap().handle(batch).await,
+                };
+                answer.batch_item_failures.len()
+            }
+            "sweep" => usize::from(fn_sweep::handler(&services).await.unwrap().run().await.is_err()),
+            _ => {
+                let (status, body) = invoke(&app, binary, PROBE).await;
+                assert_eq!(status, if binary == "docs" { 200 } else { 404 }, "{binary}: {body}");
+                0
+            }
+        };
+        assert_eq!(failures, 0, "{binary}");
+    }
+}
+
 #[tokio::test]
 async fn a_stream_batch_is_fanned_out_and_a_malformed_record_is_parked() {
     let app = TestApp::start().await;

@@ -119,6 +119,9 @@ pub struct Delivery {
     /// The replay that last began it anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay_id: Option<ReplayId>,
+    /// The request that caused the event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
     /// When the event was fanned out.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -152,6 +155,9 @@ pub struct NewDelivery {
     pub endpoint_id: EndpointId,
     /// The workspace the event happened in.
     pub workspace_id: WorkspaceId,
+    /// The request that caused the event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
     /// When the event was fanned out.
     pub created_at: Timestamp,
     /// How long it is kept, as its event is: Unix seconds.
@@ -168,6 +174,7 @@ impl NewDelivery {
             event: event.event,
             endpoint_id: endpoint,
             workspace_id: event.workspace_id,
+            request_id: event.request_id.clone(),
             created_at: now,
             expires_at: event.expires_at,
         }
@@ -189,6 +196,7 @@ impl NewDelivery {
             lease_until: None,
             reason: None,
             replay_id: None,
+            request_id: self.request_id.clone(),
             created_at: self.created_at,
             updated_at: now,
             expires_at: self.expires_at,
