@@ -19,7 +19,7 @@ if ! command -v java >/dev/null || ! command -v mvn >/dev/null; then
 fi
 # Those of another version must not be on the class path.
 rm -rf "$library"
-mvn --batch-mode --quiet --strict-checksums --file .ci/checks/second-engine/pom.xml \
+mvn --batch-mode --quiet -Dstyle.color=never --strict-checksums --file .ci/checks/second-engine/pom.xml \
     "$plugin:copy-dependencies" "-DoutputDirectory=$PWD/$library"
 
 work=$(mktemp -d)
@@ -45,9 +45,10 @@ until curl --silent --output "$work/answer" "http://127.0.0.1:$port/"; do
     sleep 0.1
 done
 
-# No package is named: this way the tests are built with what `cargo test` has built them with.
-ARTISAN_TEST_DYNAMODB=http://127.0.0.1:$port cargo test --locked --quiet --test it -- "$@" 2>&1 | tee "$work/tests"
-not_run=$(grep -c '^not on the second engine: ' "$work/tests" || true)
+# No package is named: this way the tests are built with what `cargo test` has built them with. A quarter of an hour is
+# several times what they take.
+ARTISAN_TEST_DYNAMODB=http://127.0.0.1:$port timeout 900 cargo test --locked --quiet --test it -- "$@" 2>&1 | tee "$work/tests"
+not_run=$(grep -c 'not on the second engine: ' "$work/tests" || true)
 awk -v not_run="$not_run" '
     /^test result:/ { passed += $4 }
     END {
