@@ -45,9 +45,9 @@ until curl --silent --output "$work/answer" "http://127.0.0.1:$port/"; do
     sleep 0.1
 done
 
-# No package is named: this way the tests are built with what `cargo test` has built them with. A quarter of an hour is
+# No package is named: this way the tests are built with what `cargo test` has built them with. Half an hour is
 # several times what they take.
-ARTISAN_TEST_DYNAMODB=http://127.0.0.1:$port timeout 900 cargo test --locked --quiet --test it -- "$@" 2>&1 | tee "$work/tests"
+ARTISAN_TEST_DYNAMODB=http://127.0.0.1:$port timeout 1800 cargo test --locked --quiet --test it -- "$@" 2>&1 | tee "$work/tests"
 not_run=$(grep -c 'not on the second engine: ' "$work/tests" || true)
 awk -v not_run="$not_run" '
     /^test result:/ { passed += $4 }
