@@ -137,7 +137,7 @@ impl Engines {
                 DynamoDb::Embedded(Box::new(Embedded::on_disk(database, counter)?))
             }
             Place::Memory => DynamoDb::Embedded(Box::new(Embedded::in_memory(clock, counter)?)),
-            Place::Remote(address) => DynamoDb::Remote(Remote::at(address, clock, counter)?),
+            Place::Remote(address) => DynamoDb::Remote(Box::new(Remote::at(address, clock, counter)?)),
         };
         let objects = match place {
             Place::Files(Files { objects, .. }) => Buckets::on_disk(objects, clock.clone())?,

@@ -23,7 +23,7 @@ pub enum DynamoDb {
     /// In this process.
     Embedded(Box<Embedded>),
     /// In another one.
-    Remote(Remote),
+    Remote(Box<Remote>),
 }
 
 /// What an engine refused, as it says it.
