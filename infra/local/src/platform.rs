@@ -9,11 +9,12 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::routing::any;
 use clock::Clock;
+use http::Uri;
 use runtime::{AwsClients, Services};
 
 use crate::data_directory::{DataDirectory, DataError, Keep};
 use crate::engines::queues::{Depth, Waiting};
-use crate::engines::{self, EngineError, Engines, STREAM_RECORDS_KEPT};
+use crate::engines::{self, EngineError, Engines, Place, STREAM_RECORDS_KEPT};
 use crate::event_sources::{EventSourceError, EventSources, ScheduleError};
 use crate::gateway::{Gateway, RouteError};
 use crate::host::{self, HostError, Surroundings};
@@ -38,6 +39,8 @@ pub enum Data {
     Directory(PathBuf),
     /// Nowhere: everything is gone with the platform.
     Memory,
+    /// The tables by the DynamoDB at this address, as tables of this platform alone; the rest nowhere.
+    DynamoDbAt(Uri),
 }
 
 /// What to run, and how.
@@ -88,10 +91,12 @@ pub enum PlatformError {
     #[error(transparent)]
     Data(#[from] DataError),
     /// The database or the objects beside it cannot be opened.
-    #[error("the database {}, or the objects beside it, cannot be opened; restore it, or delete the data directory to start afresh", path.display())]
+    #[error(
+        "the database {place}, or the objects beside it, cannot be opened; restore it, or delete the data directory to start afresh"
+    )]
     Database {
-        /// The file.
-        path: PathBuf,
+        /// The file, or what is in place of one.
+        place: String,
         /// What the engine said.
         #[source]
         source: EngineError,
@@ -144,20 +149,17 @@ impl Platform {
         let Options { template, data, clock, environment, metering, permissions, aws_address, registry } =
             options;
         let template = Template::read(&template)?;
-        let (keep, engines) = match data {
-            Data::Memory => {
-                let engines = Engines::open(None, &clock, metering, &aws_address)
-                    .map_err(|source| PlatformError::Database { path: ":memory:".into(), source })?;
-                (Keep::memory(), engines)
-            }
+        let (keep, place) = match data {
+            Data::Memory => (Keep::memory(), Place::Memory),
+            Data::DynamoDbAt(address) => (Keep::memory(), Place::Remote(address)),
             Data::Directory(path) => {
                 let directory = DataDirectory::open(&path)?;
                 let files = directory.engines();
-                let engines = Engines::open(Some(&files), &clock, metering, &aws_address)
-                    .map_err(|source| PlatformError::Database { path: files.database, source })?;
-                (Keep::Directory(directory), engines)
+                (Keep::Directory(directory), Place::Files(files))
             }
         };
+        let engines = Engines::open(&place, &clock, metering, &aws_address)
+            .map_err(|source| PlatformError::Database { place: place.to_string(), source })?;
         let keep = Arc::new(keep);
         provision(&template, &engines, &keep).await?;
         let aws = AwsClients::from_config(&engines.sdk_config().await);
@@ -165,7 +167,8 @@ impl Platform {
         let surroundings = Surroundings { aws, overrides: environment, judge };
         let hosted = host::start(&template, &registry, &surroundings, &clock).await?;
         let gateway = gateway(&template, &hosted, &clock)?;
-        let sources = EventSources::connect(template.functions.iter().zip(&hosted), &engines, &clock, &keep)?;
+        let sources =
+            EventSources::connect(template.functions.iter().zip(&hosted), &engines, &clock, &keep).await?;
         let platform = Self(Arc::new(Inner {
             template,
             registry,

@@ -6,16 +6,11 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use dynoxide::DynoxideError;
-use dynoxide::actions::describe_table::DescribeTableRequest;
-use dynoxide::actions::describe_time_to_live::DescribeTimeToLiveRequest;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::data_directory::{DataError, Keep, Survives};
-use crate::engines::Engines;
 use crate::engines::queues::Settings;
+use crate::engines::{Engines, Refused};
 use crate::random;
 use crate::template::{Index, Key, Secret, SecretValue, Table, Template};
 
@@ -62,7 +57,7 @@ pub(crate) async fn provision(
     keep: &Keep,
 ) -> Result<(), ProvisionError> {
     for table in &template.tables {
-        make_table(table, engines)?;
+        make_table(table, engines).await?;
     }
     for queue in &template.queues {
         let settings = Settings {
@@ -79,37 +74,35 @@ pub(crate) async fn provision(
     make_secrets(&template.secrets, engines, keep).await
 }
 
-fn make_table(table: &Table, engines: &Engines) -> Result<(), ProvisionError> {
-    let database = engines.dynamodb().database();
-    let failed = |source: DynoxideError| ProvisionError::Table {
-        table: table.logical_id.clone(),
-        source: source.into(),
-    };
-    match database.describe_table(DescribeTableRequest { table_name: table.name.clone() }) {
-        Err(DynoxideError::ResourceNotFoundException(_)) => {
-            request(declaration(table)).and_then(|it| database.create_table(it)).map_err(failed)?;
+async fn make_table(table: &Table, engines: &Engines) -> Result<(), ProvisionError> {
+    let database = engines.dynamodb();
+    let failed =
+        |source: Refused| ProvisionError::Table { table: table.logical_id.clone(), source: source.into() };
+    let named = json!({"TableName": table.name});
+    match database.administer("DescribeTable", &named).await {
+        Err(error) if error.kind == "ResourceNotFoundException" => {
+            database.administer("CreateTable", &declaration(table)).await.map_err(failed)?;
         }
         Err(error) => return Err(failed(error)),
         Ok(description) => {
-            let stored = json_of(&description.table).map_err(failed)?;
-            for change in changes(table, &stored)? {
-                request(change).and_then(|it| database.update_table(it)).map_err(failed)?;
+            let stored = description.get("Table").unwrap_or(&Value::Null);
+            for change in changes(table, stored)? {
+                database.administer("UpdateTable", &change).await.map_err(failed)?;
             }
         }
     }
-    let described = database
-        .describe_time_to_live(DescribeTimeToLiveRequest { table_name: table.name.clone() })
-        .and_then(|it| json_of(&it))
-        .map_err(failed)?;
+    if !database.keeps_time() {
+        return Ok(());
+    }
+    let described = database.administer("DescribeTimeToLive", &named).await.map_err(failed)?;
     let stored = described.pointer("/TimeToLiveDescription/AttributeName").and_then(Value::as_str);
     for (attribute, enabled) in [(stored, false), (table.time_to_live.as_deref(), true)] {
         if let Some(attribute) = attribute
             && stored != table.time_to_live.as_deref()
         {
             let specification = json!({"AttributeName": attribute, "Enabled": enabled});
-            request(json!({"TableName": table.name, "TimeToLiveSpecification": specification}))
-                .and_then(|it| database.update_time_to_live(it))
-                .map_err(failed)?;
+            let request = json!({"TableName": table.name, "TimeToLiveSpecification": specification});
+            database.administer("UpdateTimeToLive", &request).await.map_err(failed)?;
         }
     }
     Ok(())
@@ -235,14 +228,6 @@ fn merge(object: &mut Value, name: &str, value: Value) {
     if let Some(object) = object.as_object_mut() {
         object.insert(name.to_owned(), value);
     }
-}
-
-fn request<Q: DeserializeOwned>(value: Value) -> Result<Q, DynoxideError> {
-    serde_json::from_value(value).map_err(|error| DynoxideError::ValidationException(error.to_string()))
-}
-
-fn json_of<A: Serialize>(answer: &A) -> Result<Value, DynoxideError> {
-    serde_json::to_value(answer).map_err(|error| DynoxideError::InternalServerError(error.to_string()))
 }
 
 /// Secrets are generated once and kept: what was sealed with them must be readable after a restart.

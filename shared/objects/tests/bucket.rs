@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use artisan_local::engines::{ADDRESS, Engines, Strike};
+use artisan_local::engines::{ADDRESS, Engines, Place, Strike};
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use clock::{Clock, ManualClock, utc};
@@ -21,7 +21,7 @@ struct Store {
 
 async fn store() -> Store {
     let (clock, hand) = Clock::manual(utc(2026, 11, 22, 12, 0));
-    let engines = Engines::open(None, &clock, false, ADDRESS).unwrap();
+    let engines = Engines::open(&Place::Memory, &clock, false, ADDRESS).unwrap();
     engines.objects().create("exports", false);
     engines.objects().create("archive", true);
     let aws = AwsClients::from_config(&engines.sdk_config().await);

@@ -301,7 +301,9 @@ impl Change {
 
     /// Puts `new` in the place of `old`, an active key that is still as it was read: it takes over what that has counted, so
     /// that both together have one budget. `retired` is the old key afterwards: revoked, or rotated, which works until it
-    /// expires. `predecessor`, which the old key once took the place of, is over with this.
+    /// expires. `predecessor`, which the old key once took the place of, is over with this. The new key weighs what the old
+    /// one did, so no count of the organization moves; that it is not being deleted is therefore asked here: a deletion
+    /// suspends the keys that it finds, and would not find one that is made behind it.
     ///
     /// # Errors
     /// [`StoreError::Malformed`] when a record cannot be written as an item.
@@ -337,13 +339,12 @@ impl Change {
             retire.update.push_str(", exp = :until");
             retire.values.push((":until", number(until.seconds())));
         }
-        let tally = new.weight().less(old.weight());
         Ok(self
             .replace(Table::Core, &keys::api_key(organization, old.id), retired, old.updated_at)?
             .step(Table::Directory, Write::Update(retire), Refusal::Raced)
             .step(Table::Core, Write::Create(metadata), Refusal::Exists("API key"))
             .step(Table::Directory, Write::Create(credential), Refusal::Exists("API key"))
-            .tally(organization, tally)
+            .while_active(organization)
             .revoke_predecessor(organization, predecessor, retired.updated_at))
     }
 }

@@ -277,6 +277,18 @@ impl Change {
         self.step(Table::Core, Write::Check(check), Refusal::Raced)
     }
 
+    /// Goes ahead only while the organization is not being deleted.
+    pub(crate) fn while_active(self, organization: OrganizationId) -> Self {
+        let check = Expression {
+            key: primary(&keys::organization(organization)),
+            condition: "#status = :active".to_owned(),
+            names: vec![("#status", "status")],
+            values: vec![(":active", text("active"))],
+            ..Expression::default()
+        };
+        self.step(Table::Core, Write::Check(check), Refusal::Rule("the organization is being deleted"))
+    }
+
     /// Lists `origin` as one that the organization's pages come from, for the answer to a browser's preflight.
     ///
     /// # Errors

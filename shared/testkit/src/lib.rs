@@ -33,6 +33,7 @@ use artisan_local::mailbox::Received;
 use artisan_local::{Data, Options, Platform};
 use axum::Router;
 use clock::{Clock, ManualClock, Timestamp};
+use http::Uri;
 use serde_json::json;
 
 pub use actor::{Actor, Response};
@@ -55,6 +56,38 @@ pub struct TestApp {
     leaves_jobs: AtomicBool,
 }
 
+/// Where another DynamoDB is than the one that the platform has in itself: `ARTISAN_TEST_DYNAMODB=http://127.0.0.1:8000` has
+/// every [`TestApp`] keep its tables there, as `.ci/checks/second-engine.sh` does.
+fn second_engine() -> Option<Uri> {
+    let address = std::env::var("ARTISAN_TEST_DYNAMODB").ok()?;
+    Some(address.parse().expect("ARTISAN_TEST_DYNAMODB is an address"))
+}
+
+/// Whether a test ends here, since tables are kept by the second engine and it is for the embedded one alone. Says so, and
+/// why, on standard error.
+#[must_use]
+pub fn embedded_only(why: &str) -> bool {
+    let ends = second_engine().is_some();
+    if ends {
+        let test = std::thread::current().name().unwrap_or_default().to_owned();
+        // Past the capture of what tests print, which nobody sees of those that pass.
+        let mut uncaptured = std::io::stderr();
+        writeln!(uncaptured, "not on the second engine: {test}: {why}").unwrap();
+    }
+    ends
+}
+
+/// Why tests of times to live are for the embedded engine: the other one has a clock of its own.
+pub const EXPIRES: &str = "items expire there by the time of day, not by the test's clock";
+/// Why some tests of great numbers are: nothing in them is up to the engine, and it takes minutes.
+pub const THOUSANDS: &str = "it takes thousands of requests to count what the engine has no say in";
+
+/// How many cases a property is tried on, of as many on the embedded engine: elsewhere each takes several times as long.
+#[must_use]
+pub fn cases(embedded: u32) -> u32 {
+    if second_engine().is_some() { embedded.div_ceil(4) } else { embedded }
+}
+
 /// The template that is deployed, and tested.
 #[must_use]
 pub fn template() -> PathBuf {
@@ -71,7 +104,7 @@ impl TestApp {
     pub async fn with(environment: BTreeMap<String, String>) -> Self {
         let (clock, hand) = Clock::manual(noon());
         let options = Options {
-            data: Data::Memory,
+            data: second_engine().map_or(Data::Memory, Data::DynamoDbAt),
             clock,
             environment,
             metering: true,
@@ -99,6 +132,13 @@ impl TestApp {
     #[must_use]
     pub fn engines(&self) -> &Engines {
         self.platform.engines()
+    }
+
+    /// Has DynamoDB do something behind the API's back.
+    pub async fn dynamodb(&self, operation: &str, request: &serde_json::Value) {
+        let target = format!("DynamoDB_20120810.{operation}");
+        let answer = self.engines().dispatch(&target, request.to_string().into()).await;
+        assert_eq!(answer.status, 200, "{operation}: {:?}", answer.body);
     }
 
     /// Now.

@@ -224,7 +224,7 @@ fn bursts() -> impl Strategy<Value = Vec<Burst>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: testkit::cases(48), ..ProptestConfig::default() })]
 
     /// Never more than the limit in any 60 minutes of the true time, whichever functions admit in whatever order, with clocks
     /// up to a minute apart; and who was idle has everything.
@@ -298,6 +298,9 @@ async fn sixty_four_callers_get_exactly_the_budget_at_one_call_a_request() {
 /// form but unknown. What has no right checksum costs no call, and what has costs one, like any other.
 #[tokio::test]
 async fn ten_thousand_keys_that_are_none_are_refused() {
+    if testkit::embedded_only(testkit::THOUSANDS) {
+        return;
+    }
     let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
     let good = app.key(&admin, json!({})).await;

@@ -279,6 +279,9 @@ async fn no_more_than_a_block_of_requests_goes_uncounted_when_a_key_in_heavy_use
 /// A session has no leases to draw on, so none may be taken for it.
 #[tokio::test]
 async fn a_session_is_not_charged_for_blocks() {
+    if testkit::embedded_only(testkit::THOUSANDS) {
+        return;
+    }
     let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
     let admitted = hot(&app, &admin, 4_100).await;
@@ -528,6 +531,9 @@ async fn forged_reports_do_nothing() {
 /// Nothing that can be sent to the new routes is an error of ours.
 #[tokio::test]
 async fn no_malformed_input_is_a_fault_of_ours() {
+    if testkit::embedded_only(testkit::THOUSANDS) {
+        return;
+    }
     let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
     let far = "9999-12-31T23:59:59.999Z";
@@ -765,6 +771,29 @@ async fn no_key_works_on_when_an_organization_is_deleted_amid_rotations() {
     }
 }
 
+/// The deletion has seen which keys there are, and is about to suspend them, when one takes another's place.
+#[tokio::test]
+async fn no_key_is_made_behind_a_deletion_that_suspends_those_it_found() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let key = app.key(&admin, json!({})).await;
+    let rotating = app.engines().faults().hold("TransactWriteItems", "api_key.rotate");
+    let suspending = app.engines().faults().hold("UpdateItem", "suspended");
+    let (by, old) = (admin.clone(), key.clone());
+    let rotation = tokio::spawn(async move { rotate(&by, &old, json!({"grace_seconds": 600})).await });
+    rotating.arrived().await;
+    let by = admin.clone();
+    let deletion = async move { by.raw(Method::DELETE, ORGANIZATION, r#"{"confirm":"Acme"}"#).await };
+    let deletion = tokio::spawn(deletion);
+    suspending.arrived().await;
+    drop(rotating);
+    let _ = rotation.await.unwrap().expect_problem(409, "conflict");
+    drop(suspending);
+    let _ = deletion.await.unwrap().expect(202);
+    let _ = key.get("/v1/whoami").await.expect_problem(403, "organization_deleted");
+    app.drain().await;
+}
+
 /// Nothing that is told of a key holds it.
 #[tokio::test]
 async fn a_rotated_key_is_shown_once() {
@@ -853,7 +882,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: testkit::cases(24), ..ProptestConfig::default() })]
 
     /// Through changes of the limit, rotations with and without grace, and functions whose clocks are a minute apart: never
     /// more in sixty minutes than the largest limit that held in them, over all keys of the chain together.

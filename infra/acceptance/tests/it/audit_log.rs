@@ -6,8 +6,6 @@ use std::time::Duration;
 use artisan_local::engines::Strike;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
-use dynoxide::actions::delete_item::DeleteItemRequest;
-use dynoxide::actions::update_item::UpdateItemRequest;
 use objects::Bucket;
 use serde_json::{Value, json};
 use testkit::{Actor, TestApp};
@@ -57,13 +55,12 @@ fn key_of(admin: &Actor, id: &Value) -> Value {
 }
 
 /// Writes another text in the place of a record's own, behind the API's back.
-fn alter(app: &TestApp, admin: &Actor, id: &Value, entry: &str) {
-    let update: UpdateItemRequest = serde_json::from_value(json!({
+async fn alter(app: &TestApp, admin: &Actor, id: &Value, entry: &str) {
+    let update = json!({
         "TableName": audit_table(app), "Key": key_of(admin, id), "UpdateExpression": "SET entry = :entry",
         "ExpressionAttributeValues": {":entry": {"S": entry}},
-    }))
-    .unwrap();
-    app.engines().dynamodb().database().update_item(update).unwrap();
+    });
+    app.dynamodb("UpdateItem", &update).await;
 }
 
 type Item = HashMap<String, AttributeValue>;
@@ -279,12 +276,9 @@ async fn what_is_done_to_the_table_behind_our_back_is_on_record() {
     let _ = admin.post("/v1/campaigns", json!({"name": "Autumn"})).await.expect(201);
     app.drain().await;
     let records = search(&admin, "").await;
-    alter(&app, &admin, &records[0]["id"], "{}");
-    let delete: DeleteItemRequest = serde_json::from_value(
-        json!({"TableName": audit_table(&app), "Key": key_of(&admin, &records[1]["id"])}),
-    )
-    .unwrap();
-    app.engines().dynamodb().database().delete_item(delete).unwrap();
+    alter(&app, &admin, &records[0]["id"], "{}").await;
+    let delete = json!({"TableName": audit_table(&app), "Key": key_of(&admin, &records[1]["id"])});
+    app.dynamodb("DeleteItem", &delete).await;
     app.drain().await;
 
     let raised = search(&admin, "action=audit_log.tamper").await;
@@ -310,33 +304,33 @@ async fn nothing_is_written_into_the_past() {
     let model = search(&admin, "action=campaign.create").await.remove(0);
     let model = admin.get(&format!("{LOG}/{}/entry", model["id"].as_str().unwrap())).await.expect(200).body;
     let organization = admin.text("/organization/id");
-    let put = |at: clock::Timestamp, seed: u8, alter: &dyn Fn(&mut Value)| {
+    let put = async |at: clock::Timestamp, seed: u8, alter: &dyn Fn(&mut Value)| {
         let id = ids::AuditId::derived(at, [seed; 16]);
         let mut entry: Value = serde_json::from_str(&model).unwrap();
         (entry["id"], entry["timestamp"]) = (json!(id), json!(at));
         alter(&mut entry);
         let pk = format!("ORG#{organization}#AUD#{}#{}", at.month(), id.as_bytes()[15] % 4);
-        let update: UpdateItemRequest = serde_json::from_value(json!({
-            "TableName": app.platform().template().table("AuditTable").unwrap().name,
+        let update = json!({
+            "TableName": audit_table(&app),
             "Key": {"pk": {"S": pk}, "sk": {"S": format!("AUD#{id}")}},
             "UpdateExpression": "SET entry = :entry, created_at = :at, actor_pk = :x, action_pk = :x, expires_at = :n",
             "ExpressionAttributeValues": {
                 ":entry": {"S": entry.to_string()}, ":at": {"S": at.to_string()}, ":x": {"S": "x"}, ":n": {"N": "1"},
             },
-        }))
-        .unwrap();
-        app.engines().dynamodb().database().update_item(update).unwrap();
+        });
+        app.dynamodb("UpdateItem", &update).await;
         id.to_string()
     };
     let now = app.now();
     // Whoever may write to the table may write a record of now: that is what functions do.
-    let honest = put(now, 1, &|_| ());
+    let honest = put(now, 1, &|_| ()).await;
     let invented = [
-        put(now - Duration::from_hours(26), 2, &|_| ()),
-        put(now + Duration::from_hours(1), 3, &|_| ()),
-        put(now, 4, &|entry| entry["timestamp"] = json!(now - Duration::from_hours(2))),
-        put(now, 5, &|entry| entry["id"] = json!(ids::AuditId::derived(now, [9; 16]))),
-        put(now, 6, &|entry| entry["organization_id"] = json!(ids::OrganizationId::derived(now, [9; 16]))),
+        put(now - Duration::from_hours(26), 2, &|_| ()).await,
+        put(now + Duration::from_hours(1), 3, &|_| ()).await,
+        put(now, 4, &|entry| entry["timestamp"] = json!(now - Duration::from_hours(2))).await,
+        put(now, 5, &|entry| entry["id"] = json!(ids::AuditId::derived(now, [9; 16]))).await,
+        put(now, 6, &|entry| entry["organization_id"] = json!(ids::OrganizationId::derived(now, [9; 16])))
+            .await,
     ];
     app.drain().await;
     let raised = search(&admin, "action=audit_log.tamper").await;
@@ -396,7 +390,7 @@ async fn what_was_altered_before_it_was_archived_is_not_locked_away_as_if_it_wer
     let victim = search(&admin, "action=campaign.create").await.remove(0);
     let path = format!("{LOG}/{}/entry", victim["id"].as_str().unwrap());
     let altered = admin.get(&path).await.expect(200).body.replace("campaign.create", "campaign.delete");
-    alter(&app, &admin, &victim["id"], &altered);
+    alter(&app, &admin, &victim["id"], &altered).await;
     app.engines().faults().clear();
     app.advance(Duration::from_secs(60));
     app.drain().await;
@@ -437,10 +431,10 @@ async fn what_was_altered_has_no_proof_rather_than_a_false_one() {
     let (victim, other) = (campaigns[0], others[0]);
     let path = format!("{LOG}/{}/entry", victim["id"].as_str().unwrap());
     let original = admin.get(&path).await.expect(200).body;
-    alter(&app, &admin, &victim["id"], &original.replace("campaign.create", "campaign.delete"));
+    alter(&app, &admin, &victim["id"], &original.replace("campaign.create", "campaign.delete")).await;
     let _ = proof(victim).await.expect_problem(500, "internal");
     let _ = proof(other).await.expect(200);
-    alter(&app, &admin, &victim["id"], &original);
+    alter(&app, &admin, &victim["id"], &original).await;
     all_is_proved().await;
 
     // The hashes of three of the four leaves, beside or below which every way to the root leads.

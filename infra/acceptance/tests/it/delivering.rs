@@ -254,7 +254,11 @@ fn whatever_several_do_to_a_delivery_one_holds_it_and_it_is_not_lost() {
     let admin = runtime.block_on(app.sign_up("Acme"));
     runtime.block_on(app.drain());
     let tenant = store(&app).tenant_of_job(organization(&admin));
-    let mut runner = TestRunner::new(Config { cases: 160, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config {
+        cases: testkit::cases(160),
+        failure_persistence: None,
+        ..Config::default()
+    });
     let law = runner.run(&prop::collection::vec(step(), 1..30), |steps| {
         let new = some_delivery(&app);
         let (tenant, now) = (tenant.clone(), app.now());
@@ -517,6 +521,9 @@ async fn an_endpoint_that_is_deleted_or_disabled_has_all_its_jobs_cancelled() {
 /// Others come first, at some time: a call cancels so many of each endpoint.
 #[tokio::test]
 async fn what_waits_for_a_disabled_endpoint_is_cancelled_two_thousand_at_a_time() {
+    if testkit::embedded_only(testkit::THOUSANDS) {
+        return;
+    }
     let app = TestApp::start().await;
     let receiver = Receiver::start().await;
     let admin = acme(&app).await;

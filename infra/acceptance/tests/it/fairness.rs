@@ -351,7 +351,8 @@ fn whoever_asks_and_when_no_more_is_given_than_the_rate_and_a_second_s_worth_at_
     let tenant = runtime.block_on(tenant(&app, &admin));
     let begins = Cell::new(app.now());
     let (endpoint, _) = runtime.block_on(app.endpoint(&admin, &receiver, json!({})));
-    let mut runner = TestRunner::new(Config { cases: 48, failure_persistence: None, ..Config::default() });
+    let mut runner =
+        TestRunner::new(Config { cases: testkit::cases(48), failure_persistence: None, ..Config::default() });
     let asked = prop::collection::vec((0_u64..400, any::<bool>()), 1..60);
     let law = runner.run(&(prop_oneof![1_u32..30, 1_u32..=1000], asked), |(rate, asked)| {
         // What was given before is past.

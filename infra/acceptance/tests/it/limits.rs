@@ -182,7 +182,7 @@ impl Oracle {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: testkit::cases(24), ..ProptestConfig::default() })]
 
     /// Whatever the traffic looks like, each decision is exactly that of the oracle: never over the limit in any
     /// 60 minutes, and never a refusal that the window does not call for.

@@ -467,6 +467,9 @@ async fn one_replay_to_an_endpoint_and_five_to_an_organization_are_open_at_a_tim
 
 #[tokio::test]
 async fn what_is_looked_at_is_bounded_also_where_none_of_it_is_wanted() {
+    if testkit::embedded_only(testkit::THOUSANDS) {
+        return;
+    }
     let app = TestApp::start().await;
     let receiver = Receiver::start().await;
     let admin = app.sign_up("Acme").await;

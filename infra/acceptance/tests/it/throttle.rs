@@ -90,15 +90,17 @@ async fn an_address_that_tries_many_accounts_is_counted_by_itself() {
     }
 }
 
-/// Parallel guesses don't slip past the count.
+/// Parallel guesses don't slip past the count. There may be fewer than ten: account and address are counted side by side, and
+/// a guess that is the tenth of the one may be the eleventh of the other.
 #[tokio::test]
-async fn of_thirty_guesses_at_once_ten_are_heard() {
+async fn of_thirty_guesses_at_once_no_more_than_ten_are_heard() {
     let app = TestApp::start().await;
     let ada = app.sign_up("Acme").await.text("/user/email");
     let at = app.stranger().at(ATTACKER);
     let guesses = futures::future::join_all((0..30).map(|_| sign_in(&at, &ada, "not the password"))).await;
     let heard = guesses.iter().filter(|answer| answer.status == 401).count();
-    assert_eq!((heard, guesses.iter().filter(|answer| answer.status == 429).count()), (10, 20));
+    assert!((1..=10).contains(&heard), "{heard}");
+    assert_eq!(guesses.iter().filter(|answer| answer.status == 429).count(), 30 - heard);
 }
 
 /// What the store is asked to do, by operation: what timing could tell.

@@ -75,6 +75,9 @@ async fn requests_are_told_by_hour_and_day_by_what_came_of_them_and_what_they_we
 
 #[tokio::test]
 async fn usage_is_kept_as_the_plan_says_and_shown_to_who_may_see_the_key() {
+    if testkit::embedded_only(testkit::EXPIRES) {
+        return;
+    }
     let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
     app.upgrade(&admin, "business").await;

@@ -286,7 +286,7 @@ async fn a_test_key_is_shown_and_erases_nobody_who_is_held() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 6, max_shrink_iters: 20, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: testkit::cases(6), max_shrink_iters: 20, ..ProptestConfig::default() })]
 
     #[test]
     fn nobody_is_shown_an_id_from_behind_a_wall(

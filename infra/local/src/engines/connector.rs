@@ -1,7 +1,9 @@
 //! The AWS SDK spoken to in process: the same client, the same bytes, no socket.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use aws_config::timeout::TimeoutConfig;
 use aws_config::{ConfigLoader, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_smithy_runtime_api::client::http::{
@@ -23,12 +25,20 @@ use super::{Answer, Engines};
 use crate::template::REGION;
 
 const IDENTITY: &str = "local";
+/// How long a DynamoDB elsewhere is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Engines {
-    /// Configuration for SDK clients that reach these engines without a socket. Retries and time limits are those
-    /// of deployed functions.
+    /// Configuration for SDK clients that reach these engines without a socket. Retries are those of deployed
+    /// functions, and so are time limits, unless tables are kept elsewhere.
     pub async fn sdk_config(&self) -> SdkConfig {
-        runtime::shared_settings(self.unread_profile()).load().await
+        let config = runtime::shared_settings(self.unread_profile()).load().await;
+        if self.dynamodb().keeps_time() {
+            return config;
+        }
+        // An emulator that shares the processors with those who ask it answers late without being out of order.
+        let patient = TimeoutConfig::builder().operation_timeout(PATIENCE).build();
+        config.to_builder().timeout_config(patient).build()
     }
 
     /// The same configuration for a function that may do what its role allows, and nothing else.

@@ -15,28 +15,26 @@ mod meter;
 pub mod queues;
 pub mod s3;
 mod ses;
-mod stream_table;
-mod tokens;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use clock::Clock;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use serde_json::Value;
 use winterbaume_core::{MockRequest, MockService};
 use winterbaume_secretsmanager::SecretsManagerService;
 use winterbaume_sqs::SqsService;
 
 pub use dynamodb::DynamoDb;
+use dynamodb::{Embedded, Remote};
+pub(crate) use dynamodb::{KEPT as STREAM_RECORDS_KEPT, Refused, StreamRecord};
 use faults::Throttled;
 pub use faults::{Faults, Strike};
+use iam::Role;
 pub use iam::{Ledger, Used};
 pub use meter::{Measured, Meter, Snapshot};
-pub(crate) use stream_table::KEPT as STREAM_RECORDS_KEPT;
-
-use iam::Role;
 use queues::{Backend, Queues, Ruling, Wire};
 use s3::Buckets;
 
@@ -60,6 +58,27 @@ pub struct Files {
     pub database: PathBuf,
     /// The directory of objects; made if it does not exist.
     pub objects: PathBuf,
+}
+
+/// Where tables and objects are kept.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// In files.
+    Files(Files),
+    /// In memory.
+    Memory,
+    /// Objects in memory, and tables by the DynamoDB at this address, which keeps those of each access key apart.
+    Remote(Uri),
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Files(files) => files.database.display().fmt(f),
+            Self::Memory => f.write_str(":memory:"),
+            Self::Remote(address) => address.fmt(f),
+        }
+    }
 }
 
 /// Where clients in this process believe the engines are, unless they are told another address.
@@ -104,24 +123,25 @@ impl std::fmt::Debug for Engines {
 }
 
 impl Engines {
-    /// Engines that keep tables and objects in `files`, or in memory without them. Queues, links to objects and times to
+    /// Engines that keep tables and objects in `place`. Queues, links to objects and times to
     /// live go by `clock`; with `metering`, consumed capacity is recorded. `address` is where other processes reach them:
     /// links to objects lead there.
     ///
     /// # Errors
     /// [`EngineError`] when the database or the directory of objects cannot be opened.
-    pub fn open(
-        files: Option<&Files>,
-        clock: &Clock,
-        metering: bool,
-        address: &str,
-    ) -> Result<Self, EngineError> {
+    pub fn open(place: &Place, clock: &Clock, metering: bool, address: &str) -> Result<Self, EngineError> {
         let meter = Arc::new(Meter::new(metering));
-        let (dynamodb, objects) = match files {
-            Some(Files { database, objects }) => {
-                (DynamoDb::on_disk(database, Arc::clone(&meter))?, Buckets::on_disk(objects, clock.clone())?)
+        let counter = Arc::clone(&meter);
+        let dynamodb = match place {
+            Place::Files(Files { database, .. }) => {
+                DynamoDb::Embedded(Box::new(Embedded::on_disk(database, counter)?))
             }
-            None => (DynamoDb::in_memory(clock, Arc::clone(&meter))?, Buckets::in_memory(clock.clone())),
+            Place::Memory => DynamoDb::Embedded(Box::new(Embedded::in_memory(clock, counter)?)),
+            Place::Remote(address) => DynamoDb::Remote(Box::new(Remote::at(address, clock, counter)?)),
+        };
+        let objects = match place {
+            Place::Files(Files { objects, .. }) => Buckets::on_disk(objects, clock.clone())?,
+            Place::Memory | Place::Remote(_) => Buckets::in_memory(clock.clone()),
         };
         let queues = Queues::new(clock.clone());
         Ok(Self(Arc::new(Inner {
@@ -246,14 +266,14 @@ impl Engines {
         let (service, operation) = target.split_once('.').unwrap_or_default();
         match service {
             "DynamoDB_20120810" | "DynamoDBStreams_20120810" => {
-                let answer = |body: &[u8]| {
-                    let (status, body) = self.0.dynamodb.dispatch(operation, body);
-                    Answer { status, content_type: AMZ_JSON, body: body.into() }
+                let answer = async |body: Bytes| {
+                    let (status, body) = self.0.dynamodb.dispatch(operation, body).await;
+                    Answer { status, content_type: AMZ_JSON, body }
                 };
                 match self.0.faults.throttling(operation, &body) {
-                    None => answer(&body),
+                    None => answer(body).await,
                     Some(Throttled::Refused(refused)) => refused,
-                    Some(Throttled::InPart(rest, back)) => with(answer(&rest), "UnprocessedKeys", back),
+                    Some(Throttled::InPart(rest, back)) => with(answer(rest).await, "UnprocessedKeys", back),
                 }
             }
             "AmazonSQS" => self.dispatch_sqs(target, operation, body).await,

@@ -21,7 +21,7 @@ struct Fixture {
 
 async fn fixture(metering: bool) -> Fixture {
     let (clock, hand) = Clock::manual(utc(2026, 1, 1, 0, 0));
-    let engines = Engines::open(None, &clock, metering, ADDRESS).unwrap();
+    let engines = Engines::open(&Place::Memory, &clock, metering, ADDRESS).unwrap();
     let aws = AwsClients::from_config(&engines.sdk_config().await);
     aws.dynamodb
         .create_table()

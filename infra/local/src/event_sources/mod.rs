@@ -81,7 +81,7 @@ pub(crate) struct EventSources {
 
 impl EventSources {
     /// Connects the functions to their sources. Positions in streams are read, nothing is polled yet.
-    pub(crate) fn connect<'f>(
+    pub(crate) async fn connect<'f>(
         functions: impl IntoIterator<Item = (&'f Function, &'f Hosted)>,
         engines: &Engines,
         clock: &Clock,
@@ -112,7 +112,8 @@ impl EventSources {
                             clock,
                             Arc::clone(keep),
                             Arc::clone(&consumed),
-                        )?;
+                        )
+                        .await?;
                         sources.streams.push(Arc::new(Mutex::new(poller)));
                     }
                 }

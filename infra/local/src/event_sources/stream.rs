@@ -10,10 +10,6 @@ use std::time::Duration;
 use aws_lambda_events::event::dynamodb::{Event, EventRecord};
 use aws_lambda_events::event::streams::DynamoDbEventResponse;
 use clock::{Clock, Timestamp};
-use dynoxide::actions::describe_stream::DescribeStreamRequest;
-use dynoxide::actions::describe_table::DescribeTableRequest;
-use dynoxide::actions::get_records::{GetRecordsRequest, Record as EngineRecord};
-use dynoxide::actions::get_shard_iterator::GetShardIteratorRequest;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -21,8 +17,8 @@ use uuid::Uuid;
 use super::checkpoint::Checkpoint;
 use super::{EventSourceError, LOOK_AGAIN, invoke};
 use crate::data_directory::Keep;
-use crate::engines::Engines;
 use crate::engines::queues::Outgoing;
+use crate::engines::{Engines, Refused, StreamRecord};
 use crate::registry::StreamHandler;
 use crate::shutdown::Shutdown;
 use crate::template::{Function, REGION, StreamSource};
@@ -66,7 +62,7 @@ struct Record {
 }
 
 impl StreamPoller {
-    pub(crate) fn new(
+    pub(crate) async fn new(
         function: &Function,
         source: &StreamSource,
         handler: StreamHandler,
@@ -79,19 +75,22 @@ impl StreamPoller {
             table: source.table.clone(),
             source: source_error,
         };
-        let database = engines.dynamodb().database();
-        let table = database
-            .describe_table(DescribeTableRequest { table_name: source.table.clone() })
-            .map_err(|error| unreadable(error.into()))?;
-        let stream_arn =
-            table.table.latest_stream_arn.ok_or_else(|| unreadable("it has no stream".into()))?;
-        let described = database
-            .describe_stream(DescribeStreamRequest { stream_arn: stream_arn.clone(), ..Default::default() })
-            .map_err(|error| unreadable(error.into()))?;
-        let shard = described.stream_description.shards.into_iter().next();
+        let ask = async |operation: &str, request: Value| {
+            let answer = engines.dynamodb().administer(operation, &request).await;
+            answer.map_err(|error| unreadable(error.into()))
+        };
+        let said = |answer: &Value, pointer: &str| {
+            answer.pointer(pointer).and_then(Value::as_str).map(str::to_owned)
+        };
+        let table = ask("DescribeTable", json!({"TableName": source.table})).await?;
+        let stream_arn = said(&table, "/Table/LatestStreamArn");
+        let stream_arn = stream_arn.ok_or_else(|| unreadable("it has no stream".into()))?;
+        let stream = ask("DescribeStream", json!({"StreamArn": stream_arn})).await?;
+        let shard = said(&stream, "/StreamDescription/Shards/0/ShardId");
         let shard = shard.ok_or_else(|| unreadable("it has no shard".into()))?;
+        let newest = "/StreamDescription/Shards/0/SequenceNumberRange/EndingSequenceNumber";
         let mut checkpoint = Checkpoint::load(keep, &function.logical_id, &source.id)?;
-        if let Some(newest) = &shard.sequence_number_range.ending_sequence_number
+        if let Some(newest) = &said(&stream, newest)
             && !source.from_start
             && checkpoint.saved().is_none()
         {
@@ -108,7 +107,7 @@ impl StreamPoller {
             checkpoint,
             consumed,
             stream_arn,
-            shard: shard.shard_id,
+            shard,
             iterator: None,
             pieces: VecDeque::new(),
         })
@@ -129,7 +128,7 @@ impl StreamPoller {
     pub(super) async fn step(&mut self, shutdown: Option<&Shutdown>) -> usize {
         let mut invocations = 0;
         while !shutdown.is_some_and(Shutdown::is_requested) {
-            if self.pieces.is_empty() && !self.read_more() {
+            if self.pieces.is_empty() && !self.read_more().await {
                 break;
             }
             let Some(piece) = self.pieces.pop_front() else { continue };
@@ -162,8 +161,8 @@ impl StreamPoller {
     }
 
     /// Reads the next records; whether there were any, wanted or not.
-    fn read_more(&mut self) -> bool {
-        let records = match self.fetch() {
+    async fn read_more(&mut self) -> bool {
+        let records = match self.fetch().await {
             Ok(records) => records,
             Err(error) => {
                 self.iterator = None;
@@ -172,7 +171,7 @@ impl StreamPoller {
             }
         };
         let Some(last) = records.last() else { return false };
-        self.read = Some(last.dynamodb.sequence_number.clone());
+        self.read = Some(last.sequence_number().to_owned());
         let wanted: Vec<Record> = records.into_iter().filter_map(|record| self.wanted(record)).collect();
         if !wanted.is_empty() {
             self.pieces.push_back(Piece { records: wanted, attempts: 0, not_before: Timestamp::EPOCH });
@@ -180,34 +179,35 @@ impl StreamPoller {
         true
     }
 
-    fn fetch(&mut self) -> Result<Vec<EngineRecord>, dynoxide::DynoxideError> {
-        let database = self.engines.dynamodb().database();
+    async fn fetch(&mut self) -> Result<Vec<StreamRecord>, Refused> {
+        let database = self.engines.dynamodb();
         let iterator = match self.iterator.take() {
             Some(iterator) => iterator,
             None => {
                 let kind = if self.read.is_some() { "AFTER_SEQUENCE_NUMBER" } else { "TRIM_HORIZON" };
-                let answer = database.get_shard_iterator(GetShardIteratorRequest {
-                    stream_arn: self.stream_arn.clone(),
-                    shard_id: self.shard.clone(),
-                    shard_iterator_type: kind.to_owned(),
-                    sequence_number: self.read.clone(),
-                })?;
-                answer.shard_iterator.unwrap_or_default()
+                let mut request = json!({
+                    "StreamArn": self.stream_arn, "ShardId": self.shard, "ShardIteratorType": kind,
+                });
+                if let (Some(read), Some(request)) = (&self.read, request.as_object_mut()) {
+                    request.insert("SequenceNumber".to_owned(), read.as_str().into());
+                }
+                let answer = database.administer("GetShardIterator", &request).await?;
+                let iterator = answer.get("ShardIterator").and_then(Value::as_str);
+                iterator.unwrap_or_default().to_owned()
             }
         };
-        let limit = Some(self.source.batch_size.min(1000));
-        let answer = database.get_records(GetRecordsRequest { shard_iterator: iterator, limit })?;
-        self.iterator = answer.next_shard_iterator;
-        Ok(answer.records)
+        let (records, next) = database.records(iterator, self.source.batch_size.min(1000)).await?;
+        self.iterator = next;
+        Ok(records)
     }
 
     /// The record as the function sees it, if it wants to.
-    fn wanted(&self, record: EngineRecord) -> Option<Record> {
-        let keys = || serde_json::to_value(&record.dynamodb.keys).unwrap_or_default();
-        if !self.source.filter.may_match(&record.event_name, keys) {
+    fn wanted(&self, record: StreamRecord) -> Option<Record> {
+        if !self.source.filter.may_match(record.event_name(), || record.keys()) {
             return None;
         }
-        let value = serde_json::to_value(&record).ok()?;
+        let sequence_number = record.sequence_number().to_owned();
+        let value = record.into_value()?;
         if !self.source.filter.matches(&value) {
             return None;
         }
@@ -217,11 +217,7 @@ impl StreamPoller {
                 event.aws_region = REGION.to_owned();
                 event.event_source_arn = Some(self.stream_arn.clone());
                 let made = event.change.approximate_creation_date_time.timestamp_millis();
-                Some(Record {
-                    sequence_number: record.dynamodb.sequence_number,
-                    made: Timestamp::from_millis(made),
-                    event,
-                })
+                Some(Record { sequence_number, made: Timestamp::from_millis(made), event })
             }
             Err(error) => {
                 // Both sides speak DynamoDB's own format; this would be a bug in one of the two crates.

@@ -12,7 +12,7 @@ use clock::{Clock, ManualClock, utc};
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 
-use crate::engines::{ADDRESS, Engines, Files, Strike};
+use crate::engines::{ADDRESS, Engines, Files, Place, Strike};
 
 struct Fixture {
     engines: Engines,
@@ -29,11 +29,11 @@ async fn s3(engines: &Engines) -> Client {
 }
 
 fn engines(clock: &Clock, directory: Option<&tempfile::TempDir>) -> Engines {
-    let files = directory.map(|directory| Files {
-        database: directory.path().join("artisan.db"),
-        objects: directory.path().join("objects"),
+    let place = directory.map_or(Place::Memory, |directory| {
+        let path = directory.path();
+        Place::Files(Files { database: path.join("artisan.db"), objects: path.join("objects") })
     });
-    let engines = Engines::open(files.as_ref(), clock, false, ADDRESS).unwrap();
+    let engines = Engines::open(&place, clock, false, ADDRESS).unwrap();
     engines.objects().create("plain", false);
     engines.objects().create("locked", true);
     engines

@@ -1,4 +1,4 @@
-//! DynamoDB: an embedded engine behind DynamoDB's JSON protocol.
+//! The embedded engine behind DynamoDB's JSON protocol.
 //!
 //! Calls run inline: the engine is synchronous and answers an item operation in tens of microseconds, less than
 //! handing it to another thread would cost. Answers and errors are the engine's own; this module only reads the
@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clock::Clock;
+use dynoxide::actions::get_records::{GetRecordsRequest, GetRecordsResponse};
 use dynoxide::actions::{
     batch_execute_statement as batch_statement, batch_get_item, batch_write_item, delete_item,
     execute_statement, execute_transaction, get_item, put_item, query, scan, transact_get_items,
@@ -20,16 +21,16 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::EngineError;
-use super::meter::Meter;
 use super::stream_table::StreamTable;
 use super::tokens::{Fingerprint, Tokens};
+use crate::engines::EngineError;
+use crate::engines::meter::Meter;
 
 /// The longest client request token, in bytes.
 const MAX_TOKEN: usize = 36;
 
 /// The engine.
-pub struct DynamoDb {
+pub struct Embedded {
     database: Database,
     meter: Arc<Meter>,
     tokens: Tokens,
@@ -52,16 +53,16 @@ impl dynoxide::storage_backend::Clock for EngineClock {
     }
 }
 
-impl DynamoDb {
+impl Embedded {
     /// An engine that forgets everything when it is dropped, and lives by `clock`.
-    pub(super) fn in_memory(clock: &Clock, meter: Arc<Meter>) -> Result<Self, EngineError> {
+    pub(in crate::engines) fn in_memory(clock: &Clock, meter: Arc<Meter>) -> Result<Self, EngineError> {
         let database = Database::memory_with_clock(Arc::new(EngineClock(clock.clone())))
             .map_err(|source| EngineError::Database(source.into()))?;
         Ok(Self { database, meter, tokens: Tokens::default(), written: watch::Sender::new(0), streams: None })
     }
 
     /// An engine over the file at `path`, which is made if it does not exist.
-    pub(super) fn on_disk(path: &Path, meter: Arc<Meter>) -> Result<Self, EngineError> {
+    pub(in crate::engines) fn on_disk(path: &Path, meter: Arc<Meter>) -> Result<Self, EngineError> {
         let text = path.to_str().ok_or_else(|| EngineError::Database("the path is not UTF-8".into()))?;
         let database = Database::new(text).map_err(|source| EngineError::Database(source.into()))?;
         // Leaves the connection with synchronous=NORMAL instead of the FULL it opens with. In WAL mode a killed
@@ -81,25 +82,15 @@ impl DynamoDb {
         })
     }
 
-    /// The engine itself, for what the protocol does not offer.
-    #[must_use]
-    pub fn database(&self) -> &Database {
-        &self.database
-    }
-
-    /// Advances whenever something was written.
-    #[must_use]
-    pub fn written(&self) -> watch::Receiver<u64> {
+    pub(super) fn written(&self) -> watch::Receiver<u64> {
         self.written.subscribe()
     }
 
-    /// The stream records' table, when the engine has a file.
-    pub(crate) fn stream_table(&self) -> Option<&StreamTable> {
+    pub(super) fn stream_table(&self) -> Option<&StreamTable> {
         self.streams.as_ref()
     }
 
-    /// Deletes what has outlived its time to live; returns how many items.
-    pub fn sweep(&self) -> Result<usize, EngineError> {
+    pub(super) fn sweep(&self) -> Result<usize, EngineError> {
         let swept = self.database.sweep_ttl().map_err(|source| EngineError::Database(source.into()))?;
         if swept > 0 {
             self.note_write();
@@ -111,12 +102,19 @@ impl DynamoDb {
         self.written.send_modify(|version| *version = version.wrapping_add(1));
     }
 
+    /// The next records of a stream, in the engine's own form: turning them into JSON costs more than reading them.
+    pub(super) fn records(&self, request: GetRecordsRequest) -> Result<GetRecordsResponse, DynoxideError> {
+        self.database.get_records(request)
+    }
+
     /// Answers one call: the status and the JSON body.
     pub(super) fn dispatch(&self, operation: &str, body: &[u8]) -> (u16, String) {
-        match self.run(operation, body) {
-            Ok(answer) => answer,
-            Err(error) => (error.status_code(), error.to_json()),
-        }
+        told(self.run(operation, body))
+    }
+
+    /// Answers a call about tables and streams as a whole, and counts it nowhere.
+    pub(super) fn administer(&self, operation: &str, body: &[u8]) -> (u16, String) {
+        told(self.run_uncounted(operation, body))
     }
 
     fn run(&self, operation: &str, body: &[u8]) -> Result<(u16, String), DynoxideError> {
@@ -134,20 +132,30 @@ impl DynamoDb {
             "Scan" => self.measured(operation, body, Database::scan),
             "BatchGetItem" => self.measured(operation, body, Database::batch_get_item),
             "TransactGetItems" => self.measured(operation, body, Database::transact_get_items),
-            "CreateTable" => self.plain(operation, body, Database::create_table),
-            "DeleteTable" => self.plain(operation, body, Database::delete_table),
-            "DescribeTable" => self.plain(operation, body, Database::describe_table),
-            "ListTables" => self.plain(operation, body, Database::list_tables),
-            "UpdateTable" => self.plain(operation, body, Database::update_table),
-            "UpdateTimeToLive" => self.plain(operation, body, Database::update_time_to_live),
-            "DescribeTimeToLive" => self.plain(operation, body, Database::describe_time_to_live),
-            "ListStreams" => self.plain(operation, body, Database::list_streams),
-            "DescribeStream" => self.plain(operation, body, Database::describe_stream),
-            "GetShardIterator" => self.plain(operation, body, Database::get_shard_iterator),
-            "GetRecords" => self.plain(operation, body, Database::get_records),
-            "TagResource" => self.plain(operation, body, Database::tag_resource),
-            "UntagResource" => self.plain(operation, body, Database::untag_resource),
-            "ListTagsOfResource" => self.plain(operation, body, Database::list_tags_of_resource),
+            _ => {
+                self.meter.call(operation, "");
+                return self.run_uncounted(operation, body);
+            }
+        };
+        answer.map(|body| (200, body))
+    }
+
+    fn run_uncounted(&self, operation: &str, body: &[u8]) -> Result<(u16, String), DynoxideError> {
+        let answer = match operation {
+            "CreateTable" => self.plain(body, Database::create_table),
+            "DeleteTable" => self.plain(body, Database::delete_table),
+            "DescribeTable" => self.plain(body, Database::describe_table),
+            "ListTables" => self.plain(body, Database::list_tables),
+            "UpdateTable" => self.plain(body, Database::update_table),
+            "UpdateTimeToLive" => self.plain(body, Database::update_time_to_live),
+            "DescribeTimeToLive" => self.plain(body, Database::describe_time_to_live),
+            "ListStreams" => self.plain(body, Database::list_streams),
+            "DescribeStream" => self.plain(body, Database::describe_stream),
+            "GetShardIterator" => self.plain(body, Database::get_shard_iterator),
+            "GetRecords" => self.plain(body, Database::get_records),
+            "TagResource" => self.plain(body, Database::tag_resource),
+            "UntagResource" => self.plain(body, Database::untag_resource),
+            "ListTagsOfResource" => self.plain(body, Database::list_tags_of_resource),
             _ => {
                 let unknown = r#"{"__type":"com.amazon.coral.service#UnknownOperationException"}"#;
                 return Ok((400, unknown.to_owned()));
@@ -201,12 +209,10 @@ impl DynamoDb {
 
     fn plain<Q: DeserializeOwned, A: Serialize>(
         &self,
-        operation: &str,
         body: &[u8],
         call: impl FnOnce(&Database, Q) -> Result<A, DynoxideError>,
     ) -> Result<String, DynoxideError> {
         let request: Q = read(body)?;
-        self.meter.call(operation, "");
         write(&call(&self.database, request)?)
     }
 }
@@ -223,6 +229,10 @@ trait Metered: DeserializeOwned {
 trait Reports: Serialize {
     fn consumed(&self, each: &mut dyn FnMut(&ConsumedCapacity));
     fn forget_capacity(&mut self);
+}
+
+fn told(answer: Result<(u16, String), DynoxideError>) -> (u16, String) {
+    answer.unwrap_or_else(|error| (error.status_code(), error.to_json()))
 }
 
 fn ask(field: &mut Option<String>) -> bool {
