@@ -93,7 +93,11 @@ def judge(key, action, service, region, resource_arn="*", service_context=None):
         context["ses:FromAddress"] = sender.get()
         account = iam_evaluator.caller_arn().split(":")[4]
         resource_arn = f"arn:aws:ses:{region}:{account}:identity/{sender.get()}"
-    return judge_before(key, action, service, region, resource_arn=resource_arn, service_context=context)
+    refusal = judge_before(key, action, service, region, resource_arn=resource_arn, service_context=context)
+    if refusal:
+        principal = getattr(refusal, "principal_arn", None)
+        print(f"refused: {action} on {resource_arn} ({context.get(LEADING_KEYS, '')}) to {principal}", flush=True)
+    return refusal
 
 
 def judge_mail(method, path, headers, body, *rest):

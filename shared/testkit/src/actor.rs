@@ -57,10 +57,14 @@ impl Door {
                 (parts, body.collect().await.expect("the body can be read").to_bytes())
             }
             Self::Url(client, base) => {
-                assert!(request.extensions().get::<Peer>().is_none(), "an address can't be chosen over a network");
+                assert!(
+                    request.extensions().get::<Peer>().is_none(),
+                    "an address can't be chosen over a network"
+                );
                 let (parts, body) = request.into_parts();
                 let body = body.collect().await.expect("the body can be read").to_bytes();
-                let call = client.request(parts.method, format!("{base}{}", parts.uri)).headers(parts.headers);
+                let call =
+                    client.request(parts.method, format!("{base}{}", parts.uri)).headers(parts.headers);
                 let response = call.body(body).send().await.expect("the deployment answers");
                 let mut answer = http::Response::new(());
                 *answer.status_mut() = response.status();

@@ -8,14 +8,19 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use artisan_local::engines::ADDRESS;
+use axum::body::Body;
 use clock::{Clock, Timestamp};
+use http::{Request, StatusCode, header};
+use http_body_util::BodyExt as _;
 use serde_json::Value;
+use tower::ServiceExt as _;
 
 use crate::actor::Door;
 use crate::{Actor, Callers, TestApp, token_in};
 
-/// How long a deployment may take to do what is due.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How many seconds a deployment may take to do what is due; `ARTISAN_E2E_PATIENCE_SECONDS` sets another bound.
+const PATIENCE: u64 = 120;
 /// How often it is asked, and for how long it must have been quiet.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -33,6 +38,7 @@ pub struct Deployment {
     callers: Callers,
     client: reqwest::Client,
     emulator: String,
+    patience: Duration,
 }
 
 impl Installation {
@@ -52,6 +58,14 @@ impl Installation {
         }
     }
 
+    /// Lets time pass: not to wait for something, but because something is to be later.
+    pub async fn pass(&self, by: Duration) {
+        match self {
+            Self::Here(app) => app.advance(by),
+            Self::Deployed(_) => tokio::time::sleep(by).await,
+        }
+    }
+
     /// Now.
     #[must_use]
     pub fn now(&self) -> Timestamp {
@@ -66,6 +80,25 @@ impl Installation {
         match self {
             Self::Here(app) => app.token_mailed_to(address).await,
             Self::Deployed(deployment) => deployment.token_mailed_to(address).await,
+        }
+    }
+
+    /// What is behind a link to a file.
+    pub async fn download(&self, link: &str) -> Vec<u8> {
+        match self {
+            Self::Here(app) => {
+                let path = link.strip_prefix(ADDRESS).expect("it leads to the platform");
+                let request = Request::get(path).header(header::HOST, "127.0.0.1").body(Body::empty());
+                let answer = app.engines().endpoint().oneshot(request.expect("a request")).await;
+                let answer = answer.expect("the platform answers");
+                assert_eq!(answer.status(), StatusCode::OK, "{link}");
+                Body::new(answer.into_body()).collect().await.expect("the file can be read").to_bytes().into()
+            }
+            Self::Deployed(deployment) => {
+                let answer = deployment.client.get(link).send().await.expect("the emulator answers");
+                assert_eq!(answer.status(), StatusCode::OK, "{link}");
+                answer.bytes().await.expect("the file can be read").into()
+            }
         }
     }
 
@@ -96,12 +129,15 @@ impl Deployment {
     fn at(url: String) -> Self {
         static STARTED: AtomicUsize = AtomicUsize::new(0);
         let emulator = std::env::var("ARTISAN_E2E_EMULATOR").expect("ARTISAN_E2E_EMULATOR is set");
+        let patience =
+            std::env::var("ARTISAN_E2E_PATIENCE_SECONDS").map_or(PATIENCE, |it| it.parse().expect("seconds"));
+        let patience = Duration::from_secs(patience);
         // Connections belong to the runtime of one test. What hangs is the test's failure.
-        let client = reqwest::Client::builder().timeout(PATIENCE).build().expect("there is a client");
+        let client = reqwest::Client::builder().timeout(patience).build().expect("there is a client");
         // Nobody there has an address in this domain, whatever ran before.
         let since = SystemTime::UNIX_EPOCH.elapsed().expect("it is after 1970").as_nanos();
         let domain = format!("e{since}n{}.example.com", STARTED.fetch_add(1, Ordering::Relaxed));
-        Self { callers: Callers::new(Door::Url(client.clone(), url), domain), client, emulator }
+        Self { callers: Callers::new(Door::Url(client.clone(), url), domain), client, emulator, patience }
     }
 
     async fn ask(&self, path: &str) -> Value {
@@ -116,7 +152,7 @@ impl Deployment {
         while quiet < 2 {
             let busy = self.ask("/_e2e/busy").await;
             quiet = if busy == Value::Array(Vec::new()) { quiet + 1 } else { 0 };
-            assert!(began.elapsed() < PATIENCE, "still busy after {PATIENCE:?}: {busy}");
+            assert!(began.elapsed() < self.patience, "still busy after {:?}: {busy}", self.patience);
             tokio::time::sleep(PAUSE).await;
         }
     }

@@ -54,6 +54,7 @@ mod problems;
 mod replays;
 mod roles;
 mod rotation;
+mod scenarios;
 mod sessions;
 mod sso;
 mod sweep;
