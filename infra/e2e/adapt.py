@@ -6,6 +6,7 @@ writes INTO/template.json and INTO/Makefile. What is adapted:
 
 - Functions are built for x86_64, and `sam build` packages what `cargo lambda build` has made of all of them at once, in
   BINARIES, instead of calling it function by function.
+- Functions are deployed at once: the emulator has no CodeDeploy to shift traffic with.
 - Alarms on metric math are left out: the emulator refuses them.
 - How many copies of a function read a queue at most is written as the number that the parameter defaults to: the emulator
   takes a parameter for a text, and reads no queue at all.
@@ -31,8 +32,8 @@ def of_type(template, kind):
     return {name: it for name, it in template["Resources"].items() if it["Type"] == kind}
 
 
-def build_once(template, binaries, into):
-    """Has every function built by a Makefile, which copies."""
+def build_once(template, folder, binaries, into):
+    """Has every function built by a Makefile, which copies. What is not to be built stays where it is."""
     functions = template["Globals"]["Function"]
     if functions["Architectures"] != ["arm64"]:
         sys.exit(f"functions are for {functions['Architectures']} by now: adapt.py knows of arm64 alone")
@@ -40,7 +41,10 @@ def build_once(template, binaries, into):
     rules = []
     for name, function in of_type(template, FUNCTION).items():
         metadata = function["Metadata"]
-        if metadata["BuildMethod"] != "rust-cargolambda" or "Architectures" in function["Properties"]:
+        if metadata == {"SkipBuild": True}:
+            function["Properties"]["CodeUri"] = str(folder / function["Properties"]["CodeUri"])
+            continue
+        if metadata.get("BuildMethod") != "rust-cargolambda" or "Architectures" in function["Properties"]:
             sys.exit(f"{name} is built in a way that adapt.py does not know")
         bootstrap = binaries / metadata["BuildProperties"]["Binary"] / "bootstrap"
         if not bootstrap.is_file():
@@ -50,6 +54,11 @@ def build_once(template, binaries, into):
         function["Metadata"] = {"BuildMethod": "makefile"}
         function["Properties"]["CodeUri"] = "."
     (into / "Makefile").write_text("\n".join(rules))
+
+
+def deploy_at_once(template):
+    for function in (template["Globals"]["Function"], *(it["Properties"] for it in of_type(template, FUNCTION).values())):
+        function.pop("DeploymentPreference", None)
 
 
 def leave_out_metric_math(template):
@@ -101,7 +110,8 @@ def main():
     arguments.add_argument("--without", action="append", default=[], metavar="FUNCTION:ACTION")
     given = arguments.parse_args()
     template = yaml_parse(given.template.read_text())
-    build_once(template, given.binaries.resolve(), given.into)
+    build_once(template, given.template.resolve().parent, given.binaries.resolve(), given.into)
+    deploy_at_once(template)
     leave_out_metric_math(template)
     write_out_concurrency(template)
     for it in given.without:
