@@ -3,6 +3,7 @@
 - `dynamodb:LeadingKeys`, of which the template's conditions speak; in a transaction and in a batch, item by item.
 - `sqs:SendMessage` allows SendMessageBatch too, which is no action of its own. So with the other batches.
 - `ses:FromAddress`, and that a mail is sent in the name of an identity.
+- A request comes to a function from where it came to the gateway, and not always from 127.0.0.1.
 - What comes here has come by TLS: the emulator is on loopback, and the buckets' policies refuse plain HTTP.
 
 At /_e2e/busy it says what streams and queues hold that is due, so that tests need not wait for times to pass.
@@ -23,8 +24,8 @@ if importlib.metadata.version("ministack") != VERSION:
     sys.exit(f"this teaches ministack {VERSION}, and what is installed is {importlib.metadata.version('ministack')}")
 
 from ministack import app  # noqa: E402
-from ministack.core import iam_actions, iam_evaluator  # noqa: E402
-from ministack.services import dynamodb, lambda_svc, sqs  # noqa: E402
+from ministack.core import iam_actions, iam_evaluator, responses  # noqa: E402
+from ministack.services import apigateway, dynamodb, lambda_svc, sqs  # noqa: E402
 
 LEADING_KEYS = "dynamodb:LeadingKeys"
 # The partition key of each table. Indexes have others, and no statement about an index asks for them.
@@ -112,6 +113,12 @@ def origin(address, secure_transport):
     origin_before(address, True)
 
 
+def invoke(run, record, event, **options):
+    if http := event.get("requestContext", {}).get("http"):
+        http["sourceIp"] = responses.get_request_client_ip()
+    return invoke_before(run, record, event, **options)
+
+
 def busy():
     """The event sources that hold something due, or are being worked on."""
     found = []
@@ -148,6 +155,7 @@ action_before, iam_actions.extract_iam_action = iam_actions.extract_iam_action, 
 judge_before, iam_evaluator.enforce = iam_evaluator.enforce, judge
 judge_mail_before, app._enforce_ses_v2 = app._enforce_ses_v2, judge_mail
 origin_before, app.pin_request_origin = app.pin_request_origin, origin
+invoke_before, apigateway.run_reentrant = apigateway.run_reentrant, invoke
 serve_before, app.app = app.app, serve
 
 app.main()

@@ -4,6 +4,7 @@
 //! due has been done. There is no clock to move and nothing to look into, so that what begins with an [`Installation`] runs
 //! unchanged on the platform in this process and, with `ARTISAN_E2E_URL` set, on what is deployed there.
 
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -13,6 +14,7 @@ use axum::body::Body;
 use clock::{Clock, Timestamp};
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt as _;
+use reqwest::redirect::Policy;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
@@ -25,10 +27,9 @@ const PATIENCE: u64 = 120;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Artisan for one scenario.
-#[expect(clippy::large_enum_variant, reason = "there is one of them in a test")]
 pub enum Installation {
     /// A platform of its own, in this process.
-    Here(TestApp),
+    Here(Box<TestApp>),
     /// What is deployed; other scenarios run there at the same time.
     Deployed(Deployment),
 }
@@ -46,7 +47,7 @@ impl Installation {
     pub async fn start() -> Self {
         match std::env::var("ARTISAN_E2E_URL") {
             Ok(url) => Self::Deployed(Deployment::at(url)),
-            Err(_) => Self::Here(TestApp::start().await),
+            Err(_) => Self::Here(Box::new(TestApp::start().await)),
         }
     }
 
@@ -132,11 +133,19 @@ impl Deployment {
         let patience =
             std::env::var("ARTISAN_E2E_PATIENCE_SECONDS").map_or(PATIENCE, |it| it.parse().expect("seconds"));
         let patience = Duration::from_secs(patience);
-        // Connections belong to the runtime of one test. What hangs is the test's failure.
-        let client = reqwest::Client::builder().timeout(patience).build().expect("there is a client");
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let [.., high, low] = number.to_be_bytes();
+        // Connections belong to the runtime of one test, and come from a place of its own, as sign-ups from one place are
+        // limited. What hangs is the test's failure.
+        let client = reqwest::Client::builder()
+            .local_address(IpAddr::from([127, 8, high, low]))
+            .redirect(Policy::none())
+            .timeout(patience)
+            .build();
+        let client = client.expect("there is a client");
         // Nobody there has an address in this domain, whatever ran before.
         let since = SystemTime::UNIX_EPOCH.elapsed().expect("it is after 1970").as_nanos();
-        let domain = format!("e{since}n{}.example.com", STARTED.fetch_add(1, Ordering::Relaxed));
+        let domain = format!("e{since}n{number}.example.com");
         Self { callers: Callers::new(Door::Url(client.clone(), url), domain), client, emulator, patience }
     }
 

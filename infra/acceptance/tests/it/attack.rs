@@ -11,7 +11,7 @@ use http::Method;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use store::{Admission, Change, Proof, RouteGroup, Visit};
-use testkit::{Actor, Installation, Response, TestApp};
+use testkit::{Actor, Response, TestApp};
 
 use crate::people::{self, organization, records, store};
 
@@ -136,7 +136,7 @@ async fn races_over_http_leave_the_counts_right() {
 /// A workspace is deleted while a key of it is rotated.
 #[tokio::test]
 async fn no_key_of_a_deleted_workspace_survives_by_rotation() {
-    let app = Installation::start().await;
+    let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
     let mut found = Vec::new();
     for round in 0..16_usize {
@@ -196,7 +196,7 @@ async fn a_confined_key_does_not_give_its_rights_to_an_unconfined_one() {
 /// A rotated key in its grace widens its successor to what it had itself.
 #[tokio::test]
 async fn a_key_in_its_grace_does_not_widen_its_successor() {
-    let app = Installation::start().await;
+    let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
     let old = app.key(&admin, json!({})).await;
     let narrow = json!({"grace_seconds": 600, "scopes": ["leads:read"]});
@@ -401,7 +401,7 @@ async fn what_waits_to_be_counted_survives_an_admission_that_fails() {
 /// Lambda answers with 6 MB at most; more than that is an error of ours.
 #[tokio::test]
 async fn a_request_of_256_kib_is_not_answered_with_megabytes() {
-    let app = Installation::start().await;
+    let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
     let key = app.key(&admin, json!({})).await;
     let junk = format!(r#"{{"scopes":[{}""]}}"#, r#""","#.repeat(86_000));
@@ -413,7 +413,7 @@ async fn a_request_of_256_kib_is_not_answered_with_megabytes() {
 
 #[tokio::test]
 async fn many_unknown_parameters_are_not_all_told() {
-    let app = Installation::start().await;
+    let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
     let key = app.key(&admin, json!({})).await;
     // 8 KB, as much as the gateway takes.
@@ -672,7 +672,7 @@ async fn junk_in_the_authorization_header_costs_nothing() {
 
 #[tokio::test]
 async fn another_tenants_key_is_not_there_on_any_route() {
-    let app = Installation::start().await;
+    let app = TestApp::start().await;
     let (admin, other) = (app.sign_up("Acme").await, app.sign_up("Initech").await);
     let key = app.key(&admin, json!({})).await;
     let theirs = app.key(&other, json!({})).await;
@@ -743,7 +743,7 @@ async fn no_way_leads_back_from_the_dead() {
 #[tokio::test]
 async fn no_key_works_on_when_an_organization_is_deleted_amid_rotations() {
     for round in 0..10_usize {
-        let app = Installation::start().await;
+        let app = TestApp::start().await;
         let admin = app.sign_up("Acme").await;
         let key = app.key(&admin, json!({})).await;
         let rotation = async {
@@ -968,7 +968,7 @@ async fn what_a_rotation_debits_up_front_stays_for_an_hour() {
 /// What a client mistook for the name of a field or a parameter may be its key.
 #[tokio::test]
 async fn a_key_that_is_sent_as_a_name_is_not_echoed() {
-    let app = Installation::start().await;
+    let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
     let key = app.key(&admin, json!({})).await;
     let token = key.token();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use serde_json::{Value, json};
-use testkit::{Installation, Receiver, TestApp};
+use testkit::{Receiver, TestApp};
 
 use crate::audit::records;
 
@@ -62,7 +62,7 @@ async fn a_campaign_moves_only_as_it_may() {
 
 #[tokio::test]
 async fn a_step_is_taken_once_however_many_take_it() {
-    let app = Installation::start().await;
+    let app = TestApp::start().await;
     let receiver = Receiver::start().await;
     let admin = app.sign_up("Acme").await;
     app.endpoint(&admin, &receiver, json!({"events": ["campaign.started"]})).await;

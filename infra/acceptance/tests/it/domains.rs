@@ -11,7 +11,7 @@ use mailing::MailSeal;
 use sealing::MasterSecret;
 use serde_json::{Value, json};
 use store::{Due, Role};
-use testkit::{Actor, DnsServer, Installation, Response, TestApp};
+use testkit::{Actor, DnsServer, Response, TestApp};
 
 use crate::organizations::{add_member, store, tasks};
 
@@ -80,7 +80,7 @@ async fn a_domain_is_claimed_proved_and_given_up() {
 
 #[tokio::test]
 async fn what_nobody_can_speak_for_is_not_claimed() {
-    let app = Installation::start().await;
+    let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
     for domain in
         ["gmail.com", "mail.yahoo.com", "com", "co.uk", "localhost", "127.0.0.1", "", "a b.com", "x.com."]

@@ -50,7 +50,7 @@ async fn a_key_belongs_to_one_request_and_one_caller_for_a_day() {
 
 #[tokio::test]
 async fn of_many_at_once_one_is_carried_out() {
-    let app = Installation::start().await;
+    let app = TestApp::start().await;
     let receiver = Receiver::start().await;
     let admin = app.sign_up("Acme").await;
     app.endpoint(&admin, &receiver, json!({})).await;

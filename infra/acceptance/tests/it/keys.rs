@@ -95,7 +95,7 @@ async fn nobody_gives_what_they_do_not_hold() {
 
 #[tokio::test]
 async fn there_is_room_for_so_many_endpoints_and_no_more() {
-    let app = Installation::start().await;
+    let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
     app.upgrade(&admin, "business").await;
     let endpoint = json!({"url": "https://example.com/", "events": ["*"]});

@@ -248,7 +248,7 @@ async fn one_event_reaches_every_endpoint_that_wants_it() {
 
 #[tokio::test]
 async fn replies_at_the_same_moment_are_all_recorded_and_delivered() {
-    let app = Installation::start().await;
+    let app = TestApp::start().await;
     let receiver = Receiver::start().await;
     let admin = app.sign_up("Acme").await;
     app.endpoint(&admin, &receiver, json!({"events": ["lead.replied"]})).await;
@@ -266,7 +266,7 @@ async fn replies_at_the_same_moment_are_all_recorded_and_delivered() {
 /// Items of 15 KB, so that a page of them is more than the megabyte DynamoDB reads at a time.
 #[tokio::test]
 async fn a_page_is_whole_however_large_its_items_are() {
-    let app = Installation::start().await;
+    let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
     app.upgrade(&admin, "business").await;
     let key = app.key(&admin, json!({"rate_limit_per_hour": 10_000})).await;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use testkit::{Installation, TestApp};
+use testkit::TestApp;
 
 use document::document;
 
@@ -124,7 +124,7 @@ fn filled(path: &str) -> String {
 /// Every operation that is not open refuses the unknown, without a look at any table.
 #[tokio::test]
 async fn every_operation_but_the_open_ones_refuses_a_stranger() {
-    let app = Installation::start().await;
+    let app = TestApp::start().await;
     let document = document();
     let open: BTreeSet<&str> = BTreeSet::from([
         "POST /api/auth/signup",
@@ -163,7 +163,7 @@ async fn every_operation_but_the_open_ones_refuses_a_stranger() {
 /// matters yet.
 #[tokio::test]
 async fn every_operation_refuses_a_key_without_the_permission_it_documents() {
-    let app = Installation::start().await;
+    let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
     let weak = app.key(&admin, json!({"scopes": ["analytics:read"]})).await;
     let document = document();
@@ -187,7 +187,7 @@ async fn every_operation_refuses_a_key_without_the_permission_it_documents() {
 
 #[tokio::test]
 async fn health_and_the_documents_are_open() {
-    let app = Installation::start().await;
+    let app = TestApp::start().await;
     let health = app.stranger().get("/health").await.expect(200);
     assert_eq!(health.text("/status"), "ok");
     assert_eq!(health.text("/version"), env!("CARGO_PKG_VERSION"));
@@ -207,7 +207,7 @@ async fn health_and_the_documents_are_open() {
 
 #[tokio::test]
 async fn the_interactive_reference_is_served_with_all_it_loads() {
-    let app = Installation::start().await;
+    let app = TestApp::start().await;
     let stranger = app.stranger();
     let page = stranger.get("/docs").await.expect(308);
     assert_eq!(page.header("location"), Some("/docs/index.html"));

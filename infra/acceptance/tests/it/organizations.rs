@@ -175,7 +175,7 @@ async fn a_plan_that_is_too_small_says_what_to_free() {
 /// Whoever comes first: the plan always holds what is in use.
 #[tokio::test]
 async fn a_downgrade_and_an_addition_at_the_same_moment_do_not_both_happen() {
-    let app = Installation::start().await;
+    let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
     for round in 0..5 {
         app.upgrade(&admin, "growth").await;

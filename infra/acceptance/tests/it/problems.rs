@@ -3,7 +3,7 @@
 use http::Method;
 use proptest::prelude::*;
 use serde_json::json;
-use testkit::{Installation, TestApp};
+use testkit::TestApp;
 
 const POSTS: &[&str] = &[
     "/api/auth/signup",
@@ -27,7 +27,7 @@ const POSTS: &[&str] = &[
 
 #[tokio::test]
 async fn what_is_not_json_is_malformed() {
-    let app = Installation::start().await;
+    let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
     for path in POSTS {
         for body in ["", "{", "nonsense", "{\"name\":}", "[1,", "\u{0}", "{} {}"] {
@@ -49,7 +49,7 @@ async fn what_is_not_json_is_malformed() {
 
 #[tokio::test]
 async fn oversized_bodies_are_refused() {
-    let app = Installation::start().await;
+    let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
     let huge = format!("{{\"name\":\"{}\"}}", "x".repeat(256 * 1024));
     for path in POSTS {
@@ -68,7 +68,7 @@ fn nested(levels: usize) -> serde_json::Value {
 
 #[tokio::test]
 async fn wrong_types_and_values_are_pointed_at() {
-    let app = Installation::start().await;
+    let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
     let cases = [
         ("/v1/campaigns", json!({"name": 5}), "/name", "type"),
@@ -141,7 +141,7 @@ async fn wrong_types_and_values_are_pointed_at() {
 
 #[tokio::test]
 async fn bad_ids_routes_methods_and_queries() {
-    let app = Installation::start().await;
+    let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
     for id in [
         "nope",
@@ -168,7 +168,7 @@ async fn bad_ids_routes_methods_and_queries() {
 
 #[tokio::test]
 async fn every_answer_carries_the_security_headers_and_the_request_id() {
-    let app = Installation::start().await;
+    let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
     for answer in [
         admin.get("/v1/campaigns").await,

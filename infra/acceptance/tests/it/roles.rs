@@ -3,7 +3,7 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use testkit::{Actor, Installation, TestApp};
+use testkit::{Actor, TestApp};
 
 /// DESIGN §4's table, cell by cell: what each role may do with each group of resources.
 fn holds(role: &str, permission: &str) -> bool {
@@ -109,7 +109,7 @@ async fn every_operation_answers_each_role_as_the_matrix_says() {
 
 #[tokio::test]
 async fn a_key_with_the_permissions_of_a_role_may_what_the_role_may() {
-    let app = Installation::start().await;
+    let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
     let document = app.stranger().get("/openapi.json").await.expect(200).json;
     let roles = admin.get("/api/admin/roles").await.expect(200).json;
@@ -132,7 +132,7 @@ async fn a_key_with_the_permissions_of_a_role_may_what_the_role_may() {
 
 #[tokio::test]
 async fn nobody_is_let_in_nowhere_but_where_it_is_open() {
-    let app = Installation::start().await;
+    let app = TestApp::start().await;
     let document = app.stranger().get("/openapi.json").await.expect(200).json;
     for operation in operations(&document) {
         let answer = app.stranger().raw(operation.method.clone(), &operation.path, "{}").await;
@@ -144,7 +144,7 @@ async fn nobody_is_let_in_nowhere_but_where_it_is_open() {
 /// The matrix that is served is the one that is enforced.
 #[tokio::test]
 async fn the_served_matrix_is_the_contracts() {
-    let app = Installation::start().await;
+    let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
     let roles = admin.get("/api/admin/roles").await.expect(200).json;
     let all: Vec<&str> =

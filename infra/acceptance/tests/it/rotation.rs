@@ -242,7 +242,7 @@ async fn a_second_rotation_or_a_revocation_ends_the_grace_of_the_first() {
 
 #[tokio::test]
 async fn of_rotations_at_one_moment_one_succeeds() {
-    let app = Installation::start().await;
+    let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
     let key = app.key(&admin, json!({})).await;
     let answers = join_all((0..8).map(|_| rotate(&admin, &key, json!({"grace_seconds": 60})))).await;
@@ -256,7 +256,7 @@ async fn of_rotations_at_one_moment_one_succeeds() {
 /// A key that is rotated while it is used as hard as it can be is not admitted more often for it.
 #[tokio::test]
 async fn a_rotation_in_the_middle_of_traffic_does_not_double_the_budget() {
-    let app = Installation::start().await;
+    let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
     let key = app.key(&admin, json!({"rate_limit_per_hour": 300})).await;
     let traffic = join_all((0..300).map(|_| key.get("/v1/whoami")));
@@ -281,7 +281,7 @@ async fn a_rotation_in_the_middle_of_traffic_does_not_double_the_budget() {
 
 #[tokio::test]
 async fn all_keys_together_have_a_ceiling() {
-    let app = Installation::start().await;
+    let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
     let large = app.key(&admin, json!({"rate_limit_per_hour": 999_000})).await;
     let _ = app.key(&admin, json!({})).await;

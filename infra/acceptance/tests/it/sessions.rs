@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use serde_json::json;
-use testkit::{Installation, PASSWORD, TestApp};
+use testkit::{PASSWORD, TestApp};
 
 #[tokio::test]
 async fn signing_up_gives_a_session_an_organization_and_a_workspace() {
-    let app = Installation::start().await;
+    let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
     let about = admin.json();
     assert_eq!(about["token_type"], "Bearer");
@@ -25,7 +25,7 @@ async fn signing_up_gives_a_session_an_organization_and_a_workspace() {
 
 #[tokio::test]
 async fn a_wrong_password_and_an_unknown_address_are_the_same_to_the_caller() {
-    let app = Installation::start().await;
+    let app = TestApp::start().await;
     app.sign_up("Acme").await;
     let sign_in = |email: &str, password: &str| {
         let body = json!({"email": email, "password": password});
@@ -70,7 +70,7 @@ async fn an_access_token_lasts_fifteen_minutes_and_is_refreshed() {
 
 #[tokio::test]
 async fn signing_out_ends_the_session_at_once() {
-    let app = Installation::start().await;
+    let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
     let _ = admin.raw(http::Method::POST, "/api/auth/logout", "").await.expect(204);
     let _ = admin.get("/api/auth/me").await.expect_problem(401, "session_expired");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use store::ATTEMPT_WINDOW;
-use testkit::{Actor, Installation, PASSWORD, Response, TestApp};
+use testkit::{Actor, PASSWORD, Response, TestApp};
 
 const HOME: &str = "192.0.2.1";
 const ATTACKER: &str = "203.0.113.66";
@@ -93,7 +93,7 @@ async fn an_address_that_tries_many_accounts_is_counted_by_itself() {
 /// Parallel guesses don't slip past the count.
 #[tokio::test]
 async fn of_thirty_guesses_at_once_ten_are_heard() {
-    let app = Installation::start().await;
+    let app = TestApp::start().await;
     let ada = app.sign_up("Acme").await.text("/user/email");
     let at = app.stranger().at(ATTACKER);
     let guesses = futures::future::join_all((0..30).map(|_| sign_in(&at, &ada, "not the password"))).await;
