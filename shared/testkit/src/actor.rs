@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use artisan_local::gateway::Peer;
 use axum::Router;
 use axum::body::Body;
+use bytes::Bytes;
+use http::response::Parts;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
@@ -12,10 +14,19 @@ use tower::ServiceExt as _;
 
 use crate::contract;
 
+/// The way in.
+#[derive(Clone, Debug)]
+pub(crate) enum Door {
+    /// To the platform in this process, without a network.
+    Router(Router),
+    /// To a deployment, by HTTP. Its paths begin behind this URL.
+    Url(reqwest::Client, String),
+}
+
 /// A caller with credentials of its own, or none.
 #[derive(Clone, Debug)]
 pub struct Actor {
-    router: Router,
+    door: Door,
     token: Option<String>,
     headers: Vec<(&'static str, String)>,
     address: Option<IpAddr>,
@@ -37,9 +48,41 @@ pub struct Response {
     pub body: String,
 }
 
+impl Door {
+    async fn pass(&self, request: Request<Body>) -> (Parts, Bytes) {
+        match self {
+            Self::Router(router) => {
+                let response = router.clone().oneshot(request).await.expect("the router answers");
+                let (parts, body) = response.into_parts();
+                (parts, body.collect().await.expect("the body can be read").to_bytes())
+            }
+            Self::Url(client, base) => {
+                assert!(
+                    request.extensions().get::<Peer>().is_none(),
+                    "an address can't be chosen over a network"
+                );
+                let (parts, body) = request.into_parts();
+                let body = body.collect().await.expect("the body can be read").to_bytes();
+                let call =
+                    client.request(parts.method, format!("{base}{}", parts.uri)).headers(parts.headers);
+                let response = call.body(body).send().await.expect("the deployment answers");
+                let mut answer = http::Response::new(());
+                *answer.status_mut() = response.status();
+                *answer.headers_mut() = response.headers().clone();
+                let body = response.bytes().await.expect("the body can be read");
+                if body.is_empty() {
+                    // The emulator's gateway says of nothing that it is JSON.
+                    answer.headers_mut().remove(header::CONTENT_TYPE);
+                }
+                (answer.into_parts().0, body)
+            }
+        }
+    }
+}
+
 impl Actor {
-    pub(crate) fn new(router: Router, token: Option<String>) -> Self {
-        Self { router, token, headers: Vec::new(), address: None, about: Value::Null }
+    pub(crate) fn new(door: Door, token: Option<String>) -> Self {
+        Self { door, token, headers: Vec::new(), address: None, about: Value::Null }
     }
 
     pub(crate) fn about(mut self, about: Value) -> Self {
@@ -141,9 +184,7 @@ impl Actor {
             request = request.extension(Peer(address));
         }
         let request = request.body(body).expect("the request is well-formed");
-        let response = self.router.clone().oneshot(request).await.expect("the router answers");
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await.expect("the body can be read").to_bytes();
+        let (parts, body) = self.door.pass(request).await;
         let answer = Response {
             request: described,
             status: parts.status,

@@ -4,6 +4,10 @@
 //! engines in memory, and a clock that only the test moves. [`Actor`]s call it over its router as strangers, people and API keys do; a [`Receiver`] is a real HTTP
 //! server that webhooks are sent to; [`DnsServer`] and [`IdentityProvider`] stand in for more of what lies outside.
 //! Every answer they get is held to `docs/openapi.json`.
+//!
+//! An [`Installation`] is less: Artisan wherever it runs, in this process or deployed. A test that begins with one is a
+//! scenario, and runs against both.
+//!
 //! When the app is dropped, jobs that nobody accounted for fail the test.
 //!
 //! Nothing here waits for time to pass.
@@ -17,27 +21,31 @@
 
 mod actor;
 mod authenticator;
+mod callers;
 mod contract;
+mod installation;
 mod receiver;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::Write as _;
+use std::ops::Deref;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use artisan_local::engines::{Engines, Used};
 use artisan_local::mailbox::Received;
 use artisan_local::{Data, Options, Platform};
-use axum::Router;
 use clock::{Clock, ManualClock, Timestamp};
 use http::Uri;
-use serde_json::json;
 
+use actor::Door;
 pub use actor::{Actor, Response};
 pub use authenticator::Authenticator;
+pub use callers::{Callers, PASSWORD};
+pub use installation::{Deployment, Installation};
 pub use receiver::{Receiver, Webhook};
 pub use standins::{Algorithm, DnsServer, IdentityProvider, Person, Quirk, SecretScanner, SignedReport};
 
@@ -50,9 +58,8 @@ pub fn noon() -> Timestamp {
 /// A platform of its own for one test.
 pub struct TestApp {
     platform: Platform,
-    router: Router,
+    callers: Callers,
     clock: ManualClock,
-    people: AtomicUsize,
     leaves_jobs: AtomicBool,
 }
 
@@ -88,6 +95,12 @@ pub fn cases(embedded: u32) -> u32 {
     if second_engine().is_some() { embedded.div_ceil(4) } else { embedded }
 }
 
+/// The token of the link in a mail.
+fn token_in(text: &str) -> String {
+    let (_, token) = text.rsplit_once("token=").unwrap_or_else(|| panic!("no token in: {text}"));
+    token.split(|c: char| c.is_whitespace() || c == '&').next().unwrap_or_default().to_owned()
+}
+
 /// The template that is deployed, and tested.
 #[must_use]
 pub fn template() -> PathBuf {
@@ -112,14 +125,8 @@ impl TestApp {
             ..Options::new(template())
         };
         let platform = Platform::start(options).await.expect("the platform starts");
-        let router = platform.router();
-        Self {
-            platform,
-            router,
-            clock: hand,
-            people: AtomicUsize::new(0),
-            leaves_jobs: AtomicBool::new(false),
-        }
+        let callers = Callers::new(Door::Router(platform.router()), "example.com");
+        Self { platform, callers, clock: hand, leaves_jobs: AtomicBool::new(false) }
     }
 
     /// The platform.
@@ -181,9 +188,7 @@ impl TestApp {
     pub async fn token_mailed_to(&self, address: &str) -> String {
         self.drain().await;
         let mails = self.mails_to(address);
-        let text = &mails.first().unwrap_or_else(|| panic!("no mail to {address}")).text;
-        let (_, token) = text.rsplit_once("token=").unwrap_or_else(|| panic!("no token in: {text}"));
-        token.split(|c: char| c.is_whitespace() || c == '&').next().unwrap_or_default().to_owned()
+        token_in(&mails.first().unwrap_or_else(|| panic!("no mail to {address}")).text)
     }
 
     /// This test ends with jobs on the queue, on purpose.
@@ -191,75 +196,23 @@ impl TestApp {
         self.leaves_jobs.store(true, Ordering::Relaxed);
     }
 
-    /// Somebody nobody knows.
-    #[must_use]
-    pub fn stranger(&self) -> Actor {
-        Actor::new(self.router.clone(), None)
-    }
-
-    /// Signs up an organization and gives its admin, in a session.
-    pub async fn sign_up(&self, organization: &str) -> Actor {
-        let number = self.people.fetch_add(1, Ordering::Relaxed);
-        let body = json!({
-            "organization_name": organization,
-            "name": "Ada",
-            "email": format!("admin{number}@example.com"),
-            "password": PASSWORD,
-        });
-        let answer = self.stranger().post("/api/auth/signup", body).await.expect(201);
-        Actor::new(self.router.clone(), answer.text("/access_token").into()).about(answer.json)
-    }
-
     /// Confirms the address that somebody has signed up with.
     pub async fn prove(&self, person: &Actor) {
-        let token = self.token_mailed_to(&person.text("/user/email")).await;
-        let _ = person.post("/api/auth/email/confirm", json!({"token": token})).await.expect(204);
+        self.confirm(person, self.token_mailed_to(&person.text("/user/email")).await).await;
     }
 
     /// Invites somebody new to what `request` names, and accepts for them: the newcomer, in a session.
     pub async fn invite_and_join(&self, admin: &Actor, request: serde_json::Value) -> Actor {
-        let number = self.people.fetch_add(1, Ordering::Relaxed);
-        let mut body = json!({"email": format!("person{number}@example.com")});
-        body.as_object_mut().unwrap().extend(request.as_object().unwrap().clone());
-        let invitation = admin.post("/api/admin/invitations", body).await.expect(201);
-        let token = self.token_mailed_to(&invitation.text("/email")).await;
-        let body = json!({"token": token, "name": "Grace", "password": PASSWORD});
-        let answer = self.stranger().post("/api/auth/invitations/accept", body).await;
-        assert!(answer.status.is_success(), "{}: {}", answer.request, answer.body);
-        Actor::new(self.router.clone(), answer.text("/access_token").into()).about(answer.json)
+        let address = self.invite(admin, request).await;
+        self.join(self.token_mailed_to(&address).await).await
     }
+}
 
-    /// Moves the organization of `admin` to another plan.
-    pub async fn upgrade(&self, admin: &Actor, plan: &str) {
-        let _ = admin.patch("/api/admin/organization", json!({"plan": plan})).await.expect(200);
-    }
+impl Deref for TestApp {
+    type Target = Callers;
 
-    /// Signs somebody in again, with the address they signed in with before and the password of everybody.
-    pub async fn sign_in_again(&self, person: &Actor) -> Actor {
-        let body = json!({"email": person.text("/user/email"), "password": PASSWORD});
-        let answer = self.stranger().post("/api/auth/login", body).await.expect(200);
-        Actor::new(self.router.clone(), answer.text("/access_token").into()).about(answer.json)
-    }
-
-    /// An API key made by `admin` with what `request` adds to its name, as an actor of its own.
-    pub async fn key(&self, admin: &Actor, request: serde_json::Value) -> Actor {
-        let mut body = json!({"name": "test"});
-        body.as_object_mut().unwrap().extend(request.as_object().unwrap().clone());
-        let answer = admin.post("/api/admin/api-keys", body).await.expect(201);
-        Actor::new(self.router.clone(), answer.text("/key").into()).about(answer.json)
-    }
-
-    /// An endpoint of `admin` that sends `events` to `receiver`: its id and secret.
-    pub async fn endpoint(
-        &self,
-        admin: &Actor,
-        receiver: &Receiver,
-        request: serde_json::Value,
-    ) -> (String, String) {
-        let mut body = json!({"url": receiver.url(), "events": ["*"]});
-        body.as_object_mut().unwrap().extend(request.as_object().unwrap().clone());
-        let answer = admin.post("/api/admin/webhooks", body).await.expect(201);
-        (answer.text("/id"), answer.text("/secret"))
+    fn deref(&self) -> &Callers {
+        &self.callers
     }
 }
 
@@ -275,9 +228,6 @@ fn note_grants(used: Vec<Used>) {
         }
     }
 }
-
-/// The password of everybody who signs up.
-pub const PASSWORD: &str = "a kettle of seven herrings";
 
 impl Drop for TestApp {
     fn drop(&mut self) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::{Value, json};
 use signing::{SigningSecret, VerifyingKey};
-use testkit::{Actor, Receiver, Response, TestApp, Webhook};
+use testkit::{Actor, Installation, Receiver, Response, TestApp, Webhook};
 use tokio::sync::Semaphore;
 
 use crate::audit::records;
@@ -137,7 +137,7 @@ async fn headers_are_merged_by_name_and_their_values_are_nowhere_to_be_read() {
 /// The values of headers are nobody's to see. Who may name another URL could otherwise have them sent there.
 #[tokio::test]
 async fn headers_do_not_follow_a_url_to_another_origin() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;
     let request = json!({
         "url": "https://example.com/hooks", "events": ["*"], "headers": {"authorization": "Bearer t", "x-team": "sales"},
@@ -440,7 +440,7 @@ async fn a_late_answer_of_the_receiver_before_does_not_count() {
 
 #[tokio::test]
 async fn the_plan_bounds_how_many_endpoints_there_are() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;
     let request = json!({"url": "https://example.com/", "events": ["*"]});
     let mut last = String::new();
@@ -862,7 +862,7 @@ async fn how_an_endpoint_does_is_told_in_figures() {
 /// Where every field may be left out, so may the body.
 #[tokio::test]
 async fn switches_need_no_body() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let receiver = Receiver::start().await;
     let admin = app.sign_up("Acme").await;
     let (endpoint, secret) = app.endpoint(&admin, &receiver, json!({})).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use store::{Change, Due, Role, Task};
-use testkit::{Actor, DnsServer, Receiver, TestApp};
+use testkit::{Actor, DnsServer, Installation, Receiver, TestApp};
 
 use crate::organizations::{add_member, delete, record, store, tenant};
 
@@ -164,7 +164,7 @@ async fn an_export_holds_everything_of_its_organization_and_nothing_of_another_a
 
 #[tokio::test]
 async fn an_export_is_asked_for_as_it_must_be() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let acme = app.sign_up("Acme").await;
     let initech = app.sign_up("Initech").await;
     for (body, pointer) in [

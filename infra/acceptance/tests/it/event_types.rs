@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use events::EventType;
 use serde_json::{Value, json};
 use store::Store;
-use testkit::{Actor, Receiver, TestApp};
+use testkit::{Actor, Installation, Receiver, TestApp};
 
 use crate::audit::records;
 
@@ -37,7 +37,7 @@ async fn cause_all(caller: &Actor) {
 
 #[tokio::test]
 async fn each_of_the_thirteen_is_caused_by_a_route_and_is_as_its_schema_says() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let receiver = Receiver::start().await;
     let admin = app.sign_up("Acme").await;
     app.endpoint(&admin, &receiver, json!({})).await;
@@ -56,7 +56,7 @@ async fn each_of_the_thirteen_is_caused_by_a_route_and_is_as_its_schema_says() {
 
 #[tokio::test]
 async fn the_types_are_listed_with_schema_and_example() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;
     let key = app.key(&admin, json!({"scopes": ["webhooks:read"]})).await;
     let list = key.get("/api/admin/webhooks/event-types").await.expect(200);

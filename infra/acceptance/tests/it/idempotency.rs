@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use serde_json::json;
-use testkit::{PASSWORD, Receiver, TestApp};
+use testkit::{Installation, PASSWORD, Receiver, TestApp};
 
 #[tokio::test]
 async fn a_repeated_request_gets_the_first_answer_and_changes_nothing() {
@@ -65,7 +65,7 @@ async fn of_many_at_once_one_is_carried_out() {
 
 #[tokio::test]
 async fn a_secret_shown_once_is_not_shown_again() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let admin = app.sign_up("Acme").await.with("idempotency-key", "one");
     let key = json!({"name": "CRM"});
     let first = admin.post("/api/admin/api-keys", key.clone()).await.expect(201);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use testkit::{Actor, Response, TestApp};
+use testkit::{Actor, Installation, Response, TestApp};
 
 use crate::people;
 
@@ -66,7 +66,7 @@ async fn an_invitation_is_mailed_shown_and_accepted_once() {
 
 #[tokio::test]
 async fn what_cannot_be_an_invitation_is_pointed_at() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;
     let workspace = admin.text("/workspaces/0/id");
     let with = |role: &str| json!({"email": "g@example.com", "role": role});

@@ -1,12 +1,12 @@
 //! Nothing in one organization is visible to another, nor in one workspace to a key of another.
 
 use serde_json::json;
-use testkit::{Receiver, TestApp};
+use testkit::{Installation, Receiver, TestApp};
 
 /// Every route that names a thing, called by another organization's admin and all-powerful key, with every id.
 #[tokio::test]
 async fn everything_in_another_organization_is_not_found() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let receiver = Receiver::start().await;
     let acme = app.sign_up("Acme").await;
     let (endpoint, _) = app.endpoint(&acme, &receiver, json!({})).await;
@@ -20,7 +20,7 @@ async fn everything_in_another_organization_is_not_found() {
     let deliveries = acme.get(&format!("/api/admin/webhooks/{endpoint}/deliveries")).await.expect(200);
     let delivery = deliveries.text("/data/0/id");
     let event = deliveries.text("/data/0/event_id");
-    app.advance(std::time::Duration::from_millis(1));
+    app.pass(std::time::Duration::from_millis(1)).await;
     let replay = format!("/api/admin/webhooks/{endpoint}/replay");
     let replay = acme.post(&replay, json!({"statuses": ["dead"]})).await.expect(202).text("/id");
     let key_id = key.text("/id");
@@ -208,7 +208,7 @@ async fn a_cursor_is_good_for_its_own_tenant_and_list_only() {
 
 #[tokio::test]
 async fn a_key_for_one_workspace_sees_that_workspace_only() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let receiver = Receiver::start().await;
     let admin = app.sign_up("Acme").await;
     let workspace = admin.text("/workspaces/0/id");

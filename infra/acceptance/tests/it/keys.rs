@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use testkit::TestApp;
+use testkit::{Installation, TestApp};
 
 #[tokio::test]
 async fn a_key_is_shown_once_and_listed_without_its_secret() {
@@ -27,7 +27,7 @@ async fn a_key_is_shown_once_and_listed_without_its_secret() {
 
 #[tokio::test]
 async fn a_revoked_key_is_refused_from_the_next_request_on_everywhere() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;
     let key = app.key(&admin, json!({})).await;
     let _ = key.get("/v1/leads").await.expect(200);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use store::{Mode, PageRequest};
-use testkit::{Actor, Receiver, TestApp};
+use testkit::{Actor, Installation, Receiver, TestApp};
 
 use crate::audit::records;
 use crate::event_types::store;
@@ -104,7 +104,7 @@ async fn a_change_is_checked_and_meant_for_one_version() {
 
 #[tokio::test]
 async fn a_lead_is_qualified_once() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let receiver = Receiver::start().await;
     let admin = app.sign_up("Acme").await;
     app.endpoint(&admin, &receiver, json!({"events": ["lead.qualified"]})).await;

@@ -55,6 +55,7 @@ mod problems;
 mod replays;
 mod roles;
 mod rotation;
+mod scenarios;
 mod sessions;
 mod sso;
 mod sweep;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use signing::SigningSecret;
-use testkit::{Actor, Receiver, TestApp, Webhook};
+use testkit::{Actor, Installation, Receiver, TestApp, Webhook};
 
 /// A lead of `key`'s workspace that has replied; gives the lead's id.
 async fn replied_lead(key: &Actor) -> String {
@@ -26,7 +26,7 @@ fn verifies(webhook: &Webhook, secret: &SigningSecret, now: i64) -> bool {
 
 #[tokio::test]
 async fn a_reply_reaches_the_receiver_signed() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let receiver = Receiver::start().await;
     let admin = app.sign_up("Acme").await;
     let (endpoint, secret) = app.endpoint(&admin, &receiver, json!({"events": ["lead.replied"]})).await;
@@ -63,7 +63,7 @@ async fn a_reply_reaches_the_receiver_signed() {
 
 #[tokio::test]
 async fn the_aliases_are_the_same_routes() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;
     let campaign = admin.post("/api/campaigns", json!({"name": "Autumn"})).await.expect(201).text("/id");
     assert_eq!(admin.get(&format!("/v1/campaigns/{campaign}")).await.expect(200).text("/status"), "draft");
@@ -213,7 +213,7 @@ async fn an_endpoint_deleted_with_jobs_in_flight_is_not_sent_to_again() {
 
 #[tokio::test]
 async fn test_data_stays_with_test_endpoints() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let (live, test) = (Receiver::start().await, Receiver::start().await);
     let admin = app.sign_up("Acme").await;
     app.endpoint(&admin, &live, json!({"events": ["lead.replied"]})).await;

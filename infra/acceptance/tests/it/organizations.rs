@@ -8,7 +8,7 @@ use http::Method;
 use ids::{Ids, UserId};
 use serde_json::{Value, json};
 use store::{Actor as Who, AuditRecord, Change, Member, MemberStatus, Role, Store, Tenant};
-use testkit::{Actor, Response, TestApp};
+use testkit::{Actor, Installation, Response, TestApp};
 
 const PATH: &str = "/api/admin/organization";
 
@@ -99,7 +99,7 @@ async fn faults(admin: &Actor, settings: Value) -> Vec<String> {
 
 #[tokio::test]
 async fn an_organization_shows_what_is_in_use_beside_what_its_plan_allows() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;
     let shown = admin.get(PATH).await.expect(200);
     assert_eq!(shown.text("/id"), admin.text("/organization/id"));
@@ -122,7 +122,7 @@ async fn an_organization_shows_what_is_in_use_beside_what_its_plan_allows() {
 
 #[tokio::test]
 async fn name_and_plan_are_changed_by_who_knows_the_present_version() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;
     let first = admin.get(PATH).await.expect(200);
     let tag = first.header("etag").unwrap().to_owned();
@@ -156,7 +156,7 @@ async fn name_and_plan_are_changed_by_who_knows_the_present_version() {
 
 #[tokio::test]
 async fn a_plan_that_is_too_small_says_what_to_free() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;
     app.upgrade(&admin, "growth").await;
     let mut last = String::new();

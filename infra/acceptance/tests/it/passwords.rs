@@ -5,7 +5,7 @@ use std::time::Duration;
 use artisan_local::engines::Strike;
 use serde_json::json;
 use store::ATTEMPT_WINDOW;
-use testkit::{PASSWORD, TestApp};
+use testkit::{Installation, PASSWORD, TestApp};
 
 use crate::people::{organization, records, sign_in, signed_in, store};
 
@@ -15,7 +15,7 @@ const SQS_BROKEN: &str =
 
 #[tokio::test]
 async fn a_password_that_could_be_guessed_is_refused() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     for weak in
         ["correct horse battery staple", "password123456", "ada.lovelace@example.com", "AnalyticalEngines"]
     {
@@ -192,7 +192,7 @@ async fn an_address_is_confirmed_by_what_was_mailed_to_it() {
 
 #[tokio::test]
 async fn a_name_is_changed_by_its_owner() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;
     let _ = admin.patch("/api/auth/me", json!({"name": " "})).await.expect_problem(422, "invalid");
     let renamed = admin.patch("/api/auth/me", json!({"name": "Augusta"})).await.expect(200);

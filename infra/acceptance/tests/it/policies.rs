@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
-use testkit::{Actor, Authenticator, PASSWORD, TestApp};
+use testkit::{Actor, Authenticator, Installation, PASSWORD, TestApp};
 
 /// What somebody may do whose session has not proved enough: get the proof, and leave. The contract's list; everything
 /// else in the OpenAPI document is expected to refuse.
@@ -114,7 +114,7 @@ async fn the_plane_of_administration_is_open_to_the_listed_networks_only() {
 
 #[tokio::test]
 async fn a_deleted_organization_is_closed_to_people_and_keys_at_once_and_comes_back_whole() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;
     let member = app.invite_and_join(&admin, json!({"role": "read_only"})).await;
     let key = app.key(&admin, json!({})).await;

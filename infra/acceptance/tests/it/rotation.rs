@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use serde_json::{Value, json};
-use testkit::{Actor, Response, TestApp};
+use testkit::{Actor, Installation, Response, TestApp};
 
 fn path(key: &Actor) -> String {
     format!("/api/admin/api-keys/{}", key.text("/id"))
@@ -218,7 +218,7 @@ async fn a_rotation_without_grace_ends_the_old_key_at_once_and_is_shown_once() {
 
 #[tokio::test]
 async fn a_second_rotation_or_a_revocation_ends_the_grace_of_the_first() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;
     let grace = json!({"grace_seconds": 604_800});
     let first = app.key(&admin, json!({})).await;

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# All functions as `cargo lambda build` makes them, at once, for this machine's processor and in the dev profile: a release
+# build is for a deployment. The packages are named because a plain build would build the local platform too, and with it
+# give the functions features that only the platform asks for.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+packages=()
+for manifest in functions/*/Cargo.toml; do packages+=(--package "$(basename "$(dirname "$manifest")")"); done
+# They are called a few times: not worth optimizing what they depend on, which are other artefacts than those of the tests.
+cargo lambda build --locked --compiler cargo --config 'profile.dev.package."*".opt-level=0' "${packages[@]}"
+for manifest in functions/*/Cargo.toml; do
+    test -x "target/lambda/$(basename "$(dirname "$manifest")")/bootstrap"
+done
