@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
-use ids::OrganizationId;
+use clap::{ArgGroup, Args, Parser, Subcommand};
+use clock::Timestamp;
+use ids::{DeliveryId, EndpointId, KeyId, OrganizationId};
 
 const EXAMPLES: &str = "\
 Which deployment:
@@ -80,6 +81,32 @@ pub enum Command {
     /// Organizations: list, export, delete
     #[command(subcommand)]
     Tenants(Tenants),
+    /// API keys: revoke
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Webhook deliveries: send dead letters again
+    #[command(subcommand)]
+    Deliveries(Deliveries),
+    /// Audit logs: verify
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Bring items in old formats up to the present one
+    ///
+    /// Reads the tables that have steps in eight parts, side by side, and changes what is old, item by item. It may be stopped
+    /// at any time, and goes on where it stopped; deployed functions read old items meanwhile as if they were new. The sweep
+    /// does the same by itself, slowly, from an hour after a deployment on. Audit records are never altered. Stops at an item
+    /// that a newer version has written.
+    Migrate {
+        /// Say how far it is, and change nothing
+        #[arg(long)]
+        status: bool,
+        /// Begin once more, although it is through: after functions of an older version were at work
+        #[arg(long, conflicts_with = "status")]
+        again: bool,
+        /// Parts that are read at the same time
+        #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=8))]
+        parallel: u8,
+    },
 }
 
 /// What there is to do with organizations.
@@ -93,6 +120,103 @@ pub enum Tenants {
         #[arg(long, value_name = "COUNT")]
         limit: Option<usize>,
     },
+    /// Write everything an organization owns to a file, one record a line (NDJSON)
+    ///
+    /// The same as POST /api/admin/organization/export, all pages of it: both modes, without secrets. It holds personal data.
+    /// Each page is on record in the organization's audit log.
+    Export {
+        /// The organization.
+        #[command(flatten)]
+        organization: Organization,
+        /// The file, which must not exist
+        #[arg(long, short, value_name = "FILE")]
+        output: PathBuf,
+    },
+    /// Delete an organization: refused at once, erased after 30 days
+    ///
+    /// The same as DELETE /api/admin/organization: people and API keys are refused from the next request on, the admins are
+    /// told by mail. For 30 days an admin can bring it back; then everything it owns is erased, the audit log aside.
+    /// Asks for the organization's name or id, unless --yes is given.
+    Delete {
+        /// The organization.
+        #[command(flatten)]
+        organization: Organization,
+    },
+}
+
+/// What there is to do with API keys.
+#[derive(Debug, Subcommand)]
+pub enum Keys {
+    /// Revoke an API key, and the one that it took the place of
+    ///
+    /// It is refused from the next request on, everywhere, and can't be brought back. Asks for the key's id or its last four
+    /// characters, unless --yes is given.
+    Revoke {
+        /// The organization.
+        #[command(flatten)]
+        organization: Organization,
+        /// The key: `key_…`
+        #[arg(value_name = "KEY")]
+        key: KeyId,
+    },
+}
+
+/// What there is to do with deliveries.
+#[derive(Debug, Subcommand)]
+pub enum Deliveries {
+    /// Send dead letters again: some by their ids, or all of an endpoint
+    ///
+    /// Each has all its retries before it, and the receiver gets the same `webhook-id`. Those of an endpoint are sent by a
+    /// replay, which the sweep begins within a minute, and which the organization can see, pause and cancel.
+    #[command(group(ArgGroup::new("which").required(true).args(["endpoint", "delivery"])))]
+    Redrive {
+        /// The organization.
+        #[command(flatten)]
+        organization: Organization,
+        /// All dead letters of this endpoint: `ep_…`
+        #[arg(long, value_name = "ENDPOINT")]
+        endpoint: Option<EndpointId>,
+        /// With --endpoint: those of events from then on (RFC 3339)
+        #[arg(long, value_name = "TIME", requires = "endpoint", value_parser = time)]
+        since: Option<Timestamp>,
+        /// With --endpoint: those of events before then
+        #[arg(long, value_name = "TIME", requires = "endpoint", value_parser = time)]
+        until: Option<Timestamp>,
+        /// A dead letter, `dlv_…`; may be given up to 45 times
+        #[arg(long, value_name = "DELIVERY")]
+        delivery: Vec<DeliveryId>,
+    },
+}
+
+/// What there is to do with audit logs.
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// Export an organization's audit log and verify it, whole
+    ///
+    /// Asks for an export (it is on record), waits for it, and checks every record against the signed log, as `artisan-verify`
+    /// does with a file. Without --key the log's keys are taken from the deployment itself, which proves that the log is
+    /// whole and in order, and not that nobody has replaced all of it: give the key that you keep.
+    Verify {
+        /// The organization.
+        #[command(flatten)]
+        organization: Organization,
+        /// A key of the log, or a file with one a line; may be given several times
+        #[arg(long, value_name = "KEY_OR_FILE")]
+        key: Vec<String>,
+        /// A checkpoint of the same log that was kept from another time
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Option<PathBuf>,
+        /// Keep the export in this file, which must not exist
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// How long to wait for the export, in seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+        patience: u64,
+    },
+}
+
+fn time(text: &str) -> Result<Timestamp, &'static str> {
+    Timestamp::parse(text).ok_or("must be a time such as 2026-11-22T15:04:05Z")
 }
 
 /// An organization, as commands take it.

@@ -100,8 +100,9 @@ fn outputs(text: &str) -> Result<BTreeMap<String, String>, usize> {
     Ok(outputs.into_iter().map(|it| (variable(&it.output_key), it.output_value)).collect())
 }
 
-/// The variable that an output is the value of: `CoreTableName` is that of `CORE_TABLE`.
-pub(crate) fn variable(output: &str) -> String {
+/// The variable that an output of the stack is the value of: `CoreTableName` is that of `CORE_TABLE`.
+#[must_use]
+pub fn variable(output: &str) -> String {
     let mut name = String::with_capacity(output.len() + 4);
     for (index, letter) in output.char_indices() {
         if index > 0 && letter.is_ascii_uppercase() {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use runtime::StartError;
-use store::StoreError;
+use store::{CommitError, MigrateError, Refusal, StoreError};
 
 /// Any error, boxed.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -48,10 +48,74 @@ pub enum Error {
     /// The tables failed.
     #[error("the tables failed")]
     Store(#[from] StoreError),
+    /// The change was refused, by a rule of the product.
+    #[error("refused: {}", words(.0))]
+    Refused(Refusal),
+    /// The change could not be made.
+    #[error("the change could not be made")]
+    Commit(#[source] CommitError),
+    /// A file that is to be written is there already.
+    #[error("the file {} cannot be made; nothing is ever written over", path.display())]
+    Create {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It was not confirmed.
+    #[error("not confirmed; nothing was done (--yes goes ahead without asking)")]
+    NotConfirmed,
+    /// An export did not come to its end.
+    #[error("the export {id} {how}")]
+    Export {
+        /// The export.
+        id: String,
+        /// What became of it.
+        how: String,
+    },
+    /// The object store failed.
+    #[error("the file of the export cannot be fetched")]
+    Objects(#[from] objects::ObjectError),
+    /// Nothing could be verified.
+    #[error("nothing was verified")]
+    Verify(#[from] artisan_verify::VerifyError),
+    /// A key is none.
+    #[error("nothing was verified")]
+    Key(#[from] artisan_verify::KeyError),
+    /// The log has no keys: nothing of it was ever sealed.
+    #[error("nothing of this log was ever sealed, so there is nothing to verify it by")]
+    NotSealed,
+    /// Items can't be brought up.
+    #[error("the items are not all brought up; what was done stays done")]
+    Migrate(#[from] MigrateError),
     /// What was to be said could not be written.
     #[error("the output cannot be written")]
     Output(#[from] std::io::Error),
     /// The template that this program was built from can't be read; a fault of this program.
     #[error("the template in this program cannot be read")]
     Template(#[from] artisan_local::template::TemplateError),
+}
+
+impl From<CommitError> for Error {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Refused(refusal) => Self::Refused(refusal),
+            CommitError::Store(error) => Self::Store(error),
+            other => Self::Commit(other),
+        }
+    }
+}
+
+/// Why a change was refused.
+fn words(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Missing(what) => format!("there is no such {what}"),
+        Refusal::Rule(rule) => (*rule).to_owned(),
+        Refusal::Raced | Refusal::Stale => {
+            "somebody else changed it at the same moment; try again".to_owned()
+        }
+        Refusal::Replaying(replay) => format!("the replay {replay} to the endpoint runs or is paused"),
+        other => format!("{other:?}"),
+    }
 }

@@ -4,14 +4,21 @@
 //! What changes a tenant's data is done by the functions' own libraries: there is no second implementation of a rule, and
 //! every change has its audit record. Must never: look into a tenant's data without a record that it did, or print a secret.
 
+mod audit;
 pub mod cli;
+mod deliveries;
 pub mod deployment;
 pub mod doctor;
 pub mod error;
+mod keys;
+mod migrate;
+mod operator;
 mod tenants;
 pub mod terminal;
 
-use cli::{Cli, Command, Tenants};
+use std::time::Duration;
+
+use cli::{Audit, Cli, Command, Deliveries, Keys, Tenants};
 use error::Error;
 use runtime::Services;
 use terminal::Terminal;
@@ -33,6 +40,35 @@ pub async fn run(command: &Command, services: &Services, terminal: &mut Terminal
     match command {
         Command::Doctor { strict } => doctor::run(services, *strict, terminal).await,
         Command::Tenants(Tenants::List { limit }) => tenants::list(services, *limit, terminal).await,
+        Command::Tenants(Tenants::Export { organization, output }) => {
+            tenants::export(services, organization.id, output, terminal).await
+        }
+        Command::Tenants(Tenants::Delete { organization }) => {
+            tenants::delete(services, organization.id, terminal).await
+        }
+        Command::Keys(Keys::Revoke { organization, key }) => {
+            keys::revoke(services, organization.id, *key, terminal).await
+        }
+        Command::Deliveries(Deliveries::Redrive { organization, endpoint, since, until, delivery }) => {
+            let which = match endpoint {
+                Some(endpoint) => deliveries::Which::Endpoint(*endpoint, *since, *until),
+                None => deliveries::Which::These(delivery),
+            };
+            deliveries::redrive(services, organization.id, which, terminal).await
+        }
+        Command::Audit(Audit::Verify { organization, key, checkpoint, output, patience }) => {
+            let wanted = audit::Wanted {
+                keys: key,
+                checkpoint: checkpoint.as_deref(),
+                output: output.as_deref(),
+                patience: Duration::from_secs(*patience),
+            };
+            audit::verify(services, organization.id, wanted, terminal).await
+        }
+        Command::Migrate { status, again, parallel } => {
+            let how = migrate::How { only_status: *status, again: *again, parallel: usize::from(*parallel) };
+            migrate::run(services, how, terminal).await
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sealing::Purpose;
-use store::{AuditFilter, Endpoint, Organization, PageRequest, Store, StoreError, Tenant};
+use store::{AuditFilter, Endpoint, Organization, PageRequest, Store, StoreError, Tenant, data_level};
 
 use super::Examination;
 use super::secrets::Secrets;
@@ -16,6 +16,8 @@ const ORGANIZATIONS: usize = 20;
 const STRETCHES: usize = 20;
 /// What should happen within a minute has not happened for so long.
 const LATE: Duration = Duration::from_secs(15 * 60);
+/// The sweep brings items up by itself, from an hour after a deployment on.
+const SWEPT_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Examination<'_> {
     pub(super) async fn data(&mut self, secrets: &Secrets) {
@@ -26,6 +28,7 @@ impl Examination<'_> {
             return;
         };
         let looked = async {
+            self.format(&store).await?;
             self.due(&store).await?;
             let organizations = some_organizations(&store).await?;
             self.envelopes(&store, &organizations, secrets).await?;
@@ -34,6 +37,34 @@ impl Examination<'_> {
         if let Err(error) = looked.await {
             self.report.skip(WHAT, telemetry::chain(&error));
         }
+    }
+
+    /// Whether items are in formats that this version knows, and brought up to them.
+    async fn format(&mut self, store: &Store) -> Result<(), StoreError> {
+        const WHAT: &str = "format of items";
+        match store.migration().await? {
+            Some(run) if run.level > data_level() => self.report.error(
+                "format_newer",
+                WHAT,
+                format!(
+                    "items are at level {}, and this version knows {}: what a newer version has written may not be read",
+                    run.level,
+                    data_level()
+                ),
+                "deploy the newer version again, and use its program",
+            ),
+            Some(run) if run.level == data_level() && run.finished_at.is_some() => self.report.pass(),
+            Some(run) if self.services.clock.now() < run.created_at + SWEPT_WITHIN => self.report.pass(),
+            Some(_) => self.report.warning(
+                "migration_unfinished",
+                WHAT,
+                "items are not all brought up to the present format",
+                "run `artisan migrate`, or wait for the sweep",
+            ),
+            // A new deployment has nothing to bring up; the sweep looks, after an hour.
+            None => self.report.pass(),
+        }
+        Ok(())
     }
 
     /// Whether the sweep runs: tasks are carried out when they are due.
