@@ -83,7 +83,8 @@ async fn items(app: &TestApp, table: &str, pk: &str, sk: &str) -> Vec<Item> {
     let call = client.query().table_name(app.platform().table_name(table).unwrap());
     let call = call.key_condition_expression("pk = :pk AND begins_with(sk, :sk)");
     let [pk, sk] = [pk, sk].map(|text| AttributeValue::S(text.to_owned()));
-    let page = call.expression_attribute_values(":pk", pk).expression_attribute_values(":sk", sk).send().await;
+    let page =
+        call.expression_attribute_values(":pk", pk).expression_attribute_values(":sk", sk).send().await;
     page.unwrap().items.unwrap()
 }
 

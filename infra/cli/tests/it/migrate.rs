@@ -49,7 +49,7 @@ async fn old_organizations_are_read_as_new_and_brought_up_in_bulk() {
     assert_eq!(old.json["limits"], admins[5].get("/api/admin/organization").await.expect(200).json["limits"]);
     let etag = old.header("etag").unwrap().to_owned();
     let key = json!({"name": "CRM"});
-    let _ = admins[0].post("/api/admin/api-keys", key.clone()).await.expect_problem(403, "limit_reached");
+    let _ = admins[0].post("/api/admin/api-keys", key.clone()).await.expect_problem(409, "limit_reached");
 
     let before = it.run(&["migrate", "--status"], "").await;
     assert_eq!(before.outcome.as_ref().unwrap(), &Verdict::Faulty, "{}", before.text);
