@@ -2,7 +2,8 @@
 //!
 //! A deployment is known by the variables that its functions read ([`deployment`]), and reached through the same AWS clients.
 //! What changes a tenant's data is done by the functions' own libraries: there is no second implementation of a rule, and
-//! every change has its audit record. Must never: look into a tenant's data without a record that it did, or print a secret.
+//! every change has its audit record. Must never: change or export a tenant's data without a record of it, print a secret, or do
+//! what can't be taken back without having been asked twice.
 
 mod audit;
 pub mod cli;

@@ -126,14 +126,18 @@ pub(crate) mod tests {
     use super::*;
     use crate::item::{read, text};
     use clock::Timestamp;
-    use ids::Id;
+    use ids::{Id, OrganizationId};
 
     fn at() -> Timestamp {
         clock::utc(2026, 11, 22, 15, 4)
     }
 
+    fn acme() -> OrganizationId {
+        Id::derived(at(), [1; 16])
+    }
+
     fn organization_key() -> Key {
-        keys::organization(Id::derived(at(), [1; 16]))
+        keys::organization(acme())
     }
 
     /// A further step, as the next version could have it: organizations are greeted.
@@ -152,7 +156,7 @@ pub(crate) mod tests {
     fn organization(version: i64) -> Item {
         let key = organization_key();
         let mut item = crate::item::primary(&key);
-        for (name, value) in [("id", key.pk.trim_start_matches("ORG#")), ("name", "Acme"), ("plan", "growth")]
+        for (name, value) in [("id", acme().to_string().as_str()), ("name", "Acme"), ("plan", "growth")]
         {
             item.insert(name.to_owned(), text(value));
         }
@@ -207,7 +211,7 @@ pub(crate) mod tests {
         let error = read::<crate::Organization>("organization", organization(4)).unwrap_err();
         let chain = telemetry::chain(&error);
         assert!(chain.contains("format 4") && chain.contains("up to 3"), "{chain}");
-        let other = Key { pk: organization_key().pk, sk: "KEY#key_1".to_owned() };
+        let other = keys::api_key(acme(), Id::derived(at(), [2; 16]));
         let mut item = crate::item::primary(&other);
         item.insert(VERSION.to_owned(), number(3));
         assert!(upgraded(present, item).is_err(), "also of a kind that has no steps");

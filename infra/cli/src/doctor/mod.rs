@@ -69,7 +69,7 @@ impl Examination<'_> {
         self.services.environment.optional(variable).map(str::to_owned)
     }
 
-    /// The variable that names the resource which the platform gives this name; with the functions that read it.
+    /// The variable by which functions know the resource that has this name on the local platform.
     fn variable_of(&self, physical_name: &str) -> Option<&str> {
         self.template
             .functions
