@@ -21,6 +21,7 @@ RUN = [
     ("README.md", "Walk-through", ".ci/checks/walk-throughs.sh"),
     ("docs/quick-start.md", None, ".ci/checks/walk-throughs.sh"),
     ("docs/using-api-keys.md", "Getting a key", ".ci/checks/samples.sh"),
+    ("docs/operations.md", "On the local platform", ".ci/checks/restore.sh"),
 ]
 
 FENCE = re.compile(r"^(\s*)(`{3,}|~{3,})\s*(\w*)\s*$")

@@ -2,6 +2,7 @@
 //! in public are reported at `/api/secret-scanning/github`.
 
 mod app;
+pub mod operator;
 mod wire;
 
 use axum::Router;

@@ -2,6 +2,7 @@
 //! person, to be exported or erased. `/api/admin/audit-logs` and `/api/admin/privacy`.
 
 mod app;
+pub mod operator;
 mod wire;
 
 use ::jobs::LongJobs;

@@ -1,6 +1,7 @@
 //! An organization: its profile, plan and settings, its domains and identity provider, what it owns, and its end.
 
 mod app;
+pub mod operator;
 mod wire;
 
 use axum::Router;

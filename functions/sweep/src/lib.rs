@@ -2,7 +2,8 @@
 //!
 //! Called once a minute, it looks at webhook endpoints that need it (`endpoints`), carries replays on (`replays`), queues long
 //! jobs again that nobody looks after (`long_jobs`), and takes the tasks that are due from the list (`store::Due`) and
-//! carries them out, the longest overdue first, until none is left or its own time is. A task may come up twice or after
+//! carries them out, the longest overdue first, until none is left or its own time is. Beside that it brings items up to the
+//! present format (`migrations`). A task may come up twice or after
 //! what made it necessary is gone, so each looks first. One that fails is put off by a quarter of an hour, so that it can't
 //! hold up the others, and the whole call counts as failed, which raises an alarm. It is called by nobody but the clock and
 //! takes no input.
@@ -11,6 +12,7 @@ mod endpoints;
 mod erase;
 mod expiry;
 mod long_jobs;
+mod migrations;
 mod replays;
 mod witness;
 
@@ -118,8 +120,9 @@ impl Sweep {
     pub async fn run(&self) -> Result<(), SweepError> {
         let started = Instant::now();
         // Side by side: an erasure that takes its time holds up no webhook.
-        let (attended, tasks) = tokio::join!(self.attend(started), self.run_tasks(started));
-        match attended? + tasks? {
+        let (attended, tasks, items) =
+            tokio::join!(self.attend(started), self.run_tasks(started), self.bring_items_up(started));
+        match attended? + tasks? + items {
             0 => Ok(()),
             failed => Err(SweepError::Tasks(failed)),
         }

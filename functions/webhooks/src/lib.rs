@@ -2,6 +2,7 @@
 //! `/api/admin/events`.
 
 mod app;
+pub mod operator;
 mod wire;
 
 use std::sync::Arc;

@@ -115,6 +115,7 @@ fn declaration(table: &Table) -> Value {
         "BillingMode": "PAY_PER_REQUEST",
         "AttributeDefinitions": attributes(table),
         "KeySchema": schema(&table.key),
+        "DeletionProtectionEnabled": table.deletion_protection,
     });
     if !table.indexes.is_empty() {
         let indexes = table.indexes.iter().map(|(name, index)| declared(name, index)).collect();
@@ -180,6 +181,11 @@ fn changes(table: &Table, stored: &Value) -> Result<Vec<Value>, ProvisionError> 
             let specification = json!({"StreamEnabled": true, "StreamViewType": view});
             changes.push(json!({"TableName": table.name, "StreamSpecification": specification}));
         }
+    }
+    let protected = stored.get("DeletionProtectionEnabled") == Some(&Value::Bool(true));
+    if protected != table.deletion_protection {
+        changes
+            .push(json!({"TableName": table.name, "DeletionProtectionEnabled": table.deletion_protection}));
     }
     Ok(changes)
 }

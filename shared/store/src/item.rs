@@ -8,15 +8,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::StoreError;
+use crate::format::{self, STEPS, VERSION};
 use crate::keys::{Key, PK, SK};
 
 /// An item as DynamoDB has it.
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
-/// The format every item is written in. Readers take any version up to this one.
-const FORMAT: u32 = 1;
-
-/// The item for `record` at `key`.
+/// The item for `record` at `key`, in the present format of its kind.
 pub(crate) fn write<T: Serialize>(
     operation: &'static str,
     key: &Key,
@@ -26,7 +24,7 @@ pub(crate) fn write<T: Serialize>(
         serde_dynamo::aws_sdk_dynamodb_1::to_item(record).map_err(|e| StoreError::malformed(operation, e))?;
     item.insert(PK.to_owned(), text(&key.pk));
     item.insert(SK.to_owned(), text(&key.sk));
-    item.insert("v".to_owned(), number(i64::from(FORMAT)));
+    item.insert(VERSION.to_owned(), number(i64::from(format::of(STEPS, key))));
     Ok(item)
 }
 
@@ -35,8 +33,10 @@ pub(crate) fn value<T: Serialize>(operation: &'static str, of: &T) -> Result<Att
     serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(of).map_err(|e| StoreError::malformed(operation, e))
 }
 
-/// The record in `item`. Attributes the record doesn't know are passed over: they may be a newer writer's.
+/// The record in `item`, whatever format it is in that this version can read. Attributes the record doesn't know are passed
+/// over: they may be a newer writer's.
 pub(crate) fn read<T: DeserializeOwned>(operation: &'static str, item: Item) -> Result<T, StoreError> {
+    let item = format::upgraded(STEPS, item).map_err(|e| StoreError::malformed(operation, e))?;
     serde_dynamo::aws_sdk_dynamodb_1::from_item(item).map_err(|e| StoreError::malformed(operation, e))
 }
 

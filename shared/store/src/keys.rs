@@ -15,6 +15,7 @@
 //! | failed attempts of a window | directory | `pk = TRY#<digest>#<window>`, `sk = TRY` |
 //! | verified domain | directory | `pk = DOMAIN#<domain>`, `sk = DOMAIN` |
 //! | organizations that list a web origin | directory | `pk = ORIGIN#<origin>` |
+//! | how far items are brought up to the present format | directory | `pk = MIGRATION`, `sk = MIGRATION` |
 //! | tasks that are due | directory | `pk = DUE#<part>`, `sk <= <time>`, one query a part |
 //! | organization | core | `pk = ORG#<org>`, `sk = ORG` |
 //! | workspaces of an organization | core | `pk = ORG#<org>`, `sk` begins `WS#` |
@@ -214,6 +215,11 @@ pub(crate) fn origin(origin: &str, organization: OrganizationId) -> Key {
     Key::new(origins(origin), format!("ORG#{organization}"))
 }
 
+/// There is one for the whole deployment.
+pub(crate) fn migration() -> Key {
+    Key::new("MIGRATION".to_owned(), "MIGRATION")
+}
+
 /// How many partitions the list of due tasks is spread over. Part of the data format.
 const DUE_PARTS: u8 = 4;
 
@@ -228,8 +234,16 @@ pub(crate) fn due_parts() -> impl Iterator<Item = String> {
 
 // ── core ────────────────────────────────────────────────────────────────────────────────────────
 
+/// The sort key of an organization's own item.
+pub(crate) const ORGANIZATION: &str = "ORG";
+
 pub(crate) fn organization(id: OrganizationId) -> Key {
-    Key::new(organization_pk(id), "ORG")
+    Key::new(organization_pk(id), ORGANIZATION)
+}
+
+/// Whether that is the key of an organization's own item.
+pub(crate) fn is_organization(key: &Key) -> bool {
+    key.sk == ORGANIZATION && parse_organization(&key.pk).is_some()
 }
 
 pub(crate) fn workspace(organization: OrganizationId, id: WorkspaceId) -> Key {
@@ -797,7 +811,7 @@ pub(crate) fn kind_of(sk: &str) -> &'static str {
         ("PSN#", "personal_values"),
     ];
     match sk {
-        "ORG" => "organization",
+        ORGANIZATION => "organization",
         _ if delivery_of_attempt(sk).is_some() => "attempt",
         _ if sk.starts_with(DELIVERY_PREFIX) => "delivery",
         _ => KINDS.iter().find(|(prefix, _)| sk.starts_with(prefix)).map_or("other", |(_, kind)| kind),
@@ -848,6 +862,7 @@ mod tests {
             domain("example.com"),
             origin("https://app.example.com", id(1)),
             due(clock::utc(2026, 11, 22, 15, 4), "org_1#domain#example.com"),
+            migration(),
             organization(id(1)),
             workspace(id(1), id(2)),
             member(id(1), id(4)),

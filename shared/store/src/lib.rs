@@ -26,6 +26,7 @@ mod error;
 mod estate;
 mod event_log;
 mod expiry;
+mod format;
 mod idempotency;
 mod invitations;
 mod item;
@@ -36,8 +37,10 @@ mod long_jobs;
 mod mails;
 mod meetings;
 mod members;
+mod migrate;
 mod networks;
 mod notices;
+mod operator;
 mod organizations;
 mod outbox;
 mod page;
@@ -98,8 +101,10 @@ pub use long_jobs::{
 pub use mails::{Outboxed, OutgoingMail};
 pub use meetings::{Meeting, MeetingStatus};
 pub use members::{MOST_NOTIFIED, Member, MemberStatus, Role, WorkspaceRole, new_generation};
+pub use migrate::{MigrateError, Migration, Segment, level as data_level, steps as migration_steps};
 pub use networks::{MOST_NETWORKS, Networks};
 pub use notices::{Mailed, Notice as EndpointNotice, NoticeType, notice_id};
+pub use operator::Scanned;
 pub use organizations::{
     GRACE_BEFORE_ERASURE, LeakedKeys, Organization, OrganizationStatus, Overview, Plan, Settings,
 };

@@ -55,8 +55,9 @@ const COUNTED: [(&str, &str, &str); 4] = [
     ("endpoints", "endpoint_count", "endpoint_limit"),
 ];
 /// What may still be given out is kept and not what was given: a condition can compare, but it can't add.
-const REQUESTS_LEFT: &str = "requests_per_hour_left";
-const REQUESTS_LIMIT: &str = "requests_per_hour_limit";
+pub(crate) const REQUESTS_LEFT: &str = "requests_per_hour_left";
+/// And what there is to give in all.
+pub(crate) const REQUESTS_LIMIT: &str = "requests_per_hour_limit";
 const ADMINS: &str = "admin_count";
 const BREAK_GLASS: &str = "settings.break_glass_user_id";
 

@@ -125,6 +125,8 @@ pub struct Table {
     pub stream: Option<String>,
     /// The attribute that holds the time to live, when it is switched on.
     pub time_to_live: Option<String>,
+    /// Whether it is protected from being deleted.
+    pub deletion_protection: bool,
 }
 
 /// The attributes of a primary or index key.

@@ -106,6 +106,7 @@ fn table(resource: &Reader<'_>) -> Result<Table, TemplateError> {
         indexes,
         stream: properties.at("StreamSpecification.StreamViewType").text()?,
         time_to_live,
+        deletion_protection: properties.at("DeletionProtectionEnabled").flag()?,
     })
 }
 

@@ -6,6 +6,7 @@ use clock::Timestamp;
 use serde_json::Value;
 
 use super::{Looks, Part, Position, Stretch, Wanted, of_activity, of_audit, of_workspace};
+use crate::format::{self, STEPS};
 use crate::item::{self, Item, get_text};
 use crate::{Organization, PageRequest, StoreError, Tenant, WorkspaceScope, keys};
 
@@ -102,7 +103,8 @@ fn audit_entry(item: &Item) -> Result<Value, StoreError> {
 }
 
 /// An item without its keys and secrets.
-pub(super) fn shown(kind: &str, mut item: Item) -> Result<Value, StoreError> {
+pub(super) fn shown(kind: &str, item: Item) -> Result<Value, StoreError> {
+    let mut item = format::upgraded(STEPS, item).map_err(|e| StoreError::malformed("export", e))?;
     let delivery = get_text(&item, keys::SK).and_then(keys::delivery_of_attempt);
     item.retain(|name, _| !is_hidden(name));
     let mut record: Value = item::read("export", item)?;

@@ -272,13 +272,13 @@ struct Wanted<'a> {
 }
 
 /// Where a scan goes on, as text.
-fn scanned_to(operation: &'static str, last: Option<&Item>) -> Result<Option<String>, StoreError> {
+pub(crate) fn scanned_to(operation: &'static str, last: Option<&Item>) -> Result<Option<String>, StoreError> {
     let Some(Key { pk, sk }) = last.and_then(item::key) else { return Ok(None) };
     serde_json::to_string(&(pk, sk)).map(Some).map_err(|e| StoreError::malformed(operation, e))
 }
 
 /// The item after which it does; none, to begin at the front.
-fn scanned_from(after: Option<&str>) -> Option<Item> {
+pub(crate) fn scanned_from(after: Option<&str>) -> Option<Item> {
     let (pk, sk) = serde_json::from_str(after?).ok()?;
     Some(item::primary(&Key { pk, sk }))
 }

@@ -113,6 +113,9 @@ impl Buckets {
         match operation {
             Operation::HeadBucket => Ok(empty(200)),
             Operation::ListObjects => self.list(request),
+            Operation::GetVersioning => Ok(versioning(has_lock)),
+            Operation::GetObjectLock => object_lock(has_lock),
+            Operation::GetPublicAccess => Ok(public_access()),
             Operation::GetObject { key } | Operation::HeadObject { key } => self.get(request, key, call),
             Operation::PutObject { key } => self.put(bucket, has_lock, key, call),
             Operation::DeleteObject { key } => self.delete(bucket, has_lock, key),
@@ -483,6 +486,41 @@ fn short(digest: &[u8]) -> String {
 
 fn locked() -> Refusal {
     Refusal::denied("Access Denied because object protected by object lock.")
+}
+
+/// Whether versions are kept: where they are locked.
+fn versioning(has_lock: bool) -> Reply {
+    let mut text = Xml::new("VersioningConfiguration");
+    if has_lock {
+        text.element("Status", "Enabled");
+    }
+    text.reply(200)
+}
+
+/// How objects are locked as they come. The term is that of the template's default; nothing here gets so old.
+fn object_lock(has_lock: bool) -> Result<Reply, Refusal> {
+    if !has_lock {
+        let said = "Object Lock configuration does not exist for this bucket";
+        return Err(Refusal::new(404, "ObjectLockConfigurationNotFoundError", said));
+    }
+    let mut text = Xml::new("ObjectLockConfiguration");
+    text.element("ObjectLockEnabled", "Enabled");
+    text.group("Rule", |rule| {
+        rule.group("DefaultRetention", |term| {
+            term.element("Mode", "COMPLIANCE");
+            term.element("Years", "7");
+        });
+    });
+    Ok(text.reply(200))
+}
+
+/// Nobody but this machine comes here at all.
+fn public_access() -> Reply {
+    let mut text = Xml::new("PublicAccessBlockConfiguration");
+    for name in ["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"] {
+        text.element(name, "true");
+    }
+    text.reply(200)
 }
 
 fn empty(status: u16) -> Reply {

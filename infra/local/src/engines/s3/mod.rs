@@ -3,7 +3,8 @@
 //!
 //! Understands what the AWS SDK sends with the bucket in the path: `PutObject`, `GetObject` with ranges, `HeadObject`,
 //! `HeadBucket`, `DeleteObject`, `ListObjectsV2`, and `CreateMultipartUpload`, `UploadPart`, `CompleteMultipartUpload`,
-//! `AbortMultipartUpload`. Everything else is refused as not implemented. Checksums (SHA-256, CRC-32) are checked, in
+//! `AbortMultipartUpload`; and says how a bucket is set up (`GetBucketVersioning`, `GetObjectLockConfiguration`,
+//! `GetPublicAccessBlock`). Everything else is refused as not implemented. Checksums (SHA-256, CRC-32) are checked, in
 //! headers and in the trailers of chunked bodies.
 //!
 //! Object Lock is stricter here than there. S3 answers a deletion with a marker in front of the object and a second

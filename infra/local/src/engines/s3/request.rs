@@ -48,6 +48,9 @@ impl Call {
 pub(super) enum Operation {
     HeadBucket,
     ListObjects,
+    GetVersioning,
+    GetObjectLock,
+    GetPublicAccess,
     PutObject { key: String },
     GetObject { key: String },
     HeadObject { key: String },
@@ -61,7 +64,11 @@ pub(super) enum Operation {
 impl Operation {
     pub(super) fn key(&self) -> Option<&str> {
         match self {
-            Self::HeadBucket | Self::ListObjects => None,
+            Self::HeadBucket
+            | Self::ListObjects
+            | Self::GetVersioning
+            | Self::GetObjectLock
+            | Self::GetPublicAccess => None,
             Self::PutObject { key }
             | Self::GetObject { key }
             | Self::HeadObject { key }
@@ -78,6 +85,9 @@ impl Operation {
         match self {
             Self::HeadBucket => "HeadBucket",
             Self::ListObjects => "ListObjectsV2",
+            Self::GetVersioning => "GetBucketVersioning",
+            Self::GetObjectLock => "GetObjectLockConfiguration",
+            Self::GetPublicAccess => "GetPublicAccessBlock",
             Self::PutObject { .. } => "PutObject",
             Self::GetObject { .. } => "GetObject",
             Self::HeadObject { .. } => "HeadObject",
@@ -160,6 +170,11 @@ impl Request {
                     Operation::ListObjects,
                     &["list-type", "prefix", "max-keys", "start-after", "continuation-token"],
                 ),
+                "GET" if query.get("versioning").is_some() => (Operation::GetVersioning, &["versioning"]),
+                "GET" if query.get("object-lock").is_some() => (Operation::GetObjectLock, &["object-lock"]),
+                "GET" if query.get("publicAccessBlock").is_some() => {
+                    (Operation::GetPublicAccess, &["publicAccessBlock"])
+                }
                 _ => return Err(Refusal::not_implemented("this operation on a bucket")),
             }
         } else {
