@@ -26,7 +26,8 @@ LEFT_OUT = [
     "change_password",
     "deactivate_user",
     "remove_user",
-    "erase_person",
+    # Takes no reports here, and says so before it looks at them.
+    "report_leaked_keys",
 ]
 
 

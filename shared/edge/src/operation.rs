@@ -94,7 +94,11 @@ impl Description<'_> {
             RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Path => Some(parameter),
             _ => None,
         });
-        for (parameter, id) in parameters.zip(ids) {
+        for (parameter, mut id) in parameters.zip(ids) {
+            // Examples are among the components alone.
+            if let RefOr::T(Schema::Object(text)) = &mut id {
+                text.examples.clear();
+            }
             parameter.schema = Some(id);
         }
     }

@@ -200,6 +200,6 @@ mod tests {
         assert_eq!(Text::up_to(3).check("  äöü ").unwrap(), "äöü");
         assert_eq!(Text::up_to(3).check("    ").unwrap_err().code, "length");
         assert_eq!(Text::up_to(3).check("abcd").unwrap_err().code, "length");
-        assert_eq!(Text::up_to(9).check("a\u{0}b").unwrap_err().code, "format");
+        assert_eq!(Text::up_to(9).check("a\u{0}b").unwrap_err().code, "characters");
     }
 }

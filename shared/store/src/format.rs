@@ -156,8 +156,7 @@ pub(crate) mod tests {
     fn organization(version: i64) -> Item {
         let key = organization_key();
         let mut item = crate::item::primary(&key);
-        for (name, value) in [("id", acme().to_string().as_str()), ("name", "Acme"), ("plan", "growth")]
-        {
+        for (name, value) in [("id", acme().to_string().as_str()), ("name", "Acme"), ("plan", "growth")] {
             item.insert(name.to_owned(), text(value));
         }
         for name in ["created_at", "updated_at"] {

@@ -86,10 +86,10 @@ async fn report(
     headers: HeaderMap,
     Raw(body): Raw,
 ) -> Reply {
+    let Some(verifier) = verifier else { return Err(Refused(Problem::NotFound { what: "route" })) };
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let signature =
         Signature::read(header(IDENTIFIER_HEADER), header(SIGNATURE_HEADER)).map_err(unbelieved)?;
-    let Some(verifier) = verifier else { return Err(Refused(Problem::NotFound { what: "route" })) };
     verifier.verify(&signature, &body).await.map_err(unbelieved)?;
     let matches = parse(&body)?;
     let desk = Desk { edge: &edge, request: &request };

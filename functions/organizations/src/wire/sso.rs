@@ -21,7 +21,7 @@ use crate::app::sso::{self, Draft};
 #[schema(example = json!({"issuer": "https://login.example.com", "client_id": "artisan", "client_secret": "…", "default_role": "read_only"}))]
 pub(crate) struct SetSso {
     /// HTTPS, and exactly as the provider's tokens name it.
-    #[schema(format = "uri", max_length = 2048)]
+    #[schema(format = "uri")]
     issuer: String,
     /// 1 to 256 characters.
     #[schema(min_length = 1, max_length = 256)]
@@ -42,7 +42,7 @@ pub(crate) struct SetSso {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Sso)]
 struct SsoBody {
-    #[schema(format = "uri", max_length = 2048)]
+    #[schema(format = "uri")]
     issuer: String,
     client_id: String,
     #[schema(value_type = RoleInWorkspace)]

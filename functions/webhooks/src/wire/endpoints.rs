@@ -88,7 +88,7 @@ struct CreateEndpoint {
     /// How deliveries are signed: `["v1"]` (HMAC-SHA256) if not given, or `["v1", "v1a"]` to have them signed with Ed25519,
     /// too. The key to verify that with is the endpoint's `public_key`.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<SignatureVersion>>, min_items = 1)]
+    #[schema(value_type = Option<Vec<SignatureVersion>>)]
     signatures: Option<Vec<String>>,
 }
 
@@ -129,7 +129,7 @@ struct ChangeEndpoint {
     rate_limit_per_second: Patch<u32>,
     /// `["v1"]` or `["v1", "v1a"]`.
     #[serde(default)]
-    #[schema(value_type = Vec<SignatureVersion>, min_items = 1)]
+    #[schema(value_type = Vec<SignatureVersion>)]
     signatures: Patch<Vec<String>>,
 }
 

@@ -336,7 +336,7 @@ async fn every_bad_value_is_pointed_at() {
     refused(json!({"events": ["lead.created", "lead.flown"]}), "/events/1", "value").await;
     refused(json!({"events": ["lead.created", "*"]}), "/events/1", "value").await;
     refused(json!({"description": "x".repeat(501)}), "/description", "length").await;
-    refused(json!({"description": "a\u{0}b"}), "/description", "format").await;
+    refused(json!({"description": "a\u{0}b"}), "/description", "characters").await;
     for bad in [json!([]), json!(["v1a"]), json!(["v2"]), json!(["v1", "v3"])] {
         refused(json!({"signatures": bad}), "/signatures", "value").await;
     }

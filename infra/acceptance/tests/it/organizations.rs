@@ -360,7 +360,7 @@ async fn pages_of_listed_origins_may_call_and_others_may_not() {
     let other = app.sign_up("Initech").await;
     let origin = "https://app.example.com";
     let ask = async |path: &str| preflight(&app, origin).raw(Method::OPTIONS, path, "").await;
-    let _ = ask("/v1/leads").await.expect_problem(404, "route_not_found");
+    let _ = ask("/v1/leads").await.expect_problem(405, "method_not_allowed");
     let origins = json!({"settings": {"cors_origins": ["http://localhost:3000", origin]}});
     let _ = admin.patch(PATH, origins).await.expect(200);
     for path in ["/v1/leads", "/api/admin/organization", "/v1/leads/x/replies", "/health", "/nothing"] {
@@ -381,7 +381,7 @@ async fn pages_of_listed_origins_may_call_and_others_may_not() {
     {
         let refused = preflight(&app, foreign).raw(Method::OPTIONS, "/v1/leads", "").await;
         assert_eq!(
-            refused.expect_problem(404, "route_not_found").header("access-control-allow-origin"),
+            refused.expect_problem(405, "method_not_allowed").header("access-control-allow-origin"),
             None
         );
     }
@@ -401,7 +401,7 @@ async fn pages_of_listed_origins_may_call_and_others_may_not() {
     let _ = admin.patch(PATH, json!({"settings": {"cors_origins": null}})).await.expect(200);
     let _ = ask("/v1/leads").await.expect(204);
     let _ = other.patch(PATH, json!({"settings": {"cors_origins": []}})).await.expect(200);
-    let _ = ask("/v1/leads").await.expect_problem(404, "route_not_found");
+    let _ = ask("/v1/leads").await.expect_problem(405, "method_not_allowed");
 }
 
 #[tokio::test]

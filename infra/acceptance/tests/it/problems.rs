@@ -77,7 +77,7 @@ async fn wrong_types_and_values_are_pointed_at() {
         ("/v1/leads", json!({"email": "nobody"}), "/email", "format"),
         ("/v1/leads", json!({"email": "a@example.com", "campaign_id": "camp_1"}), "/campaign_id", "format"),
         ("/v1/leads", json!({"email": "a@example.com", "custom": []}), "/custom", "type"),
-        ("/v1/leads", json!({"email": "a@example.com", "custom": {"a": {"": 1}}}), "/custom", "length"),
+        ("/v1/leads", json!({"email": "a@example.com", "custom": {"a": {"": 1}}}), "/custom", "value"),
         ("/v1/leads", json!({"email": "a@example.com", "custom": {"a": nested(40)}}), "/custom", "range"),
         (
             "/v1/leads",
@@ -155,7 +155,10 @@ async fn bad_ids_routes_methods_and_queries() {
     }
     let _ = admin.get("/v1/nothing").await.expect_problem(404, "route_not_found");
     let _ = admin.get("/").await.expect_problem(404, "route_not_found");
-    let _ = admin.raw(Method::PUT, "/v1/campaigns", "{}").await.expect_problem(404, "route_not_found");
+    for path in ["/v1/campaigns", "/api/campaigns"] {
+        let answer = admin.raw(Method::PUT, path, "{}").await.expect_problem(405, "method_not_allowed");
+        assert_eq!(answer.headers["allow"], "GET, POST");
+    }
     for query in ["limit=0", "limit=101", "limit=x", "limit=-1", "offset=3", "limit=1&limit=0"] {
         let _ = admin.get(&format!("/v1/campaigns?{query}")).await.expect_problem(422, "invalid");
     }

@@ -84,7 +84,7 @@ async fn what_cannot_be_a_workspace_is_pointed_at() {
         (json!({"name": null}), "/name", "type"),
         (json!({"name": " "}), "/name", "length"),
         (json!({"name": "x".repeat(101)}), "/name", "length"),
-        (json!({"name": "a\u{0}b"}), "/name", "format"),
+        (json!({"name": "a\u{0}b"}), "/name", "characters"),
         (json!({"name": "x", "status": "active"}), "/status", "unknown_field"),
     ] {
         let answer = admin.post("/api/admin/workspaces", body).await.expect_problem(422, "invalid");
