@@ -386,7 +386,8 @@ async fn pages_of_listed_origins_may_call_and_others_may_not() {
         );
     }
     // Without the headers of a preflight it is none.
-    let _ = app.stranger().raw(Method::OPTIONS, "/v1/leads", "").await.expect_problem(405, "method_not_allowed");
+    let _ =
+        app.stranger().raw(Method::OPTIONS, "/v1/leads", "").await.expect_problem(405, "method_not_allowed");
     let _ =
         app.stranger().raw(Method::OPTIONS, "/health", "").await.expect_problem(405, "method_not_allowed");
 
