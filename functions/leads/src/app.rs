@@ -60,6 +60,7 @@ impl Draft {
             campaign_id,
             custom,
             status: LeadStatus::New,
+            replies: 0,
             created_at: now,
             updated_at: now,
         }))

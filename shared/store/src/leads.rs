@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_dynamodb::types::KeysAndAttributes;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use clock::Timestamp;
 use futures::future::try_join_all;
 use ids::{CampaignId, LeadId, ReplyId, WorkspaceId};
@@ -59,10 +59,17 @@ pub struct Lead {
     pub custom: BTreeMap<String, serde_json::Value>,
     /// Where it stands.
     pub status: LeadStatus,
+    /// How many replies were recorded. Replies of one millisecond leave the same `updated_at`; this tells them apart.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub replies: u64,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What a lead answered.
@@ -116,13 +123,14 @@ impl Change {
         let item = item::write(self.operation(), &keys::reply(&scope, lead.id, reply.id), reply)?;
         let mut update = Expression {
             key: primary(&keys::lead(&scope, lead.id)),
-            update: "SET #status = :status, updated_at = :now".to_owned(),
+            update: "SET #status = :status, updated_at = :now ADD #replies :one".to_owned(),
             condition: "#status IN (:was, :status)".to_owned(),
-            names: vec![("#status", "status")],
+            names: vec![("#status", "status"), ("#replies", "replies")],
             values: vec![
                 (":status", status(lead.status)),
                 (":was", status(read.status)),
                 (":now", text(lead.updated_at.to_string())),
+                (":one", AttributeValue::N("1".to_owned())),
             ],
         };
         if read.status == lead.status {
@@ -219,12 +227,17 @@ impl Change {
 
     /// Deletes a lead that is still as it was read. Its replies are to be gone before.
     pub fn delete_lead(self, scope: WorkspaceScope, read: &Lead) -> Self {
-        let delete = Expression {
+        let mut delete = Expression {
             key: primary(&keys::lead(&scope, read.id)),
-            condition: "updated_at = :read".to_owned(),
+            condition: "updated_at = :read AND attribute_not_exists(#replies)".to_owned(),
+            names: vec![("#replies", "replies")],
             values: vec![(":read", text(read.updated_at.to_string()))],
             ..Expression::default()
         };
+        if read.replies > 0 {
+            delete.condition = "updated_at = :read AND #replies = :replies".to_owned();
+            delete.values.push((":replies", AttributeValue::N(read.replies.to_string())));
+        }
         self.step(Table::Core, Write::Delete(delete), Refusal::Raced)
     }
 
