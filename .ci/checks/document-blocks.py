@@ -4,7 +4,9 @@
     python3 document-blocks.py README.md Walk-through  prints what is to be run of a document, or of one section of it
 
 A block that is not run has `<!-- not run: the reason -->` in the line above it. Of the others the table RUN says which check
-runs them. All of them must be shell that bash can read; blocks of JSON must be JSON, and blocks of Python must compile.
+runs them. All of them must be shell that bash can read; blocks of JSON must be JSON, and blocks of Python must compile. Code in
+a programming language is quoted from a file that checks compile or run: its lines stand there, one after the other, whatever is
+between them and however they are indented; `…` stands for what is left out.
 """
 
 import json
@@ -23,6 +25,9 @@ RUN = [
     ("docs/using-api-keys.md", "Getting a key", ".ci/checks/samples.sh"),
     ("docs/operations.md", "On the local platform", ".ci/checks/restore.sh"),
 ]
+
+CODE = {"rust": ".rs", "python": ".py", "ts": ".ts", "go": ".go"}
+SOURCES = ["docs/samples/**/*", "functions/*/src/**/*", "shared/*/src/**/*", "infra/acceptance/tests/**/*"]
 
 FENCE = re.compile(r"^(\s*)(`{3,}|~{3,})\s*(\w*)\s*$")
 HEADING = re.compile(r"^(#+) +(.+?) *$")
@@ -72,6 +77,18 @@ def documents():
     return sorted(str(path.relative_to(ROOT)) for path in found)
 
 
+def quoted(block):
+    """Whether the lines of a block stand in one file of the repository, in their order."""
+    wanted = [line.strip() for line in block.lines if line.strip() and "…" not in line]
+    for pattern in SOURCES:
+        for path in ROOT.glob(pattern + CODE[block.language]):
+            if "node_modules" not in path.parts and "target" not in path.parts:
+                lines = (line.strip() for line in path.read_text().splitlines())
+                if all(line in lines for line in wanted):
+                    return True
+    return False
+
+
 def fault(block):
     """What is wrong with a block, or None."""
     if block.language in SHELL:
@@ -80,8 +97,11 @@ def fault(block):
             return f"bash cannot read it: {read.stderr.strip()}"
         if not block.reason and not block.is_run():
             return "no check runs it, and it does not say why: <!-- not run: the reason -->"
+    elif block.language in CODE:
+        if not block.reason and not quoted(block):
+            return "no file has these lines, and it does not say why: <!-- not run: the reason -->"
     elif block.reason:
-        return "it is marked as not run, and is not shell"
+        return "it is marked as not run, and nobody would run it"
     try:
         if block.language == "json":
             json.loads(block.text)
@@ -93,7 +113,7 @@ def fault(block):
 
 
 def check():
-    faults, counts = [], {"run": 0, "not run": 0, "of other languages": 0}
+    faults, counts = [], {"run or quoted": 0, "not run": 0, "not code": 0}
     for document, _, runner in RUN:
         if document not in (ROOT / runner).read_text():
             faults.append(f"{runner} does not name {document}")
@@ -103,8 +123,9 @@ def check():
         for block in blocks(document):
             if wrong := fault(block):
                 faults.append(f"{block.where}: {wrong}")
-            shell = block.language in SHELL
-            counts["of other languages" if not shell else "run" if block.is_run() else "not run"] += 1
+            runnable = block.language in SHELL or block.language in CODE
+            is_run = block.is_run() or block.language in CODE and not block.reason
+            counts["not code" if not runnable else "run or quoted" if is_run else "not run"] += 1
     for wrong in faults:
         print(wrong, file=sys.stderr)
     print("blocks: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
