@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 FORM = {"type", "format", "length", "unknown_field"}
 # JSON Schema takes 1.0 for an integer; this API does not.
 WHOLE = "must be a whole number"
+# Names in a map have a form, which the document says in words.
+MAPS = ("/headers",)
 
 
 networks = st.one_of(
@@ -34,7 +36,8 @@ def accepts_what_is_valid(ctx, response, case):
         return
     problem = response.json()
     faults = [
-        fault for fault in problem.get("errors", []) if fault["code"] in FORM and not fault["message"].startswith(WHOLE)
+        fault for fault in problem.get("errors", [])
+        if fault["code"] in FORM and not fault["message"].startswith(WHOLE) and not fault["pointer"].startswith(MAPS)
     ]
     if faults or response.status_code != 422:
         raise AssertionError("valid by the document, and refused: " + json.dumps(faults or problem))
