@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 plugin=org.apache.maven.plugins:maven-dependency-plugin:3.11.0
-library=target/second-engine
+jars=target/second-engine
 
 if ! command -v java >/dev/null || ! command -v mvn >/dev/null; then
     as_root=()
@@ -18,9 +18,9 @@ if ! command -v java >/dev/null || ! command -v mvn >/dev/null; then
         default-jre-headless maven
 fi
 # Those of another version must not be on the class path.
-rm -rf "$library"
+rm -rf "$jars"
 mvn --batch-mode --quiet -Dstyle.color=never --strict-checksums --file .ci/checks/second-engine/pom.xml \
-    "$plugin:copy-dependencies" "-DoutputDirectory=$PWD/$library"
+    "$plugin:copy-dependencies" "-DoutputDirectory=$PWD/$jars"
 
 work=$(mktemp -d)
 engine=
@@ -31,7 +31,7 @@ stop() {
 trap stop EXIT
 
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-DDB_LOCAL_TELEMETRY=0 java -Xmx2g -Djava.library.path="$library" -cp "$library/*" \
+DDB_LOCAL_TELEMETRY=0 java -Xmx2g -Djava.library.path="$jars" -cp "$jars/*" \
     software.amazon.dynamodb.services.local.main.ServerRunner -inMemory -disableTelemetry -port "$port" \
     >"$work/engine" 2>&1 &
 engine=$!

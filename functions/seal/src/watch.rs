@@ -6,7 +6,7 @@ use clock::Timestamp;
 use ids::AuditId;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use store::{Actor, AuditRecord, FieldChange, Tenant};
+use store::{AuditRecord, FieldChange, Tenant};
 
 use crate::{Seal, SealError};
 
@@ -63,16 +63,6 @@ impl Seal {
         let item = offence.item.split_once('#').map_or(offence.item.as_str(), |(_, id)| id);
         let record = AuditRecord {
             id: AuditId::derived(at, seed),
-            action: "audit_log.tamper",
-            actor: Actor { r#type: "system".to_owned(), id: "seal".to_owned(), email: None },
-            resource_type: "audit_record".to_owned(),
-            resource_id: Some(item.to_owned()),
-            organization_id: tenant.organization_id(),
-            workspace_id: None,
-            ip_address: String::new(),
-            user_agent: None,
-            request_id: self.0.ids.next::<ids::kind::Request>().to_string(),
-            timestamp: at,
             success: false,
             error_code: Some("tampered".to_owned()),
             changes: vec![FieldChange {
@@ -80,9 +70,14 @@ impl Seal {
                 before: if offence.deed == Deed::Inserted { Value::Null } else { "as it was written".into() },
                 after: done.into(),
             }],
-            pii_accessed: false,
-            sensitive: true,
-            compliance_relevant: true,
+            ..AuditRecord::by_system(
+                "seal",
+                "audit_log.tamper",
+                ("audit_record", Some(item.to_owned())),
+                tenant.organization_id(),
+                &self.0.ids,
+                at,
+            )
         };
         Ok(tenant.record(&record).await?)
     }

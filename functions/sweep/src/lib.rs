@@ -26,7 +26,7 @@ use jobs::{LongJobs, SlowLane};
 use mailing::MailSeal;
 use runtime::{Services, StartError};
 use sealing::MasterSecret;
-use store::{Actor, AuditRecord, CommitError, Due, Store, StoreError, Task};
+use store::{AuditRecord, CommitError, Due, Store, StoreError, Task};
 
 /// How long one call goes on taking up tasks. The template gives it a minute in all.
 const BUDGET: Duration = Duration::from_secs(40);
@@ -220,26 +220,8 @@ impl Sweep {
         action: &'static str,
         resource: (&str, String),
     ) -> AuditRecord {
-        let id = self.ids.next();
-        AuditRecord {
-            id,
-            action,
-            actor: Actor { r#type: "system".to_owned(), id: "sweep".to_owned(), email: None },
-            resource_type: resource.0.to_owned(),
-            resource_id: Some(resource.1),
-            organization_id: organization,
-            workspace_id: None,
-            ip_address: String::new(),
-            user_agent: None,
-            request_id: self.ids.next::<ids::kind::Request>().to_string(),
-            timestamp: self.clock.now(),
-            success: true,
-            error_code: None,
-            changes: Vec::new(),
-            pii_accessed: false,
-            sensitive: true,
-            compliance_relevant: true,
-        }
+        let (name, id) = resource;
+        AuditRecord::by_system("sweep", action, (name, Some(id)), organization, &self.ids, self.clock.now())
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use ids::ExportId;
 use serde::{Deserialize, Serialize};
-use store::{Actor, AuditRecord, Change, CommitError, OutgoingMail, Person, Refusal, Subject, Tenant};
+use store::{AuditRecord, Change, CommitError, OutgoingMail, Person, Refusal, Subject, Tenant};
 
 use crate::{Hold, JobError, Outcome, Worker};
 
@@ -138,23 +138,16 @@ impl Worker {
     async fn put_on_record(&self, hold: &mut Hold<'_>) -> Result<Outcome, JobError> {
         let (organization, now) = (hold.tenant.organization_id(), self.0.clock.now());
         let record = AuditRecord {
-            id: self.0.ids.next(),
-            action: "privacy.erased",
-            actor: Actor { r#type: "system".to_owned(), id: crate::NAME.to_owned(), email: None },
-            resource_type: "erasure".to_owned(),
-            resource_id: Some(hold.job.id.to_string()),
-            organization_id: organization,
-            workspace_id: None,
-            ip_address: String::new(),
-            user_agent: None,
-            request_id: self.0.ids.next::<ids::kind::Request>().to_string(),
-            timestamp: now,
-            success: true,
-            error_code: None,
             changes: hold.job.erased_changes(),
             pii_accessed: true,
-            sensitive: true,
-            compliance_relevant: true,
+            ..AuditRecord::by_system(
+                crate::NAME,
+                "privacy.erased",
+                ("erasure", Some(hold.job.id.to_string())),
+                organization,
+                &self.0.ids,
+                now,
+            )
         };
         let change = Change::audited(record).finish_long_job(organization, hold.job, now)?;
         match hold.tenant.commit(change, None).await {

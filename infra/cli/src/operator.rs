@@ -3,7 +3,7 @@
 use clock::Timestamp;
 use ids::OrganizationId;
 use runtime::{Services, StartError};
-use store::{Actor, AuditRecord, Store, Tenant};
+use store::{AuditRecord, Store, Tenant};
 
 /// The operator at one organization.
 pub(crate) struct Operator<'a> {
@@ -28,24 +28,10 @@ impl<'a> Operator<'a> {
 
     /// The record of something that the operator does. Who that is at the machine, AWS's own trail knows.
     pub(crate) fn record(&self, action: &'static str, resource: (&str, Option<String>)) -> AuditRecord {
+        let (services, organization) = (self.services, self.tenant.organization_id());
         AuditRecord {
-            id: self.services.ids.next(),
-            action,
-            actor: Actor { r#type: "system".to_owned(), id: "operator".to_owned(), email: None },
-            resource_type: resource.0.to_owned(),
-            resource_id: resource.1,
-            organization_id: self.tenant.organization_id(),
-            workspace_id: None,
-            ip_address: String::new(),
             user_agent: Some(concat!("artisan/", env!("CARGO_PKG_VERSION")).to_owned()),
-            request_id: self.services.ids.next::<ids::kind::Request>().to_string(),
-            timestamp: self.now(),
-            success: true,
-            error_code: None,
-            changes: Vec::new(),
-            pii_accessed: false,
-            sensitive: true,
-            compliance_relevant: true,
+            ..AuditRecord::by_system("operator", action, resource, organization, &services.ids, self.now())
         }
     }
 }

@@ -5,7 +5,7 @@ use dns::Resolver;
 use ids::Ids;
 use mailing::{Letter, MailSeal};
 use store::{
-    Actor, AuditRecord, Change, CommitError, DomainClaim, DomainStatus, Due, FieldChange, Organization,
+    AuditRecord, Change, CommitError, DomainClaim, DomainStatus, Due, FieldChange, Organization,
     OrganizationStatus, OutgoingMail, Store, StoreError, Task, Tenant,
 };
 
@@ -149,22 +149,18 @@ fn record(
         after: name(after.status),
     });
     AuditRecord {
-        id: with.ids.next(),
-        action: "domain.check",
-        actor: Actor { r#type: "system".to_owned(), id: with.actor.to_owned(), email: None },
-        resource_type: "domain".to_owned(),
-        resource_id: Some(after.domain.clone()),
-        organization_id: organization.id,
-        workspace_id: None,
-        ip_address: String::new(),
-        user_agent: None,
-        request_id: with.ids.next::<ids::kind::Request>().to_string(),
-        timestamp: now,
         success: checked != Checked::Unknown,
         error_code: (checked == Checked::Unknown).then(|| "unavailable".to_owned()),
         changes: change.into_iter().collect(),
-        pii_accessed: false,
         sensitive: false,
         compliance_relevant: moved,
+        ..AuditRecord::by_system(
+            with.actor,
+            "domain.check",
+            ("domain", Some(after.domain.clone())),
+            organization.id,
+            with.ids,
+            now,
+        )
     }
 }

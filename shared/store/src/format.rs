@@ -32,8 +32,8 @@ pub(crate) struct Step {
     pub(crate) name: &'static str,
     /// The table in which items of this kind lie. Never that of audit records.
     pub(crate) table: Table,
-    /// Whether the item at a key is of this kind.
-    pub(crate) is_of: fn(&Key) -> bool,
+    /// Whether the item at this partition and sort key is of this kind.
+    pub(crate) is_of: fn(&str, &str) -> bool,
     /// The format that it makes, of the one before.
     pub(crate) to: u32,
     /// Makes it.
@@ -77,18 +77,31 @@ pub(crate) struct Newer {
 
 /// The format that the item at `key` is written in.
 pub(crate) fn of(steps: &[Step], key: &Key) -> u32 {
-    let made = steps.iter().filter(|step| (step.is_of)(key)).map(|step| step.to);
+    present(steps, &key.pk, &key.sk)
+}
+
+fn present(steps: &[Step], pk: &str, sk: &str) -> u32 {
+    let made = steps.iter().filter(|step| (step.is_of)(pk, sk)).map(|step| step.to);
     made.max().unwrap_or(1)
 }
 
 /// The item as it is after all steps. What has no key or no version is a part of an item, and is left as it is.
 pub(crate) fn upgraded(steps: &[Step], mut item: Item) -> Result<Item, BoxError> {
-    let (Some(key), Some(found)) = (key(&item), get_number(&item, VERSION)) else { return Ok(item) };
-    let own = i64::from(of(steps, &key));
+    let (Some(pk), Some(sk), Some(found)) =
+        (get_text(&item, keys::PK), get_text(&item, keys::SK), get_number(&item, VERSION))
+    else {
+        return Ok(item);
+    };
+    let own = i64::from(present(steps, pk, sk));
     if found > own + 1 {
         return Err(Newer { found, known: own + 1 }.into());
     }
-    for step in steps.iter().filter(|step| i64::from(step.to) > found && (step.is_of)(&key)) {
+    // Of nearly every item that is read.
+    if found >= own {
+        return Ok(item);
+    }
+    let (pk, sk) = (pk.to_owned(), sk.to_owned());
+    for step in steps.iter().filter(|step| i64::from(step.to) > found && (step.is_of)(&pk, &sk)) {
         (step.make)(&mut item)?;
         item.insert(VERSION.to_owned(), number(i64::from(step.to)));
     }

@@ -242,8 +242,8 @@ pub(crate) fn organization(id: OrganizationId) -> Key {
 }
 
 /// Whether that is the key of an organization's own item.
-pub(crate) fn is_organization(key: &Key) -> bool {
-    key.sk == ORGANIZATION && parse_organization(&key.pk).is_some()
+pub(crate) fn is_organization(pk: &str, sk: &str) -> bool {
+    sk == ORGANIZATION && parse_organization(pk).is_some()
 }
 
 pub(crate) fn workspace(organization: OrganizationId, id: WorkspaceId) -> Key {

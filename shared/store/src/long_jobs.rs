@@ -22,7 +22,7 @@ use crate::change::{Expression, Table, Write};
 use crate::item::{self, Item, number, primary, text};
 use crate::spread::{Listed, Spread};
 use crate::{
-    Actor, AuditFilter, AuditRecord, Change, CommitError, FieldChange, PageRequest, Person, Refusal, Store,
+    AuditFilter, AuditRecord, Change, CommitError, FieldChange, PageRequest, Person, Refusal, Store,
     StoreError, Tenant, keys,
 };
 
@@ -367,23 +367,18 @@ impl LongJob {
         let mut changes = self.erased_changes();
         changes.push(FieldChange { field: "reason".to_owned(), before: Value::Null, after: reason.into() });
         AuditRecord {
-            id: ids.next(),
-            action,
-            actor: Actor { r#type: "system".to_owned(), id: by.to_owned(), email: None },
-            resource_type: self.kind().as_str().to_owned(),
-            resource_id: Some(self.id.to_string()),
-            organization_id: organization,
-            workspace_id: None,
-            ip_address: String::new(),
-            user_agent: None,
-            request_id: ids.next::<ids::kind::Request>().to_string(),
-            timestamp: now,
             success: false,
             error_code: Some("job_failed".to_owned()),
             changes,
             pii_accessed: true,
-            sensitive: true,
-            compliance_relevant: true,
+            ..AuditRecord::by_system(
+                by,
+                action,
+                (self.kind().as_str(), Some(self.id.to_string())),
+                organization,
+                ids,
+                now,
+            )
         }
     }
 

@@ -18,7 +18,7 @@ use ids::KeyId;
 use problem::{Code, Problem};
 use secret_scanning::{IDENTIFIER_HEADER, SIGNATURE_HEADER, Signature, VerifyError};
 use serde::{Deserialize, Serialize};
-use store::{Actor, ApiKey, AuditRecord, CommitError, Leak, Organization, StoreError, Tenant};
+use store::{ApiKey, AuditRecord, CommitError, Leak, Organization, StoreError, Tenant};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -234,27 +234,17 @@ impl Desk<'_> {
 
     fn record(self, organization: &Organization, key: KeyId) -> AuditRecord {
         AuditRecord {
-            id: self.edge.ids().next(),
-            action: "api_key.leaked",
-            actor: Actor {
-                r#type: "system".to_owned(),
-                id: "github-secret-scanning".to_owned(),
-                email: None,
-            },
-            resource_type: "api_key".to_owned(),
-            resource_id: Some(key.to_string()),
-            organization_id: organization.id,
-            workspace_id: None,
             ip_address: self.request.ip.to_string(),
             user_agent: self.request.user_agent.clone(),
             request_id: self.request.id.clone(),
-            timestamp: self.request.now,
-            success: true,
-            error_code: None,
-            changes: Vec::new(),
-            pii_accessed: false,
-            sensitive: true,
-            compliance_relevant: true,
+            ..AuditRecord::by_system(
+                "github-secret-scanning",
+                "api_key.leaked",
+                ("api_key", Some(key.to_string())),
+                organization.id,
+                self.edge.ids(),
+                self.request.now,
+            )
         }
     }
 }

@@ -13,7 +13,7 @@ use std::convert::Infallible;
 use audit_format::{KEPT_FOR, Personal, Salt, SealedEntry};
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use clock::Timestamp;
-use ids::{AuditId, OrganizationId, WorkspaceId};
+use ids::{AuditId, Ids, OrganizationId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -111,6 +111,38 @@ pub(crate) enum Mark {
 }
 
 impl AuditRecord {
+    /// What no request asked for: a part of the system did it, or an operator. It was carried out, matters to auditors, and
+    /// shows nobody's data unless its maker says otherwise.
+    #[must_use]
+    pub fn by_system(
+        by: &str,
+        action: &'static str,
+        resource: (&str, Option<String>),
+        organization_id: OrganizationId,
+        ids: &Ids,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id: ids.next(),
+            action,
+            actor: Actor { r#type: "system".to_owned(), id: by.to_owned(), email: None },
+            resource_type: resource.0.to_owned(),
+            resource_id: resource.1,
+            organization_id,
+            workspace_id: None,
+            ip_address: String::new(),
+            user_agent: None,
+            request_id: ids.next::<ids::kind::Request>().to_string(),
+            timestamp: now,
+            success: true,
+            error_code: None,
+            changes: Vec::new(),
+            pii_accessed: false,
+            sensitive: true,
+            compliance_relevant: true,
+        }
+    }
+
     fn marks(&self) -> u8 {
         let marks = [
             (!self.success, Mark::Failed),
