@@ -1,15 +1,11 @@
 //! What an operator does to dead letters from the command line: by the rules of the routes, and on record as they are.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
-
 use clock::Timestamp;
 use ids::{DeliveryId, EndpointId, Ids};
-use jobs::{DeliveryJob, SlowLane};
-use store::{
-    AuditRecord, CommitError, Delivery, DeliveryStatus, Endpoint, Refusal, Replay, Replayed, Tenant,
-};
+use jobs::SlowLane;
+use store::{AuditRecord, CommitError, DeliveryStatus, Refusal, Replay, Replayed, Tenant};
 
+use crate::app::redrive::{self, redrivable};
 use crate::app::replay::{self, Draft};
 
 /// How many deliveries are redriven at a time.
@@ -36,7 +32,11 @@ pub async fn redrive_endpoint(
     mut record: AuditRecord,
     ids: &Ids,
 ) -> Result<Replay, CommitError> {
-    let endpoint = sendable(tenant, endpoint).await?;
+    let missing = CommitError::Refused(Refusal::Missing("endpoint"));
+    let endpoint = tenant.endpoint(endpoint).await?.ok_or(missing)?;
+    if let Some(rule) = replay::forbids_sending(&endpoint) {
+        return Err(CommitError::Refused(Refusal::Rule(rule)));
+    }
     let draft = Draft {
         since: span.since,
         until: span.until,
@@ -53,15 +53,6 @@ pub async fn redrive_endpoint(
     Ok(replay)
 }
 
-async fn sendable(tenant: &Tenant, id: EndpointId) -> Result<Endpoint, CommitError> {
-    let missing = CommitError::Refused(Refusal::Missing("endpoint"));
-    let endpoint = tenant.endpoint(id).await?.ok_or(missing)?;
-    match replay::forbids_sending(&endpoint) {
-        None => Ok(endpoint),
-        Some(rule) => Err(CommitError::Refused(Refusal::Rule(rule))),
-    }
-}
-
 /// Redrives dead letters by their ids, [`MOST_REDRIVEN`] at most, as the same route does with `delivery_ids`. Returns those
 /// that are on their way; the others are no dead letters, past their retention, or their endpoint is disabled or gone.
 ///
@@ -73,28 +64,13 @@ pub async fn redrive(
     record: AuditRecord,
     lane: &SlowLane,
 ) -> Result<Vec<DeliveryId>, CommitError> {
-    let now = record.timestamp;
-    let mut dead: Vec<Delivery> = tenant.deliveries(deliveries).await?;
-    dead.retain(|delivery| delivery.status == DeliveryStatus::Dead && !delivery.is_expired(now));
-    let mut open = BTreeSet::new();
-    for endpoint in dead.iter().map(|delivery| delivery.endpoint_id).collect::<BTreeSet<_>>() {
-        match sendable(tenant, endpoint).await {
-            Ok(endpoint) => drop(open.insert(endpoint.id)),
-            Err(CommitError::Refused(_)) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    dead.retain(|delivery| open.contains(&delivery.endpoint_id));
+    let dead = redrivable(tenant, tenant.deliveries(deliveries).await?, record.timestamp).await?;
     if dead.is_empty() {
         return Err(CommitError::Refused(Refusal::Rule("none of these is a dead letter that can be sent")));
     }
     let organization = tenant.organization_id();
     let change = replay::begin_anew(&dead, &[DeliveryStatus::Dead], organization, record);
     tenant.commit(change, None).await?;
-    let job = |it: &Delivery| (DeliveryJob::again(organization, it.endpoint_id, it.id), Duration::ZERO);
-    let jobs: Vec<_> = dead.iter().map(job).collect();
-    if let Err(error) = lane.send(&jobs).await {
-        tracing::warn!(error = telemetry::chain(&error), "deliveries are left to the sweep");
-    }
+    redrive::send(lane, organization, &dead).await;
     Ok(dead.into_iter().map(|delivery| delivery.id).collect())
 }

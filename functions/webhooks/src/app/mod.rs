@@ -3,4 +3,5 @@
 pub(crate) mod alteration;
 pub(crate) mod endpoint;
 pub(crate) mod health;
+pub(crate) mod redrive;
 pub(crate) mod replay;

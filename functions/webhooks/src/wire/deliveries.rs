@@ -1,7 +1,6 @@
 //! Deliveries and dead letters on the wire.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use access::CallerKind;
 use access::permission::{Permit, WebhooksRead, WebhooksWrite};
@@ -9,22 +8,21 @@ use axum::Extension;
 use axum::http::StatusCode;
 use clock::Timestamp;
 use edge::{
-    Authorized, Committed, Context, Edge, IdempotencyKey, Json, Narrow, Narrowed, Paging, PathId, Refused,
-    Reply, Values, routes,
+    Authorized, Committed, Edge, IdempotencyKey, Json, Narrow, Narrowed, Paging, PathId, Refused, Reply,
+    Values, routes,
 };
 use events::EventType;
 use ids::{AttemptId, DeliveryId, EndpointId, EventId, ReplayId, kind};
-use jobs::DeliveryJob;
 use problem::{Code, FieldError, Problem};
 use serde::{Deserialize, Serialize};
 use store::{Attempt, Change, Delivery, DeliveryFilter, DeliveryStatus, ErrorClass, Replayed};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
-use super::endpoints::EventName;
-use super::endpoints::find;
+use super::endpoints::{EventName, find};
 use super::replays::{ReplayBody, begin};
 use crate::Shared;
+use crate::app::redrive::{self, redrivable};
 use crate::app::replay::{self, MOST_REDRIVEN};
 
 pub(crate) fn routes() -> OpenApiRouter<Edge> {
@@ -252,18 +250,8 @@ async fn retry(
     let shown = DeliveryBody::of(&begun, false);
     let committed = Committed { status: StatusCode::ACCEPTED, body: &shown, replayed: &shown };
     let reply = context.commit(change, Some(delivery.workspace_id), &key, &[], committed).await?;
-    send(context, &shared, deliveries).await;
+    redrive::send(&shared.lane, context.caller.known.organization, deliveries).await;
     Ok(reply)
-}
-
-/// Queues deliveries that were begun anew. If the queue does not take them, the sweep does so a little later.
-async fn send(context: &Context, shared: &Shared, deliveries: &[Delivery]) {
-    let organization = context.caller.known.organization;
-    let job = |delivery: &Delivery| DeliveryJob::again(organization, delivery.endpoint_id, delivery.id);
-    let jobs: Vec<_> = deliveries.iter().map(|delivery| (job(delivery), Duration::ZERO)).collect();
-    if let Err(error) = shared.lane.send(&jobs).await {
-        tracing::warn!(error = telemetry::chain(&error), "deliveries are left to the sweep");
-    }
 }
 
 /// List dead letters
@@ -353,21 +341,7 @@ async fn redrive(
                 return Err(Refused(Problem::invalid("/delivery_ids", "length", message)));
             }
             let found = seen(&caller, context.tenant().deliveries(&ids).await?).await?;
-            let endpoints: BTreeSet<_> = found.iter().map(|delivery| delivery.endpoint_id).collect();
-            let endpoints = endpoints.into_iter().map(|id| context.tenant().endpoint(id));
-            let sendable: BTreeSet<_> = futures::future::try_join_all(endpoints)
-                .await?
-                .into_iter()
-                .flatten()
-                .filter(|endpoint| replay::forbids_sending(endpoint).is_none())
-                .map(|endpoint| endpoint.id)
-                .collect();
-            let dead = |delivery: &Delivery| {
-                delivery.status == DeliveryStatus::Dead
-                    && !delivery.is_expired(now)
-                    && sendable.contains(&delivery.endpoint_id)
-            };
-            let redriven: Vec<_> = found.into_iter().filter(dead).collect();
+            let redriven = redrivable(context.tenant(), found, now).await?;
             let delivery_ids: Vec<_> = redriven.iter().map(|delivery| delivery.id).collect();
             let skipped = ids.into_iter().filter(|id| !delivery_ids.contains(id)).collect();
             let shown = Redriven { delivery_ids, skipped, replay: None };
@@ -376,7 +350,7 @@ async fn redrive(
             let change = replay::begin_anew(&redriven, &[DeliveryStatus::Dead], organization, record);
             let committed = Committed { status: StatusCode::ACCEPTED, body: &shown, replayed: &shown };
             let reply = context.commit(change, None, &key, &body.bytes, committed).await?;
-            send(context, &shared, &redriven).await;
+            redrive::send(&shared.lane, organization, &redriven).await;
             Ok(reply)
         }
         _ => {
