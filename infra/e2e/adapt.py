@@ -1,4 +1,4 @@
-"""Adapts template.yaml to where there is no AWS, in what follows and in nothing else. Run by run.sh.
+"""Adapts template.yaml to where there is no AWS, in what follows and in nothing else. Run by .ci/checks/e2e.sh.
 
     adapt.py TEMPLATE BINARIES INTO [--without FUNCTION:ACTION]...
 
