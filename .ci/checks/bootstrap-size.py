@@ -1,5 +1,8 @@
 """The size gate: no function's release bootstrap is larger than 8 MB when zipped (DESIGN, budgets).
 
+The workflow that deploys runs it on what it has built; a person, on what is in target/lambda after `cargo lambda build --release`.
+.ci/run does not: it makes no release build.
+
 Looks at what `cargo lambda build` made (target/lambda), or at another folder such as what `sam build` made (.aws-sam/build),
 where folders are called as the template calls the functions. In a folder that is named all functions must be."""
 

@@ -14,8 +14,8 @@ python=${PYTHON:-.venv/bin/python}
 npm_ci "$samples/typescript"
 go="$platform_data/verify-webhook-go"
 (cd "$samples/go" && go vet ./... && test -z "$(gofmt -l .)" && go build -buildvcs=false -o "$go" .)
-rust=$(cargo_binary sample-verify-webhook)
-signer=$(cargo_binary signing --example sign)
+rust=$(cargo_binary --bin sample-verify-webhook)
+signer=$(cargo_binary --example sign)
 
 port=${INTEROP_PORT:-8010}
 start_platform "$port"

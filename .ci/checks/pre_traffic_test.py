@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import sys
+import threading
 import types
 import unittest
 
@@ -34,14 +35,23 @@ class Aws:
         answer = self.answers[FunctionName]
         if isinstance(answer, Exception):
             raise answer
+        if isinstance(answer, threading.Event):
+            answer.wait()
         failed = {"FunctionError": "Unhandled"} if answer == "fails" else {}
-        return {"Payload": io.BytesIO(json.dumps(answer).encode()), **failed}
+        return {"Payload": io.BytesIO(json.dumps(answer, default=str).encode()), **failed}
 
     def put_lifecycle_event_hook_execution_status(self, **told) -> None:
         self.told.append(told)
 
 
-def told_after(**changed) -> tuple[list, list]:
+class Context:
+    """So much time there is, in seconds."""
+
+    def __init__(self, seconds: float):
+        self.get_remaining_time_in_millis = lambda: round(seconds * 1000)
+
+
+def told_after(seconds: float = 180, **changed) -> tuple[list, list]:
     """What CodeDeploy is told, and who was called, when these versions answer otherwise than well."""
     aws = Aws(WELL | {name.replace("_", ":"): answer for name, answer in changed.items()})
     sys.modules["boto3"] = aws
@@ -51,7 +61,7 @@ def told_after(**changed) -> tuple[list, list]:
     os.environ |= {"HEALTH_VERSION": "health:2", "VERSIONS": " ".join(WELL)}
     import pre_traffic
 
-    pre_traffic.handler({"DeploymentId": "d-1", "LifecycleEventHookExecutionId": "hook-1"}, None)
+    pre_traffic.handler({"DeploymentId": "d-1", "LifecycleEventHookExecutionId": "hook-1"}, Context(seconds))
     return aws.told, aws.called
 
 
@@ -87,6 +97,14 @@ class PreTraffic(unittest.TestCase):
                 told, _ = told_after(**{version: answer})
                 self.assert_status("Failed", told)
                 self.assertIn(version.replace("_", ":"), self.log.getvalue())
+
+    def test_a_version_that_hangs_is_named_while_there_is_time_to_tell(self):
+        hangs = threading.Event()
+        self.addCleanup(hangs.set)
+        told, _ = told_after(seconds=15.2, leads_7=hangs)
+        self.assert_status("Failed", told)
+        [line] = self.log.getvalue().splitlines()
+        self.assertEqual(json.loads(line)["version"], "leads:7")
 
 
 if __name__ == "__main__":

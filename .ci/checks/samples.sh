@@ -8,7 +8,7 @@ source .ci/checks/toolchains.sh
 
 need_node
 npm_ci docs/samples/typescript
-rust=$(cargo_binary sample-leads)
+rust=$(cargo_binary --bin sample-leads)
 
 port=$(free_port)
 start_platform "$port"

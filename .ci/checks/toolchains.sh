@@ -29,7 +29,8 @@ npm_ci() {
     npm run --prefix "$1" --silent check
 }
 
-# cargo_binary PACKAGE [OPTION...]: builds one and prints where it is.
+# cargo_binary --bin NAME, or --example NAME: builds one and prints where it is. No package is named, so that it is made of the
+# same dependencies as `cargo run`, with the same features: they are compiled once.
 cargo_binary() {
-    cargo build --quiet --locked --package "$@" --message-format json | jq -r 'select(.executable).executable'
+    cargo build --quiet --locked "$@" --message-format json | jq -r 'select(.executable).executable'
 }

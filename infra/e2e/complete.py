@@ -18,15 +18,17 @@ METHODS = {"get", "post", "put", "patch", "delete"}
 KNOWN = {"x-amazon-apigateway-integration", "isDefaultRoute", "parameters", "responses"}
 
 
-def function_of(uri):
-    """The function, or its alias, that an integration calls."""
+def called(uri, physical):
+    """The alias that an integration calls: CloudFormation knows one by its ARN."""
     names = [it.split("}")[0] for it in uri["Fn::Sub"].split("${")[1:]]
     (name,) = [it for it in names if not it.startswith("AWS::")]
-    return name.split(".")[0]
+    if not physical[name].endswith(":live"):
+        sys.exit(f"{name} is called by no alias")
+    return physical[name]
 
 
 def make_routes(template, physical):
-    gateway, functions = boto3.client("apigatewayv2"), boto3.client("lambda")
+    gateway = boto3.client("apigatewayv2")
     ((name, api),) = [it for it in template["Resources"].items() if it[1]["Type"] == "AWS::ApiGatewayV2::Api"]
     integrations, routes = {}, 0
     for path, operations in api["Properties"]["Body"]["paths"].items():
@@ -34,22 +36,23 @@ def make_routes(template, physical):
             if unknown := set(operation) - KNOWN:
                 sys.exit(f"{method} {path}: {unknown} would be lost")
             integration = operation["x-amazon-apigateway-integration"]
-            function = function_of(integration["uri"])
-            if function not in integrations:
-                arn = functions.get_function_configuration(FunctionName=physical[function])["FunctionArn"]
-                integrations[function] = gateway.create_integration(
+            alias = called(integration["uri"], physical)
+            if alias not in integrations:
+                integrations[alias] = gateway.create_integration(
                     ApiId=physical[name],
                     IntegrationType="AWS_PROXY",
-                    IntegrationUri=arn,
+                    IntegrationUri=alias,
                     PayloadFormatVersion=integration["payloadFormatVersion"],
                 )["IntegrationId"]
             if path == "/$default":
                 key = "$default"
+            elif method == "x-amazon-apigateway-any-method":
+                key = f"ANY {path}"
             elif method in METHODS:
                 key = f"{method.upper()} {path}"
             else:
                 sys.exit(f"{method} {path}: no such method")
-            gateway.create_route(ApiId=physical[name], RouteKey=key, Target=f"integrations/{integrations[function]}")
+            gateway.create_route(ApiId=physical[name], RouteKey=key, Target=f"integrations/{integrations[alias]}")
             routes += 1
     print(f"{routes} routes to {len(integrations)} functions", file=sys.stderr)
     return physical[name]

@@ -1,20 +1,24 @@
-"""Starts ministack, having taught it what AWS judges a function's calls by and it does not know.
+"""Starts ministack, having taught it what AWS judges a function's calls by and it does not know, and to shift traffic.
 
 - `dynamodb:LeadingKeys`, of which the template's conditions speak; in a transaction and in a batch, item by item.
 - `sqs:SendMessage` allows SendMessageBatch too, which is no action of its own. So with the other batches.
 - `ses:FromAddress`, and that a mail is sent in the name of an identity.
 - A request comes to a function from where it came to the gateway, and not always from 127.0.0.1.
 - What comes here has come by TLS: the emulator is on loopback, and the buckets' policies refuse plain HTTP.
+- An alias with a weight for a second version leads that part of its calls there: of the gateway, queues, streams and schedules.
 
-At /_e2e/busy it says what streams and queues hold that is due, so that tests need not wait for times to pass.
+At /_e2e/busy it says what streams and queues hold that is due, so that tests need not wait for times to pass; at /_e2e/served
+how often each version of each function was called.
 
 Each of these replaces one function of ministack by one that asks the old one. Where ministack is another than the one that
 this was written for, it does not start. What remains unjudged stands in README.md.
 """
 
+import collections
 import contextvars
 import importlib.metadata
 import json
+import random
 import re
 import sys
 import time
@@ -119,6 +123,21 @@ def invoke(run, record, event, **options):
     return invoke_before(run, record, event, **options)
 
 
+def version_of(function, qualifier):
+    """The version that one call is led to."""
+    alias = (function or {}).get("aliases", {}).get(qualifier) or {}
+    for version, weight in (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights", {}).items():
+        if random.random() < weight:
+            qualifier = version
+    return version_before(function, qualifier)
+
+
+def run(function, event, request_id):
+    config = function.get("config") or function
+    served[f"{config['FunctionName']} {config['Version']}"] += 1
+    return run_before(function, event, request_id)
+
+
 def busy():
     """The event sources that hold something due, or are being worked on."""
     found = []
@@ -141,13 +160,15 @@ def busy():
 
 
 async def serve(scope, receive, send):
-    if scope["type"] != "http" or scope["path"] != "/_e2e/busy":
+    told = {"/_e2e/busy": busy, "/_e2e/served": lambda: served}.get(scope.get("path"))
+    if scope["type"] != "http" or told is None:
         return await serve_before(scope, receive, send)
     headers = [(b"content-type", b"application/json")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps(busy()).encode()})
+    await send({"type": "http.response.body", "body": json.dumps(told()).encode()})
 
 
+served = collections.Counter()
 sender = contextvars.ContextVar("sender", default=None)
 tables_before, iam_actions.dynamodb_resource_arns = iam_actions.dynamodb_resource_arns, tables_of
 steps_before, iam_actions.dynamodb_transaction_checks = iam_actions.dynamodb_transaction_checks, steps_of_transaction
@@ -156,6 +177,11 @@ judge_before, iam_evaluator.enforce = iam_evaluator.enforce, judge
 judge_mail_before, app._enforce_ses_v2 = app._enforce_ses_v2, judge_mail
 origin_before, app.pin_request_origin = app.pin_request_origin, origin
 invoke_before, apigateway.run_reentrant = apigateway.run_reentrant, invoke
+version_before, lambda_svc._effective_func_record_for_qualifier = (
+    lambda_svc._effective_func_record_for_qualifier,
+    version_of,
+)
+run_before, lambda_svc._execute_function_provided_warm = lambda_svc._execute_function_provided_warm, run
 serve_before, app.app = app.app, serve
 
 app.main()

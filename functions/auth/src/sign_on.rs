@@ -4,6 +4,10 @@
 //! finishes their own, and the victim works on in their account (login CSRF; RFC 6749 §10.12). So what comes back must come
 //! from the browser that set out, which a cookie shows; the state that names the sign-on is good once and for ten minutes;
 //! and nonce and PKCE verifier are kept on our side, sealed.
+//!
+//! Of a sign-on for the admin console, it is the console that keeps the token, in a cookie of its own. A browser that comes back
+//! from one without our cookie is sent on to the console, which brings the token along. Nothing is judged and nothing spent
+//! before that.
 
 use std::time::Duration;
 
@@ -44,6 +48,9 @@ pub(crate) struct Remembered {
     pub(crate) verifier: String,
     /// SHA-256 of the browser's own token.
     pub(crate) browser: String,
+    /// Whether the console has that token, and not the browser.
+    #[serde(default)]
+    pub(crate) for_console: bool,
 }
 
 impl SignOn {

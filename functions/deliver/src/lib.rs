@@ -14,7 +14,10 @@
 //! some seconds if the store may be well again by then, else when its visibility runs out, and ends, after many receives, in a
 //! faults queue, which is alarmed and has nothing to do with the dead letters customers see.
 //!
-//! This function may read endpoints and write what is its own: deliveries, how endpoints do, notices. It changes nothing of a
+//! What was sent is counted for people to see (`store::Sending`): remembered, and written once a minute and endpoint at the end
+//! of a batch.
+//!
+//! This function may read endpoints and write what is its own: deliveries, how endpoints do, what was sent, notices. It changes nothing of a
 //! tenant's, and disables nothing.
 
 mod admit;
@@ -38,7 +41,7 @@ use runtime::{Services, StartError};
 use sealing::{MasterSecret, Purpose};
 use store::{
     BoxError, Claim, Delivery, DeliveryStatus, Endpoint, EndpointNotice, LastError, NotedFailure, NoticeType,
-    Settlement, Slot, Store, StoreError, Tenant, Watched,
+    Sending, Settlement, Slot, Store, StoreError, Tenant, Watched,
 };
 use telemetry::metrics::Metrics;
 
@@ -195,6 +198,7 @@ impl Deliver {
             (*message, Some(fate))
         }))
         .await;
+        self.0.store.write_sent(self.0.clock.now()).await;
         let unreadable = jobs.into_iter().filter_map(|(_, job)| job.err());
         let mut unreadable = unreadable.map(Fault::Job);
         let mut answer = SqsBatchResponse::default();
@@ -471,6 +475,11 @@ impl Deliver {
             "attempted"
         );
         measure(delivery, &made, settlement, recorded, now);
+        let is_dead = recorded && settlement == Settlement::Dead;
+        let taken = if settlement == Settlement::Succeeded { Sending::Succeeded } else { Sending::Failed };
+        for sending in [taken].into_iter().chain(is_dead.then_some(Sending::DeadLetter)) {
+            work.tenant.count_sent(endpoint, delivery, sending, now);
+        }
         if settlement == Settlement::Succeeded {
             self.note_success(work, now).await;
         }

@@ -87,8 +87,11 @@ impl Sweep {
         if endpoint.status == EndpointStatus::Disabled {
             return Ok(None);
         }
-        let filter =
-            EventFilter { events: replay.events.clone(), mode: Some(endpoint.mode), workspaces: None };
+        let filter = EventFilter {
+            events: replay.events.clone(),
+            mode: Some(endpoint.mode),
+            ..EventFilter::default()
+        };
         let page = PageRequest { limit: room.min(STRETCH), after: replay.position };
         let listed = tenant.events_since(replay.since, &filter, &page, now).await?;
         let mut next = replay.clone();

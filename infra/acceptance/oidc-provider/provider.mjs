@@ -1,4 +1,4 @@
-// A certified OpenID provider on a loopback port, which signs in whomever `login_hint` names.
+// A certified OpenID provider on a loopback port, which signs in whomever `login_hint` names, or the page that it shows is told.
 //
 //   node provider.mjs --port 0 --client-id ID [--client-id ID2] --client-secret SECRET --redirect-uri URL
 //                     [--auth-method client_secret_basic] [--alg RS256]
@@ -78,9 +78,20 @@ function start(issuer) {
 
 async function signIn(request, response) {
   const { params } = await provider.interactionDetails(request, response);
-  const result = params.login_hint === 'nobody'
+  let person = params.login_hint;
+  if (!person && request.method === 'POST') {
+    let form = '';
+    for await (const chunk of request) form += chunk;
+    person = new URLSearchParams(form).get('email');
+  }
+  if (!person) {
+    response.writeHead(200, { 'content-type': 'text/html' });
+    response.end('<title>Provider</title><form method="post"><label>Who are you? <input name="email"></label><button>Sign in</button></form>');
+    return;
+  }
+  const result = person === 'nobody'
     ? { error: 'access_denied', error_description: 'the person turned back' }
-    : { login: { accountId: params.login_hint } };
+    : { login: { accountId: person } };
   await provider.interactionFinished(request, response, result);
 }
 

@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Requests(Requests),
     /// Searching and sealing the audit log as it grows; exits with 1 if a record was not sealed or a search not answered
     Audit(Audit),
+    /// Starts of functions, and their first events, against an empty function; exits with 1 if one takes too long to start
+    ColdStart(ColdStart),
 }
 
 /// Options of `pipeline`.
@@ -83,6 +85,34 @@ pub(crate) struct Audit {
     pub(crate) most_p99_ratio: f64,
     #[command(flatten)]
     pub(crate) common: Common,
+}
+
+/// Options of `cold-start`.
+#[derive(Debug, Args)]
+pub(crate) struct ColdStart {
+    /// Where the functions and the empty one are, as `cargo lambda build --release` leaves them
+    #[arg(long, value_name = "DIR", default_value = "target/lambda")]
+    pub(crate) bootstraps: PathBuf,
+    /// Only these functions [default: all of the template]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// Starts of each function; one more before is not counted
+    #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) runs: u32,
+    /// Events after the first, in each
+    #[arg(long, value_name = "NUMBER", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    pub(crate) warm: u32,
+    /// Do it again with the share of a processor that Lambda gives with so many MB of memory, each
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(128..=10_240))]
+    pub(crate) memory: Vec<u32>,
+    /// Hold each answer of AWS back for so many microseconds
+    #[arg(long, value_name = "MICROSECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
+    pub(crate) distance: u64,
+    /// The most that the start of a function may be multiplied by, against the empty one
+    #[arg(long, value_name = "RATIO", default_value_t = 1.5, value_parser = rate)]
+    pub(crate) most_init_ratio: f64,
+    #[command(flatten)]
+    pub(crate) place: Place,
 }
 
 /// Options of `isolation`.
@@ -147,12 +177,24 @@ pub(crate) struct Soak {
     pub(crate) common: Common,
 }
 
-/// Options of all.
+/// Options of all that put load on a platform.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
     /// Requests in progress at once, each on a connection of its own
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=512))]
     pub(crate) concurrency: u32,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Seconds that publishing may take in any one phase, and again the waiting for what is still to arrive; ten times as
+    /// long for a whole soak
+    #[arg(long, value_name = "SECONDS", default_value_t = 120,
+          value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) time_limit: u64,
+}
+
+/// Where things are, and where figures go.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
     /// Write the figures as JSON; `-` is standard output, and the tables then go to standard error
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
@@ -162,11 +204,6 @@ pub(crate) struct Common {
     /// The SAM template [default: template.yaml here, in a parent directory, or beside the source]
     #[arg(long, value_name = "FILE")]
     pub(crate) template: Option<PathBuf>,
-    /// Seconds that publishing may take in any one phase, and again the waiting for what is still to arrive; ten times as
-    /// long for a whole soak
-    #[arg(long, value_name = "SECONDS", default_value_t = 120,
-          value_parser = clap::value_parser!(u64).range(1..=3600))]
-    pub(crate) time_limit: u64,
 }
 
 impl Common {

@@ -1,6 +1,7 @@
 //! Why nothing was measured.
 
 use crate::client::CallError;
+use crate::cold_start::ColdStartError;
 use crate::rig::RigError;
 use crate::soak::ChildError;
 
@@ -13,6 +14,9 @@ pub(crate) enum BenchError {
     /// There is no platform to kill.
     #[error(transparent)]
     Child(#[from] ChildError),
+    /// A function was not measured.
+    #[error(transparent)]
+    ColdStart(#[from] ColdStartError),
     /// The platform would not be set up.
     #[error("the tenant to measure with cannot be set up")]
     SetUp(#[from] CallError),

@@ -1,4 +1,5 @@
-//! The benchmark: `cargo run --release -p bench -- pipeline`, `-- isolation`, `-- soak`, `-- requests` and `-- audit`.
+//! The benchmark: `cargo run --release -p bench -- pipeline`, `-- isolation`, `-- soak`, `-- requests`, `-- audit` and
+//! `-- cold-start`.
 //!
 //! It starts the local platform on a fresh directory, puts load on it over real HTTP, receives its webhooks, and
 //! prints what that came to. Everything stays on loopback, and everything is bounded in number and time.
@@ -6,6 +7,7 @@
 mod audit;
 mod cli;
 mod client;
+mod cold_start;
 mod cpu;
 mod error;
 mod load;
@@ -28,7 +30,7 @@ use artisan_local::cli::one_line;
 use clap::Parser as _;
 use telemetry::Format;
 
-use crate::cli::{Cli, Command, Common};
+use crate::cli::{Cli, Command, Place};
 use crate::error::BenchError;
 use crate::rig::Workshop;
 
@@ -58,14 +60,15 @@ fn main() -> ExitCode {
 
 /// Measures and tells; whether everything went as it should.
 fn measure(command: &Command) -> Result<bool, BenchError> {
-    let common = match command {
-        Command::Pipeline(options) => &options.common,
-        Command::Isolation(options) => &options.common,
-        Command::Soak(options) => &options.common,
-        Command::Requests(options) => &options.common,
-        Command::Audit(options) => &options.common,
+    let place = match command {
+        Command::Pipeline(options) => &options.common.place,
+        Command::Isolation(options) => &options.common.place,
+        Command::Soak(options) => &options.common.place,
+        Command::Requests(options) => &options.common.place,
+        Command::Audit(options) => &options.common.place,
+        Command::ColdStart(options) => &options.place,
     };
-    let workshop = Workshop::open(template(common), common.data_dir.as_deref())?;
+    let workshop = Workshop::open(template(place), place.data_dir.as_deref())?;
     // One thread for the load and the receiver: they are not what is measured, and should not crowd it out.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(BenchError::Runtime)?;
@@ -84,7 +87,7 @@ async fn run(workshop: &Workshop, command: &Command) -> Result<bool, BenchError>
     match command {
         Command::Pipeline(options) => {
             let report = pipeline::run(workshop, options).await?;
-            report::publish(&report.tables(), &report, options.common.json.as_deref())?;
+            report::publish(&report.tables(), &report, options.common.place.json.as_deref())?;
             if report.lost_any() {
                 say("bench: deliveries were lost");
             }
@@ -92,7 +95,7 @@ async fn run(workshop: &Workshop, command: &Command) -> Result<bool, BenchError>
         }
         Command::Isolation(options) => {
             let report = pipeline::isolation::run(workshop, options).await?;
-            report::publish(&report.tables(), &report, options.common.json.as_deref())?;
+            report::publish(&report.tables(), &report, options.common.place.json.as_deref())?;
             if !report.is_isolated() {
                 say("bench: endpoints that answer were delayed by those that do not");
             }
@@ -100,7 +103,7 @@ async fn run(workshop: &Workshop, command: &Command) -> Result<bool, BenchError>
         }
         Command::Soak(options) => {
             let report = soak::run(workshop, options).await?;
-            report::publish(&report.tables(), &report, options.common.json.as_deref())?;
+            report::publish(&report.tables(), &report, options.common.place.json.as_deref())?;
             for fault in report.faults() {
                 say(&format!("bench: {fault}"));
             }
@@ -108,7 +111,7 @@ async fn run(workshop: &Workshop, command: &Command) -> Result<bool, BenchError>
         }
         Command::Requests(options) => {
             let report = requests::run(workshop, options).await?;
-            report::publish(&report.tables(), &report, options.common.json.as_deref())?;
+            report::publish(&report.tables(), &report, options.common.place.json.as_deref())?;
             if report.refused_any() {
                 say("bench: requests were refused");
             }
@@ -116,19 +119,28 @@ async fn run(workshop: &Workshop, command: &Command) -> Result<bool, BenchError>
         }
         Command::Audit(options) => {
             let report = audit::run(workshop, options).await?;
-            report::publish(&report.tables(), &report, options.common.json.as_deref())?;
+            report::publish(&report.tables(), &report, options.common.place.json.as_deref())?;
             if !report.is_sound() {
                 say("bench: records were not sealed, or searches not answered");
             }
             Ok(report.is_sound())
         }
+        Command::ColdStart(options) => {
+            let report = cold_start::run(workshop, options).await?;
+            report::publish(&report.tables(), &report, options.place.json.as_deref())?;
+            let slow = report.slow();
+            for function in &slow {
+                say(&format!("bench: {function} takes too long to start"));
+            }
+            Ok(slow.is_empty())
+        }
     }
 }
 
 /// The template to run, found as the local platform finds it.
-fn template(common: &Common) -> std::path::PathBuf {
+fn template(place: &Place) -> std::path::PathBuf {
     let mut local = artisan_local::cli::Cli::parse_from(["artisan-local"]);
-    local.template.clone_from(&common.template);
+    local.template.clone_from(&place.template);
     local.template()
 }
 

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use artisan_local::shutdown::{self, Shutdown, Trigger};
+use artisan_local::template::Template;
 use artisan_local::{Data, Options, Platform, PlatformError, server};
 use axum::Router;
 use clock::{Clock, Timestamp};
@@ -193,6 +194,33 @@ impl Rig {
     /// Deliveries that are still to be made or recorded.
     pub(crate) fn jobs(&self) -> usize {
         LANES.iter().filter_map(|lane| self.platform.depth(lane)).map(|depth| depth.total()).sum()
+    }
+
+    /// Serves what stands in for AWS, for processes other than this one.
+    ///
+    /// # Errors
+    /// [`RigError`]
+    pub(crate) async fn aws(&mut self) -> Result<SocketAddr, RigError> {
+        let (endpoint, shutdown) = (self.platform.engines().endpoint(), self.shutdown.clone());
+        let started = self.threads.spawn(serve(endpoint, shutdown));
+        let (address, server) = started.await.map_err(RigError::Start)??;
+        self.tasks.push(server);
+        Ok(address)
+    }
+
+    /// The template that is running.
+    pub(crate) fn template(&self) -> &Template {
+        self.platform.template()
+    }
+
+    /// The variables of the function built from `binary`.
+    pub(crate) fn variables(&self, binary: &str) -> Option<BTreeMap<String, String>> {
+        self.platform.variables_of(binary)
+    }
+
+    /// The body of the message that came last into the queue with this logical id.
+    pub(crate) fn last_message(&self, queue: &str) -> Option<String> {
+        self.platform.messages(queue).last().map(|message| message.body.to_string())
     }
 
     /// Polls streams and queues from now on, on a platform that was started without.

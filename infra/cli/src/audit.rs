@@ -1,6 +1,5 @@
 //! Audit logs: exported and verified.
 
-use std::fs::File;
 use std::io::{Cursor, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,6 +12,7 @@ use runtime::Services;
 use store::{LongJob, LongJobStatus};
 
 use crate::Verdict;
+use crate::draft::Draft;
 use crate::error::Error;
 use crate::operator::Operator;
 use crate::terminal::Terminal;
@@ -45,12 +45,14 @@ pub(crate) async fn verify(
     for key in wanted.keys {
         keys.extend(read_keys(key)?);
     }
+    // Of an id that is nobody's nothing is asked for: it would be the only thing there is of it.
+    let head = operator.tenant.log_head().await?.ok_or(Error::NotSealed)?;
     if keys.is_empty() {
-        let head = operator.tenant.log_head().await?.ok_or(Error::NotSealed)?;
         for key in &head.keys {
             keys.extend(read_keys(key)?);
         }
     }
+    let output = wanted.output.map(Draft::begin).transpose()?;
     let client = objects::Client::from_services(services);
     let exports = Bucket::from_environment(&services.environment, "EXPORTS_BUCKET", &client)?;
     let queue = LongJobs::from_services(services)?;
@@ -60,10 +62,9 @@ pub(crate) async fn verify(
     let failed = |how: &str| Error::Export { id: done.id.to_string(), how: how.to_owned() };
     let file = done.file.as_ref().ok_or_else(|| failed("has no file"))?;
     let content = exports.get(&file.key).await?.ok_or_else(|| failed("has lost its file"))?;
-    if let Some(path) = wanted.output {
-        let made = File::create_new(path);
-        let mut file = made.map_err(|source| Error::Create { path: path.to_owned(), source })?;
+    if let Some(mut file) = output {
         file.write_all(&content)?;
+        file.finish()?;
     }
     let report = verify_export(Cursor::new(content), &Trust { keys, kept })?.of_whole_log();
     terminal.say(&report, &report.to_string())?;

@@ -51,8 +51,20 @@ async fn of_platform(port: u16) -> Result<BTreeMap<String, String>, Error> {
 fn of_file(path: &Path) -> Result<BTreeMap<String, String>, Error> {
     let text =
         std::fs::read_to_string(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
-    let read = if text.trim_start().starts_with(['[', '{']) { outputs(&text) } else { lines(&text) };
-    read.map_err(|line| Error::Form { path: path.to_owned(), line })
+    let malformed = |line| Error::Form { path: path.to_owned(), line };
+    if !text.trim_start().starts_with(['[', '{']) {
+        return lines(&text).map_err(malformed);
+    }
+    let mut stacks = stacks(&text).map_err(malformed)?;
+    match (stacks.pop(), stacks.as_slice()) {
+        (Some(stack), []) => {
+            Ok(stack.outputs.into_iter().map(|it| (variable(&it.output_key), it.output_value)).collect())
+        }
+        (last, others) => {
+            let names = others.iter().chain(&last).map(|stack| stack.stack_name.clone()).collect();
+            Err(Error::Stacks { path: path.to_owned(), names })
+        }
+    }
 }
 
 /// `NAME=value` lines; or the first line that is none.
@@ -85,19 +97,17 @@ struct Stacks {
 #[serde(rename_all = "PascalCase")]
 struct Stack {
     #[serde(default)]
+    stack_name: String,
+    #[serde(default)]
     outputs: Vec<Output>,
 }
 
-/// The outputs of a stack, under the names of the variables they are the values of.
-fn outputs(text: &str) -> Result<BTreeMap<String, String>, usize> {
-    let outputs = match serde_json::from_str::<Vec<Output>>(text) {
-        Ok(outputs) => outputs,
-        Err(error) => {
-            let stacks: Stacks = serde_json::from_str(text).map_err(|_| error.line())?;
-            stacks.stacks.into_iter().flat_map(|stack| stack.outputs).collect()
-        }
-    };
-    Ok(outputs.into_iter().map(|it| (variable(&it.output_key), it.output_value)).collect())
+/// The stacks whose outputs a text holds, or the first line that can't be read: one, unless all of an account were asked for.
+fn stacks(text: &str) -> Result<Vec<Stack>, usize> {
+    match serde_json::from_str::<Vec<Output>>(text) {
+        Ok(outputs) => Ok(vec![Stack { stack_name: String::new(), outputs }]),
+        Err(error) => serde_json::from_str::<Stacks>(text).map(|it| it.stacks).map_err(|_| error.line()),
+    }
 }
 
 /// The variable that an output of the stack is the value of: `CoreTableName` is that of `CORE_TABLE`.
@@ -160,10 +170,26 @@ mod tests {
         let of_aws = r#"{"Stacks": [{"StackName": "artisan", "Outputs": [{"OutputKey": "CoreTableName", "OutputValue": "artisan-CoreTable-1"}]}]}"#;
         let of_env = "# where\n\nCORE_TABLE=artisan-CoreTable-1\n";
         let expected = BTreeMap::from([("CORE_TABLE".to_owned(), "artisan-CoreTable-1".to_owned())]);
-        assert_eq!(outputs(of_sam), Ok(expected.clone()));
-        assert_eq!(outputs(of_aws), Ok(expected.clone()));
-        assert_eq!(lines(of_env), Ok(expected));
-        assert_eq!(lines("A=1\nnonsense"), Err(2));
-        assert_eq!(outputs("[\n{}]"), Err(2));
+        for text in [of_sam, of_aws, of_env] {
+            assert_eq!(written(text).unwrap(), expected);
+        }
+        assert!(matches!(written("A=1\nnonsense"), Err(Error::Form { line: 2, .. })));
+        assert!(matches!(written("[\n{}]"), Err(Error::Form { line: 2, .. })));
+    }
+
+    /// The outputs of two deployments are not those of one.
+    #[test]
+    fn a_file_of_several_stacks_is_refused_by_their_names() {
+        let two =
+            r#"{"Stacks": [{"StackName": "artisan-prod", "Outputs": []}, {"StackName": "artisan-dev"}]}"#;
+        let error = written(two).unwrap_err().to_string();
+        assert!(error.contains("2 stacks (artisan-prod, artisan-dev)"), "{error}");
+        assert!(matches!(written(r#"{"Stacks": []}"#), Err(Error::Stacks { names, .. }) if names.is_empty()));
+    }
+
+    fn written(text: &str) -> Result<BTreeMap<String, String>, Error> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        of_file(file.path())
     }
 }

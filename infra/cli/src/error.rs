@@ -31,6 +31,17 @@ pub enum Error {
         /// The first line that can't be read.
         line: usize,
     },
+    /// Which stack is meant cannot be told.
+    #[error(
+        "{} describes {} stacks ({}); give it the outputs of the one that is meant (--stack-name)",
+        path.display(), names.len(), names.join(", ")
+    )]
+    Stacks {
+        /// The file.
+        path: PathBuf,
+        /// Their names.
+        names: Vec<String>,
+    },
     /// The local platform does not answer.
     #[error(
         "nothing answers at {url}; start the local platform with `cargo run`, or name its port: --local=PORT"
@@ -84,7 +95,9 @@ pub enum Error {
     #[error("nothing was verified")]
     Key(#[from] artisan_verify::KeyError),
     /// The log has no keys: nothing of it was ever sealed.
-    #[error("nothing of this log was ever sealed, so there is nothing to verify it by")]
+    #[error(
+        "nothing of this organization's log was ever sealed, so there is nothing to verify; is the id that of an organization here?"
+    )]
     NotSealed,
     /// Items can't be brought up.
     #[error("the items are not all brought up; what was done stays done")]

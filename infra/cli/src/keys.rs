@@ -30,8 +30,12 @@ pub(crate) async fn revoke(
     let owner = present(&operator).await?;
     let key = operator.tenant.api_key(id).await?.ok_or(Error::Refused(Refusal::Missing("API key")))?;
     let question = format!(
-        "The key {} ({}…{}) of {} is to be revoked. Programs that use it are refused at once, for good.",
-        key.name, key.prefix, key.last_four, owner.name
+        "The key {} ({}…{}) of {} in {} is to be revoked. Programs that use it are refused at once, for good.",
+        key.name,
+        key.prefix,
+        key.last_four,
+        owner.name,
+        operator.place()
     );
     if !terminal.confirm(&question, &[&id.to_string(), &key.last_four])? {
         return Err(Error::NotConfirmed);

@@ -10,6 +10,7 @@ pub mod cli;
 mod deliveries;
 pub mod deployment;
 pub mod doctor;
+mod draft;
 pub mod error;
 mod keys;
 mod migrate;
@@ -73,12 +74,19 @@ pub async fn run(command: &Command, services: &Services, terminal: &mut Terminal
     }
 }
 
-/// Finds the deployment and carries out the command.
+/// Finds the deployment and carries out the command. Who asked for JSON is told of a failure by JSON, too.
 ///
 /// # Errors
 /// [`Error`] when it could not be carried out.
 pub async fn execute(cli: &Cli) -> Result<Verdict, Error> {
-    let services = deployment::services(&cli.target).await?;
     let mut terminal = Terminal::of_process(cli.json, cli.yes);
-    run(&cli.command, &services, &mut terminal).await
+    let outcome = async {
+        let services = deployment::services(&cli.target).await?;
+        run(&cli.command, &services, &mut terminal).await
+    };
+    let outcome = outcome.await;
+    if let Err(error) = &outcome {
+        terminal.fail(error)?;
+    }
+    outcome
 }

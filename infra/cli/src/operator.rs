@@ -22,6 +22,14 @@ impl<'a> Operator<'a> {
         Ok(Self { services, tenant: store.tenant_of_job(organization) })
     }
 
+    /// Which deployment that is, so that whoever is asked sees whether it is the one they mean.
+    pub(crate) fn place(&self) -> String {
+        let table = self.services.environment.optional("CORE_TABLE").unwrap_or("?");
+        let config = &self.services.aws.config;
+        let region = config.region().map_or("no region", |region| region.as_ref());
+        format!("{table} ({})", config.endpoint_url().unwrap_or(region))
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.services.clock.now()
     }

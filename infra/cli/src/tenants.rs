@@ -1,8 +1,7 @@
 //! Organizations: listed, exported, deleted.
 
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{BufWriter, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 
 use clock::Timestamp;
@@ -14,6 +13,7 @@ use serde::Serialize;
 use store::{Organization, OrganizationStatus, PageRequest, Plan, Refusal, Store};
 
 use crate::Verdict;
+use crate::draft::Draft;
 use crate::error::Error;
 use crate::operator::Operator;
 use crate::terminal::Terminal;
@@ -147,8 +147,7 @@ pub(crate) async fn export(
 ) -> Result<Verdict, Error> {
     let operator = Operator::at(services, organization)?;
     present(&operator).await?;
-    let made = File::create_new(path).map_err(|source| Error::Create { path: path.to_owned(), source })?;
-    let mut file = BufWriter::new(made);
+    let mut file = Draft::begin(path)?;
     let bar = terminal.progress(None, "records written");
     let (mut records, mut after) = (0_u64, None);
     loop {
@@ -168,7 +167,7 @@ pub(crate) async fn export(
             break;
         }
     }
-    file.flush()?;
+    file.finish()?;
     bar.finish_and_clear();
     let words = format!("{records} records are in {}\n", path.display());
     terminal.say(&Exported { organization_id: organization, file: path, records }, &words)?;
@@ -192,9 +191,13 @@ pub(crate) async fn delete(
     let seal = mail_seal(services).await?;
     let before = present(&operator).await?;
     let question = format!(
-        "{} ({organization}) is to be deleted, with {} people, {} workspaces and {} API keys.\n\
+        "{} ({organization}) of {} is to be deleted, with {} people, {} workspaces and {} API keys.\n\
          People and keys are refused at once; everything it owns is erased after 30 days.",
-        before.name, before.usage.seat_count, before.usage.workspace_count, before.usage.api_key_count
+        before.name,
+        operator.place(),
+        before.usage.seat_count,
+        before.usage.workspace_count,
+        before.usage.api_key_count
     );
     if !terminal.confirm(&question, &[&before.name, &organization.to_string()])? {
         return Err(Error::NotConfirmed);

@@ -35,7 +35,7 @@ impl Terminal {
         }
     }
 
-    /// One for tests: what is said goes to `out`, what is asked is answered from `input`.
+    /// One for tests, before which somebody sits: what is said goes to `out`, what is asked is answered from `input`.
     #[must_use]
     pub fn scripted(
         json: bool,
@@ -43,7 +43,7 @@ impl Terminal {
         out: impl Write + Send + 'static,
         input: &'static str,
     ) -> Self {
-        Self { json, assume_yes, out: Box::new(out), input: Box::new(input.as_bytes()), attended: false }
+        Self { json, assume_yes, out: Box::new(out), input: Box::new(input.as_bytes()), attended: true }
     }
 
     /// Says the result: as JSON where that is wanted, else in words.
@@ -58,6 +58,18 @@ impl Terminal {
             write!(self.out, "{words}")
         }?;
         self.out.flush()
+    }
+
+    /// Says as JSON, where that is wanted, why there is no result.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn fail(&mut self, error: &(dyn std::error::Error + 'static)) -> io::Result<()> {
+        #[derive(Serialize)]
+        struct Failure {
+            error: String,
+        }
+        if self.json { self.say(&Failure { error: telemetry::chain(error) }, "") } else { Ok(()) }
     }
 
     /// A bar on standard error for work of `length`, or of unknown length; it is only seen on a terminal.
@@ -83,13 +95,16 @@ impl Terminal {
     }
 
     /// Whether to go ahead with what can't be taken back: one of `words` must be typed, unless the command line said yes
-    /// already. Where nobody can be asked, nothing is done.
+    /// already. Where nobody sits who can be asked, nothing is done, whatever standard input holds.
     ///
     /// # Errors
     /// When the question can't be asked or the answer not read.
     pub fn confirm(&mut self, question: &str, words: &[&str]) -> io::Result<bool> {
         if self.assume_yes {
             return Ok(true);
+        }
+        if !self.attended {
+            return Ok(false);
         }
         let mut err = io::stderr().lock();
         writeln!(err, "{question}")?;
@@ -101,9 +116,6 @@ impl Terminal {
         err.flush()?;
         let mut answer = String::new();
         self.input.read_line(&mut answer)?;
-        if !self.attended {
-            writeln!(err)?;
-        }
         Ok(words.contains(&answer.trim()))
     }
 }

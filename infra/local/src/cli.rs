@@ -102,10 +102,12 @@ pub fn banner(
         "
   Artisan is running.
 
+    Console        http://localhost:{port}/console
     API            http://localhost:{port}
     OpenAPI        http://localhost:{port}/openapi.json
     Inbox          http://localhost:{port}/_local/inbox    (shows webhooks sent to it)
     Mailbox        http://localhost:{port}/_local/mail    (shows mails instead of sending them)
+    Clock          http://localhost:{port}/_local/clock    (moves time, to the next retry or the end of a key)
     AWS endpoint   http://127.0.0.1:{}    (AWS_ENDPOINT_URL for other processes)
     State          {}
 ",

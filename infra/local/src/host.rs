@@ -7,6 +7,7 @@ use runtime::{AwsClients, Environment, Services, StartError};
 
 use crate::engines::Engines;
 use crate::engines::iam::Role;
+use crate::moving_clock;
 use crate::registry::{Hosted, Registry};
 use crate::template::{Function, Template};
 
@@ -49,6 +50,8 @@ pub(crate) struct Surroundings {
     pub(crate) overrides: BTreeMap<String, String>,
     /// Where functions may do only what their roles allow: who judges that.
     pub(crate) judge: Option<Engines>,
+    /// Whether people may move the clock.
+    pub(crate) has_moving_clock: bool,
 }
 
 impl Surroundings {
@@ -57,6 +60,11 @@ impl Surroundings {
         let mut variables = function.environment.clone();
         // Receivers on this machine are allowed on this machine only.
         variables.insert("WEBHOOK_ALLOW_LOOPBACK".to_owned(), "true".to_owned());
+        // Where the console says that they can be looked at.
+        variables.insert("WEBHOOK_INBOX_PATH".to_owned(), "/_local/inbox".to_owned());
+        if self.has_moving_clock {
+            variables.insert("CLOCK_PATH".to_owned(), moving_clock::PATH.to_owned());
+        }
         variables.extend(self.overrides.clone());
         variables
     }

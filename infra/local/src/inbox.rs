@@ -18,6 +18,7 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use crate::page::{STYLE, escape};
+use crate::server::is_asked_here;
 
 /// How many are kept.
 const KEPT: usize = 200;
@@ -141,6 +142,9 @@ async fn empty(State(inbox): State<Inbox>) -> StatusCode {
 }
 
 async fn list(State(inbox): State<Inbox>, headers: HeaderMap) -> Response {
+    if !is_asked_here(&headers) {
+        return (StatusCode::FORBIDDEN, "The inbox is shown on this machine only.\n").into_response();
+    }
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let received = inbox.received();
     if accept.contains("application/json") {

@@ -18,6 +18,7 @@ pub mod gateway;
 mod host;
 pub mod inbox;
 pub mod mailbox;
+mod moving_clock;
 mod page;
 mod platform;
 mod provision;

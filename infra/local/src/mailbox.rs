@@ -17,7 +17,7 @@ use clock::{Clock, Timestamp};
 use serde_json::{Value, json};
 
 use crate::page::{STYLE, escape};
-use crate::server::names_this_machine;
+use crate::server::is_asked_here;
 
 /// How many are kept.
 const KEPT: usize = 200;
@@ -88,8 +88,7 @@ async fn empty(State(mailbox): State<Mailbox>) -> StatusCode {
 }
 
 async fn list(State(mailbox): State<Mailbox>, headers: HeaderMap) -> Response {
-    let host = headers.get(header::HOST).map(|host| host.to_str().unwrap_or_default());
-    if host.is_some_and(|host| !names_this_machine(host)) {
+    if !is_asked_here(&headers) {
         return (StatusCode::FORBIDDEN, "The mailbox is shown on this machine only.\n").into_response();
     }
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();

@@ -14,6 +14,7 @@ use artisan_local::{Data, Options, Platform, PlatformError, demo, first_start, s
 use axum::Router;
 use axum::routing::get;
 use clap::Parser;
+use clock::Clock;
 use telemetry::Format;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -74,7 +75,10 @@ async fn run(cli: &Cli) -> Result<(), StartupError> {
     let mut chosen = overrides(&Template::read(&path)?, std::env::vars());
     // Links in mails lead here, whatever the port.
     chosen.entry("PUBLIC_URL".to_owned()).or_insert_with(|| format!("http://localhost:{}", cli.port));
+    let (clock, hand) = Clock::ahead();
     let platform = Platform::start(Options {
+        clock,
+        hand: Some(hand),
         data: Data::Directory(cli.data_dir.clone()),
         environment: chosen,
         aws_address: format!("http://127.0.0.1:{}", cli.port + 1),

@@ -8,11 +8,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::routing::any;
-use clock::Clock;
+use clock::{Clock, LeadingClock};
 use http::Uri;
 use runtime::{AwsClients, Services};
 
 use crate::data_directory::{DataDirectory, DataError, Keep};
+use crate::engines::lambda::Functions;
 use crate::engines::queues::{Depth, Waiting};
 use crate::engines::{self, EngineError, Engines, Place, STREAM_RECORDS_KEPT};
 use crate::event_sources::{EventSourceError, EventSources, ScheduleError};
@@ -20,6 +21,7 @@ use crate::gateway::{Gateway, RouteError};
 use crate::host::{self, HostError, Surroundings};
 use crate::inbox::Inbox;
 use crate::mailbox::Mailbox;
+use crate::moving_clock::{self, MovingClock};
 use crate::provision::{ProvisionError, provision};
 use crate::recovery::{RecoveryError, reenqueue_mails, reenqueue_owed};
 use crate::registry::{Hosted, Registry};
@@ -52,6 +54,8 @@ pub struct Options {
     pub data: Data,
     /// "Now" for functions, queues and, in memory, the tables.
     pub clock: Clock,
+    /// What moves that clock, where people may; `/_local/clock` is served then.
+    pub hand: Option<LeadingClock>,
     /// Variables that every function is given, over its own.
     pub environment: BTreeMap<String, String>,
     /// Whether consumed capacity is recorded.
@@ -72,6 +76,7 @@ impl Options {
             template: template.into(),
             data: Data::Memory,
             clock: Clock::system(),
+            hand: None,
             environment: BTreeMap::new(),
             metering: false,
             permissions: false,
@@ -128,9 +133,12 @@ struct Inner {
     engines: Engines,
     surroundings: Surroundings,
     clock: Clock,
+    /// Held for the engines, which invoke them.
+    _functions: Arc<Functions>,
     gateway: Gateway,
     sources: EventSources,
     inbox: Inbox,
+    moving: Option<MovingClock>,
     keep: Arc<Keep>,
 }
 
@@ -146,8 +154,17 @@ impl Platform {
     /// # Errors
     /// [`PlatformError`].
     pub async fn start(options: Options) -> Result<Self, PlatformError> {
-        let Options { template, data, clock, environment, metering, permissions, aws_address, registry } =
-            options;
+        let Options {
+            template,
+            data,
+            clock,
+            hand,
+            environment,
+            metering,
+            permissions,
+            aws_address,
+            registry,
+        } = options;
         let template = Template::read(&template)?;
         let (keep, place) = match data {
             Data::Memory => (Keep::memory(), Place::Memory),
@@ -158,14 +175,18 @@ impl Platform {
                 (Keep::Directory(directory), Place::Files(files))
             }
         };
+        let keep = Arc::new(keep);
+        let moving = hand.map(|hand| MovingClock::resume(clock.clone(), hand, &keep)).transpose()?;
         let engines = Engines::open(&place, &clock, metering, &aws_address)
             .map_err(|source| PlatformError::Database { place: place.to_string(), source })?;
-        let keep = Arc::new(keep);
         provision(&template, &engines, &keep).await?;
         let aws = AwsClients::from_config(&engines.sdk_config().await);
         let judge = permissions.then(|| engines.clone());
-        let surroundings = Surroundings { aws, overrides: environment, judge };
+        let surroundings =
+            Surroundings { aws, overrides: environment, judge, has_moving_clock: moving.is_some() };
         let hosted = host::start(&template, &registry, &surroundings, &clock).await?;
+        let functions = Arc::new(Functions::new(&template, &hosted, &clock));
+        engines.host(&functions);
         let gateway = gateway(&template, &hosted, &clock)?;
         let sources =
             EventSources::connect(template.functions.iter().zip(&hosted), &engines, &clock, &keep).await?;
@@ -174,10 +195,12 @@ impl Platform {
             registry,
             engines,
             surroundings,
+            _functions: functions,
             gateway,
             sources,
             inbox: Inbox::new(clock.clone()),
             clock,
+            moving,
             keep,
         }));
         if let Some(services) = platform.services_for(DELIVER) {
@@ -226,6 +249,22 @@ impl Platform {
         self.engines().mailbox()
     }
 
+    /// What moves the clock, where people may.
+    pub(crate) fn moving_clock(&self) -> Option<&MovingClock> {
+        self.0.moving.as_ref()
+    }
+
+    /// Has everything that waits for a time look again: the clock has been moved.
+    pub(crate) fn look_at_the_clock(&self) {
+        self.engines().queues().wake();
+        let platform = self.clone();
+        tokio::spawn(async move {
+            for error in platform.run_schedules().await {
+                tracing::error!(error = crate::cli::one_line(&error), "a scheduled call failed");
+            }
+        });
+    }
+
     pub(crate) fn keep(&self) -> &Keep {
         &self.0.keep
     }
@@ -237,7 +276,8 @@ impl Platform {
 
     /// The HTTP API and the platform's own pages under `/_local/`, as one service.
     pub fn router(&self) -> Router {
-        self.0.inbox.router().merge(self.mailbox().router()).fallback(any(call)).with_state(self.clone())
+        let own = self.0.inbox.router().merge(self.mailbox().router()).merge(moving_clock::router(self));
+        own.fallback(any(call)).with_state(self.clone())
     }
 
     /// The HTTP API as other functions would serve it that read "now" from `clock`: a second set of the same
@@ -261,6 +301,12 @@ impl Platform {
     pub fn services_for(&self, binary: &str) -> Option<Services> {
         let function = self.0.template.function(binary)?;
         Some(self.0.surroundings.services(function, self.0.clock.clone()))
+    }
+
+    /// The variables of the function built from `binary`; `None` when the template has no such function.
+    #[must_use]
+    pub fn variables_of(&self, binary: &str) -> Option<BTreeMap<String, String>> {
+        Some(self.0.surroundings.variables(self.0.template.function(binary)?))
     }
 
     /// The variables of all functions together, for running them outside the platform against its AWS endpoint.

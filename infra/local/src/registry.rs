@@ -65,6 +65,7 @@ impl Registry {
             .http("audit-logs", |services| async move { fn_audit_logs::router(&services).await })
             .http("auth", |services| async move { fn_auth::router(&services).await })
             .http("campaigns", |services| async move { fn_campaigns::router(&services).await })
+            .http("console", |services| async move { fn_console::router(&services).await })
             .http("docs", |services| async move { fn_docs::router(&services).await })
             .http("leads", |services| async move { fn_leads::router(&services).await })
             .http("meetings", |services| async move { fn_meetings::router(&services).await })

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use http::{HeaderMap, header};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -57,6 +58,12 @@ pub async fn serve(listener: TcpListener, router: Router, mut shutdown: Shutdown
 pub(crate) fn names_this_machine(host: &str) -> bool {
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     matches!(name, "127.0.0.1" | "localhost" | "[::1]")
+}
+
+/// Whether a request was sent to this machine by one of its own names. A web page that reaches it by another one (DNS rebinding) is
+/// not to read what is here.
+pub(crate) fn is_asked_here(headers: &HeaderMap) -> bool {
+    headers.get(header::HOST).is_none_or(|host| host.to_str().is_ok_and(names_this_machine))
 }
 
 fn from_peer(

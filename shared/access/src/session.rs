@@ -1,9 +1,9 @@
 //! A person's tokens: a signed access token for 15 minutes and a refresh token that is replaced on each use.
 //!
 //! The access token (JWT, RFC 7519, HS256) says which session it belongs to and nothing that isn't looked up again:
-//! the session's own item decides with every request whether it still stands. A refresh token is random and carries a
-//! mark that only we can make, so that nobody can pass off an invented one as a used one; its SHA-256 is all that is
-//! kept.
+//! the session's own item decides with every request whether it still stands. The first refresh token of a session is random,
+//! and each further one follows from the one before it by our key, so that whoever asks twice gets the same one. All carry a
+//! mark that only we can make, so that nobody can pass off an invented one as a used one; their SHA-256 is all that is kept.
 
 use std::time::Duration;
 
@@ -23,12 +23,17 @@ use crate::api_key::sha256_hex;
 pub const ACCESS_TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
 /// How long a session lasts however often it is refreshed.
 pub const SESSION_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How long after it was replaced a refresh token still gets the successor that it got: for who lost the answer, and for two
+/// requests of one browser at the same moment. Used later, it has been copied.
+pub const REFRESH_LEEWAY: Duration = Duration::from_secs(10);
 /// Requests of one session in any 60 minutes.
 pub const REQUESTS_PER_HOUR: u64 = 5000;
 
 const ISSUER: &str = "artisan";
 const AUDIENCE: &str = "artisan-api";
 const REFRESH_PREFIX: &str = "rt_";
+/// Keeps what successors follow from apart from what is marked, which is shorter.
+const SUCCESSOR: &[u8] = b"successor";
 
 /// The token can't be used: not ours, changed, or expired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -133,7 +138,7 @@ impl Tokens {
     }
 }
 
-/// A refresh token in the clear: `rt_<session>.<32 random bytes and their mark>`.
+/// A refresh token in the clear: `rt_<session>.<32 bytes that nobody can guess, and their mark>`.
 pub struct RefreshToken {
     session: SessionId,
     text: SecretString,
@@ -146,15 +151,26 @@ impl std::fmt::Debug for RefreshToken {
 }
 
 impl Tokens {
-    /// A new refresh token of a session.
+    /// The first refresh token of a session.
     ///
     /// # Errors
     /// [`sealing::SealError`] when there is no randomness to be had.
     pub fn refresh_token(&self, session: SessionId) -> Result<RefreshToken, sealing::SealError> {
-        let random = sealing::random::<32>()?;
-        let mark = self.mark(session, &random).finalize().into_bytes();
-        let body = URL_SAFE_NO_PAD.encode([random.as_slice(), &mark].concat());
-        Ok(RefreshToken { session, text: SecretString::from(format!("{REFRESH_PREFIX}{session}.{body}")) })
+        Ok(self.marked(session, &sealing::random::<32>()?))
+    }
+
+    /// The refresh token that takes another one's place: always the same.
+    #[must_use]
+    pub fn successor(&self, token: &RefreshToken) -> RefreshToken {
+        let of = self.refresh.clone().chain_update(SUCCESSOR).chain_update(token.session.as_bytes());
+        let body = of.chain_update(token.reveal().as_bytes()).finalize().into_bytes();
+        self.marked(token.session, &body)
+    }
+
+    fn marked(&self, session: SessionId, body: &[u8]) -> RefreshToken {
+        let mark = self.mark(session, body).finalize().into_bytes();
+        let text = URL_SAFE_NO_PAD.encode([body, &mark].concat());
+        RefreshToken { session, text: SecretString::from(format!("{REFRESH_PREFIX}{session}.{text}")) }
     }
 
     /// Reads a refresh token that we made, without any I/O. Whether it is the valid one is for the session to say.
@@ -218,6 +234,23 @@ mod tests {
         let claims = token.split('.').nth(1).unwrap();
         let none = format!("{}.{claims}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"JWT"}"#));
         assert_eq!(tokens("a").read(&none, now), Err(InvalidToken::NotOurs));
+    }
+
+    #[test]
+    fn a_successor_follows_from_the_token_and_the_key_alone() {
+        let ids = ids::Ids::new(clock::Clock::system());
+        let first = tokens("a").refresh_token(ids.next()).unwrap();
+        let second = tokens("a").successor(&first);
+        assert_eq!(tokens("a").successor(&first).reveal(), second.reveal());
+        let read = tokens("a").read_refresh_token(second.reveal()).unwrap();
+        assert_eq!((read.session(), read.digest()), (first.session(), second.digest()));
+        let others = [
+            first.digest(),
+            tokens("a").successor(&second).digest(),
+            tokens("b").successor(&first).digest(),
+            tokens("a").successor(&tokens("a").refresh_token(first.session()).unwrap()).digest(),
+        ];
+        assert!(!others.contains(&second.digest()));
     }
 
     #[test]

@@ -136,6 +136,7 @@ pub struct Clock(Source);
 enum Source {
     System,
     Manual(Arc<AtomicI64>),
+    Ahead(Arc<AtomicI64>),
 }
 
 impl Clock {
@@ -152,13 +153,22 @@ impl Clock {
         (Self(Source::Manual(Arc::clone(&millis))), ManualClock(millis))
     }
 
+    /// A clock that goes as the operating system's does, and ahead of it by as much as its [`LeadingClock`] was moved.
+    #[must_use]
+    pub fn ahead() -> (Self, LeadingClock) {
+        let millis = Arc::new(AtomicI64::new(0));
+        (Self(Source::Ahead(Arc::clone(&millis))), LeadingClock(millis))
+    }
+
     /// The present instant.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        match &self.0 {
-            Source::System => Timestamp::from_millis(Utc::now().timestamp_millis()),
-            Source::Manual(millis) => Timestamp::from_millis(millis.load(Ordering::SeqCst)),
-        }
+        let system = || Utc::now().timestamp_millis();
+        Timestamp::from_millis(match &self.0 {
+            Source::System => system(),
+            Source::Manual(millis) => millis.load(Ordering::SeqCst),
+            Source::Ahead(millis) => system().saturating_add(millis.load(Ordering::SeqCst)),
+        })
     }
 }
 
@@ -167,6 +177,7 @@ impl fmt::Debug for Clock {
         f.write_str(match self.0 {
             Source::System => "Clock(system)",
             Source::Manual(_) => "Clock(manual)",
+            Source::Ahead(_) => "Clock(ahead)",
         })
     }
 }
@@ -184,6 +195,25 @@ impl ManualClock {
     /// Sets the present instant; going back is allowed, as clocks of different machines do disagree.
     pub fn set(&self, now: Timestamp) {
         self.0.store(now.millis(), Ordering::SeqCst);
+    }
+}
+
+/// The hand on a [`Clock`] that goes by itself. It only ever moves forward: what has happened stays in the past.
+#[derive(Clone, Debug)]
+pub struct LeadingClock(Arc<AtomicI64>);
+
+impl LeadingClock {
+    /// Moves time forward.
+    pub fn advance(&self, by: Duration) {
+        let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        // Saturates, as all arithmetic with times does. The closure never declines.
+        let _ = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |lead| Some(lead.saturating_add(by)));
+    }
+
+    /// How far the clock is ahead of the operating system's.
+    #[must_use]
+    pub fn lead(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.load(Ordering::SeqCst)).unwrap_or(0))
     }
 }
 
@@ -244,5 +274,19 @@ mod tests {
         hand.advance(Duration::from_secs(60));
         assert_eq!(clock.now().since(before), Duration::from_secs(60));
         assert_eq!(before.since(clock.now()), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_leading_clock_goes_by_itself_ahead_of_the_systems() {
+        let (clock, hand) = Clock::ahead();
+        let day = Duration::from_secs(86_400);
+        hand.advance(day);
+        hand.advance(day);
+        assert_eq!(hand.lead(), day * 2);
+        let before = Clock::system().now() + day * 2;
+        let now = clock.now();
+        assert!(before <= now && now <= Clock::system().now() + day * 2, "{now}");
+        hand.advance(Duration::MAX);
+        assert_eq!(clock.now(), Timestamp::MAX);
     }
 }

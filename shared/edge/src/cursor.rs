@@ -8,6 +8,7 @@ use problem::{FieldError, Problem};
 use serde::Serialize;
 use store::{Page, PageRequest};
 
+use crate::request::{LONGEST_REQUEST_ID, is_request_id};
 use crate::{Edge, Refused, Reply};
 
 pub(crate) const DEFAULT_LIMIT: usize = 25;
@@ -33,6 +34,32 @@ impl FromRequestParts<Edge> for Paging {
 
 /// The values of the parameters of a list besides those of its paging.
 pub type Values = BTreeMap<&'static str, String>;
+
+/// The `request_id` that a list is narrowed by, if it is one.
+pub fn request_id(values: &Values, faults: &mut Vec<FieldError>) -> Option<String> {
+    let id = values.get("request_id")?;
+    let mut fault = |code, message| faults.push(FieldError::new("query:request_id", code, message));
+    if !(1..=LONGEST_REQUEST_ID).contains(&id.len()) {
+        fault("length", format!("must have 1 to {LONGEST_REQUEST_ID} characters"));
+    } else if !is_request_id(id) {
+        fault("format", "is not the id of a request".to_owned());
+    } else {
+        return Some(id.clone());
+    }
+    None
+}
+
+/// Whether `include` asks for `what`, the one thing that a list can tell besides.
+pub fn includes(values: &Values, faults: &mut Vec<FieldError>, what: &str) -> bool {
+    match values.get("include") {
+        None => false,
+        Some(asked) if asked == what => true,
+        Some(_) => {
+            faults.push(FieldError::new("query:include", "value", format!("must be `{what}`")));
+            false
+        }
+    }
+}
 
 /// What a list can be narrowed by.
 pub trait Narrow: Sized {
@@ -70,35 +97,43 @@ fn read(
     edge: &Edge,
     further: &'static [&'static str],
 ) -> Result<(Paging, Values, Vec<FieldError>), Refused> {
+    let (mut values, mut errors) = values(parts, &[&["limit", "cursor"], further])?;
+    let limit = match values.remove("limit").map(|limit| limit.parse::<usize>()) {
+        None => DEFAULT_LIMIT,
+        Some(Ok(limit)) if (1..=MAX_LIMIT).contains(&limit) => limit,
+        Some(_) => {
+            errors.push(FieldError::new("query:limit", "range", format!("must be 1 to {MAX_LIMIT}")));
+            DEFAULT_LIMIT
+        }
+    };
+    let (cursor, path) = (values.remove("cursor"), parts.uri.path().to_owned());
+    Ok((Paging { edge: edge.clone(), limit, cursor, path }, values, errors))
+}
+
+/// The values of the parameters of these names, each given once. Others are faults.
+pub(crate) fn values(
+    parts: &Parts,
+    names: &[&'static [&'static str]],
+) -> Result<(Values, Vec<FieldError>), Refused> {
     let query = parts.uri.query().unwrap_or_default();
     let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query)
         .map_err(|_| Problem::invalid("query:", "format", "the query string cannot be read"))?;
-    let mut paging =
-        Paging { edge: edge.clone(), limit: DEFAULT_LIMIT, cursor: None, path: parts.uri.path().to_owned() };
     let (mut values, mut errors) = (Values::new(), Vec::new());
     for (name, value) in pairs {
-        match (name.as_str(), further.iter().find(|further| **further == name)) {
-            ("limit", _) => match value.parse() {
-                Ok(limit) if (1..=MAX_LIMIT).contains(&limit) => paging.limit = limit,
-                _ => {
-                    let message = format!("must be 1 to {MAX_LIMIT}");
-                    errors.push(FieldError::new("query:limit", "range", message));
-                }
-            },
-            ("cursor", _) => paging.cursor = Some(value),
-            (_, Some(known)) => {
+        match names.iter().copied().flatten().find(|known| **known == name) {
+            Some(known) => {
                 if values.insert(*known, value).is_some() {
                     errors.push(FieldError::new(format!("query:{known}"), "value", "is given twice"));
                 }
             }
-            (other, None) => {
-                let name: String = other.chars().take(64).collect();
+            None => {
+                let name: String = name.chars().take(64).collect();
                 let message = "there is no such parameter";
                 errors.push(FieldError::new(format!("query:{name}"), "unknown_field", message));
             }
         }
     }
-    Ok((paging, values, errors))
+    Ok((values, errors))
 }
 
 impl Edge {

@@ -1,5 +1,6 @@
 //! What every function's OpenAPI document has in common.
 
+use clock::Timestamp;
 use ids::WorkspaceId;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, SchemaFormat, Type};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
@@ -111,6 +112,29 @@ pub(crate) struct PageParameters {
     limit: Option<u32>,
     /// Where to go on: the `next_cursor` of the page before.
     cursor: Option<String>,
+}
+
+/// Buckets of an hour or of a day.
+#[derive(Debug, ToSchema)]
+#[schema(as = UsageGranularity, rename_all = "lowercase")]
+#[expect(dead_code, reason = "only its description is used")]
+enum GranularityName {
+    Hour,
+    Day,
+}
+
+/// Parameters of everything that is told by hour or day.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only its description is used")]
+pub(crate) struct RangeParameters {
+    /// `hour` if not given.
+    #[param(inline)]
+    granularity: Option<GranularityName>,
+    /// 24 hours or 30 days before `to` if not given. At most 31 days (by hour) or 366 days (by day) before `to`.
+    from: Option<Timestamp>,
+    /// Now if not given.
+    to: Option<Timestamp>,
 }
 
 /// The workspace to act in.

@@ -83,7 +83,7 @@ impl Description<'_> {
     }
 
     /// It takes these parameters.
-    fn takes<P: IntoParams>(&mut self) {
+    pub(crate) fn takes<P: IntoParams>(&mut self) {
         let parameters = P::into_params(|| None).into_iter().map(RefOr::T);
         self.0.parameters.get_or_insert_default().extend(parameters);
     }

@@ -60,7 +60,7 @@ impl RequestInfo {
         let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
         let own_id = || ids.next::<ids::kind::Request>().to_string();
         Self {
-            id: header("x-request-id").filter(|id| usable(id)).map_or_else(own_id, str::to_owned),
+            id: header("x-request-id").filter(|id| is_request_id(id)).map_or_else(own_id, str::to_owned),
             ip: source_ip(parts).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             user_agent: header("user-agent").map(|agent| agent.chars().take(LONGEST_USER_AGENT).collect()),
             now: clock.now(),
@@ -115,7 +115,8 @@ fn harmless(segment: &str) -> bool {
     word() || (small() && (domain() || id()))
 }
 
-fn usable(id: &str) -> bool {
+/// Whether a request may have this id: it can't forge a line of a log.
+pub(crate) fn is_request_id(id: &str) -> bool {
     (1..=LONGEST_REQUEST_ID).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
 }
@@ -192,9 +193,9 @@ mod tests {
 
     #[test]
     fn a_request_id_that_could_forge_a_log_line_is_not_used() {
-        assert!(usable("req_1") && usable("a-b.c:d_e"));
+        assert!(is_request_id("req_1") && is_request_id("a-b.c:d_e"));
         for bad in ["", "a b", "a\nb", "é", &"x".repeat(129)] {
-            assert!(!usable(bad), "{bad:?}");
+            assert!(!is_request_id(bad), "{bad:?}");
         }
     }
 

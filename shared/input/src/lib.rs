@@ -1,10 +1,12 @@
 //! From what was sent to what cannot be wrong: small checks that collect every fault before answering.
 
 mod patch;
+mod range;
 
 use problem::{FieldError, Problem};
 
 pub use patch::Patch;
+pub use range::{Granularity, Range, RangeDraft};
 
 /// One fault, not yet placed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::Ipv4Addr;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ use oidc::{
     Verifier,
 };
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::net::TcpSocket;
+use url::Url;
 
 const LOCAL: Policy = Policy { allow_loopback: true };
 const REDIRECT_URI: &str = "https://app.example.com/api/auth/sso/callback";
@@ -55,6 +58,22 @@ impl RealProvider {
     fn stop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+
+    /// Ends it and keeps its port, on which nobody listens from now on, not even the provider of a test beside this one.
+    async fn down(&mut self) -> TcpSocket {
+        self.stop();
+        let port = Url::parse(&self.issuer).unwrap().port().unwrap();
+        let kept = TcpSocket::new_v4().unwrap();
+        kept.set_reuseaddr(true).unwrap();
+        // The kernel may close what an ended process listened on a moment after the process.
+        for _ in 0..100 {
+            if kept.bind((Ipv4Addr::LOCALHOST, port).into()).is_ok() {
+                return kept;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("port {port} is not given up")
     }
 }
 
@@ -297,7 +316,7 @@ async fn new_keys_are_found_and_old_ones_no_longer_believed() {
 async fn a_provider_that_is_down_is_unavailable() {
     let mut world = World::new();
     let answered = world.answered(CLIENT_ID, "ada@example.com").await;
-    world.idp.stop();
+    let _port = world.idp.down().await;
     let error = answered.finish(CLIENT_ID).await.unwrap_err();
     assert!(matches!(error, OidcError::Unreachable { part: Part::TokenEndpoint, .. }), "{error}");
     assert!(error.is_unavailable());

@@ -12,6 +12,7 @@ use aws_sdk_dynamodb::types::{
 use clock::Timestamp;
 use ids::{EndpointId, OrganizationId, ReplayId};
 use serde::Serialize;
+use telemetry::metrics::Metrics;
 
 use crate::audit::AuditRecord;
 use crate::error::is_passing;
@@ -268,12 +269,19 @@ impl Store {
         idempotent: Option<(Realm, &Idempotent)>,
     ) -> Result<(), CommitError> {
         let operation = change.operation;
+        let published = change.events.len() + change.mails.len();
         let (writes, meanings) = self.writes(change, idempotent)?;
         let mut wait = FIRST_WAIT;
         for attempt in 1.. {
             let call = self.client.transact_write_items().set_transact_items(Some(writes.clone()));
             let error = match call.send().await {
-                Ok(_) => return Ok(()),
+                Ok(_) => {
+                    // What is written and not read afterwards is noticed by it.
+                    if published > 0 {
+                        Metrics::new().count("Published", published).publish();
+                    }
+                    return Ok(());
+                }
                 Err(error) => error,
             };
             let reasons = match &error {

@@ -2,6 +2,7 @@
 //!
 //! Only authentication reads this table.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use clock::Timestamp;
 use ids::{KeyId, OrganizationId, SessionId, UserId, WorkspaceId};
 use serde::de::DeserializeOwned;
@@ -72,6 +73,12 @@ pub struct Session {
     pub credential: SessionCredential,
     /// SHA-256 of the refresh token that is valid next, in hex.
     pub refresh_digest: String,
+    /// SHA-256 of the one that was valid before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_digest: Option<String>,
+    /// When that one was replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_at: Option<Timestamp>,
     /// When it began.
     pub created_at: Timestamp,
     /// When it was last refreshed.
@@ -112,6 +119,14 @@ pub struct Identity {
     pub created_at: Timestamp,
     /// When the identity was last changed.
     pub updated_at: Timestamp,
+}
+
+impl Identity {
+    /// Whether a second factor is asked for when they sign in.
+    #[must_use]
+    pub fn has_second_factor(&self) -> bool {
+        self.second_factor.as_ref().is_some_and(|factor| factor.active)
+    }
 }
 
 /// A person's authenticator app (TOTP, RFC 6238) and recovery codes.
@@ -338,24 +353,30 @@ impl Change {
     }
 
     /// Changes an identity that is still as it was read. With another epoch than before, all of the person's sessions
-    /// that began until then are over with their next request.
+    /// that began until then are over with their next request. What others may know of it, whether a second factor is active,
+    /// stands on the person's own item too.
     ///
     /// # Errors
     /// [`StoreError::Malformed`] when a record cannot be written as an item.
     pub fn change_identity(self, before: &Identity, after: &Identity) -> Result<Self, StoreError> {
         let change =
             self.replace(Table::Directory, &keys::identity(&before.email), after, before.updated_at)?;
-        if before.epoch == after.epoch {
+        if before.epoch == after.epoch && before.has_second_factor() == after.has_second_factor() {
             return Ok(change);
         }
         let turn = Expression {
             key: primary(&keys::person(after.user_id)),
-            update:
-                "SET epoch = :epoch, updated_at = :now, created_at = if_not_exists(created_at, :now), v = :v"
-                    .to_owned(),
-            condition: "attribute_not_exists(epoch) OR epoch < :epoch".to_owned(),
+            update: "SET epoch = :epoch, mfa_enabled = :mfa, updated_at = :now, \
+                     created_at = if_not_exists(created_at, :now), v = :v"
+                .to_owned(),
+            condition: match before.epoch == after.epoch {
+                true => "attribute_not_exists(epoch) OR epoch <= :epoch",
+                false => "attribute_not_exists(epoch) OR epoch < :epoch",
+            }
+            .to_owned(),
             values: vec![
                 (":epoch", number(i64::try_from(after.epoch).unwrap_or(i64::MAX))),
+                (":mfa", AttributeValue::Bool(after.has_second_factor())),
                 (":now", text(after.updated_at.to_string())),
                 (":v", number(1)),
             ],
@@ -411,7 +432,8 @@ impl Change {
         Ok(self.step(Table::Directory, Write::Create(item), Refusal::Exists("session")))
     }
 
-    /// Replaces the refresh token of an active session, provided `old_digest` is the one that is valid.
+    /// Replaces the refresh token of an active session, provided `old_digest` is the one that is valid; that one, and when it
+    /// was replaced, is remembered.
     pub fn rotate_refresh_token(
         self,
         id: SessionId,
@@ -421,7 +443,9 @@ impl Change {
     ) -> Self {
         let update = Expression {
             key: primary(&keys::session(id)),
-            update: "SET refresh_digest = :new, updated_at = :now".to_owned(),
+            update:
+                "SET refresh_digest = :new, replaced_digest = :old, replaced_at = :now, updated_at = :now"
+                    .to_owned(),
             condition: "#status = :active AND refresh_digest = :old AND exp > :seconds".to_owned(),
             names: vec![("#status", "status")],
             values: vec![

@@ -12,7 +12,7 @@
 //!
 //! The state outlives its endpoint for as long as deliveries to it are kept, as it names their partitions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use clock::Timestamp;
@@ -295,6 +295,21 @@ impl Tenant {
         let key = keys::endpoint_state(self.organization, id);
         let item = self.store.item(Store::activity_table, OPERATION, &key).await?;
         item.map(|item| EndpointState::read(OPERATION, item)).transpose()
+    }
+
+    /// How some endpoints do, a hundred at most; of one that nothing was ever sent to there is nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn states_of(
+        &self,
+        ids: &[EndpointId],
+    ) -> Result<HashMap<EndpointId, EndpointState>, StoreError> {
+        const OPERATION: &str = "states_of";
+        let keys: Vec<_> = ids.iter().map(|id| keys::endpoint_state(self.organization, *id)).collect();
+        let items = self.store.batch(OPERATION, [(Table::Activity, &*keys)]).await?;
+        let states = items.into_iter().map(|item| EndpointState::read(OPERATION, item));
+        states.map(|state| state.map(|state| (state.endpoint_id, state))).collect()
     }
 
     /// How all endpoints do that there were within the retention.

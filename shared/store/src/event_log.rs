@@ -1,12 +1,15 @@
 //! The log of events: what happened, to be read back for as long as it is kept.
 
+use std::time::Duration;
+
 use clock::Timestamp;
 use events::EventType;
 use ids::{EventId, WorkspaceId};
 
+use crate::change::Table;
 use crate::item::{self, Item};
 use crate::keys;
-use crate::spread::{Listed, Spread, months};
+use crate::spread::{Fetched, Listed, REQUEST_INDEX, Spread, months};
 use crate::{Mode, PageRequest, StoreError, StoredEvent, Tenant};
 
 /// Which events are shown.
@@ -18,7 +21,16 @@ pub struct EventFilter {
     pub workspaces: Option<Vec<WorkspaceId>>,
     /// Of this mode.
     pub mode: Option<Mode>,
+    /// Caused by the request with this id.
+    pub request_id: Option<String>,
+    /// From this instant on.
+    pub from: Option<Timestamp>,
+    /// Before this instant.
+    pub to: Option<Timestamp>,
 }
+
+/// The time in an id and the one that its event says are no further apart than this: no request takes longer.
+const APART: Duration = Duration::from_secs(60);
 
 impl EventFilter {
     fn keeps(&self, item: &Item) -> bool {
@@ -32,7 +44,16 @@ impl EventFilter {
             Mode::Live => text("mode") == "live",
             Mode::Test => text("mode") == "test",
         });
-        of_type && in_workspace && in_mode
+        let of_request = self.request_id.as_ref().is_none_or(|id| id == text("request_id"));
+        let at = Timestamp::parse(text("created_at"));
+        let in_time =
+            at.is_none_or(|at| self.from.is_none_or(|from| at >= from) && self.to.is_none_or(|to| at < to));
+        of_type && in_workspace && in_mode && of_request && in_time
+    }
+
+    /// Between which times the ids are made of the events that are wanted.
+    fn ids(&self) -> (Option<Timestamp>, Option<Timestamp>) {
+        (self.from.map(|from| from - APART), self.to.map(|to| to + APART))
     }
 }
 
@@ -55,11 +76,22 @@ impl Tenant {
         page: &PageRequest<EventId>,
         now: Timestamp,
     ) -> Result<Listed<StoredEvent>, StoreError> {
-        let last = page.after.map_or(now, |id| id.time());
-        let mut months = months(self.organization.time(), last);
+        // The smallest id of an instant, which nothing has.
+        let smallest = |at: Timestamp| keys::event_sk(EventId::derived(at, [0; 16]));
+        let (from, to) = filter.ids();
+        let last = page.after.map_or(to.map_or(now, |to| to.min(now)), |id| id.time());
+        let first = from.map_or(self.organization.time(), |from| from.max(self.organization.time()));
+        let low = from.map_or_else(|| keys::EVENT_PREFIX.to_owned(), smallest);
+        let high = page.after.map_or_else(|| to.map_or_else(keys::event_sk_end, smallest), keys::event_sk);
+        if low >= high {
+            return Ok(Listed { items: Vec::new(), next: None, looked_at: 0 });
+        }
+        let between = (low, high);
+        if let Some(request) = &filter.request_id {
+            return self.events_of_request(request, filter, between, page.limit).await;
+        }
+        let mut months = months(first, last);
         months.reverse();
-        let high = page.after.map_or_else(keys::event_sk_end, keys::event_sk);
-        let between = (keys::EVENT_PREFIX.to_owned(), high);
         self.walk_events("events", filter, months, between, false, page.limit).await
     }
 
@@ -79,6 +111,27 @@ impl Tenant {
         let low = page.after.unwrap_or_else(|| EventId::derived(since, [0; 16]));
         let between = (keys::event_sk(low), keys::event_sk_end());
         self.walk_events("events_since", filter, months(first, now), between, true, page.limit).await
+    }
+
+    /// What a request caused lies together, however much happened at the same time.
+    async fn events_of_request(
+        &self,
+        request: &str,
+        filter: &EventFilter,
+        between: (String, String),
+        limit: usize,
+    ) -> Result<Listed<StoredEvent>, StoreError> {
+        const OPERATION: &str = "events_of_request";
+        let list = Spread {
+            table: self.store.activity_table(),
+            index: Some(REQUEST_INDEX),
+            forward: false,
+            levels: vec![keys::request_shards(self.organization, request)],
+            between,
+        };
+        let from = Fetched { table: Table::Activity, list, limit, keys_decide: false };
+        let keep = |item: Item| filter.keeps(&item).then(|| item::read(OPERATION, item)).transpose();
+        self.fetched(OPERATION, from, |_| true, keep).await
     }
 
     async fn walk_events(

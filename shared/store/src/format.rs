@@ -5,7 +5,8 @@
 //! directions. So these rules hold:
 //!
 //! - A step makes the new format from the item alone, always in the same way, and takes nothing away that the version before
-//!   reads. What is no longer needed is taken away by a later step, once no version in use reads it.
+//!   reads. What is no longer needed is taken away by a later step, once no version in use reads it. Nor does it derive
+//!   anything from what the version before changes by an expression: that one would leave it as it was.
 //! - **Older items are read** as if all steps had been made ([`upgraded`]). In the table they change by the bulk run
 //!   (`Store::migrate`), or when they are next written whole. An expression of an update or a condition sees what is in the
 //!   table, so it must not rely on a step before the bulk run is through.

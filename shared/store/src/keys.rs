@@ -32,7 +32,9 @@
 //! | meetings of a workspace | core | `pk = ORG#<org>#WS#<ws>#<mode>#MTG#<shard>`, one query a shard |
 //! | event | activity | `pk = ORG#<org>#EVT#<month>#<shard>`, `sk = EVT#<evt>` |
 //! | events of an organization | activity | the same, one query a shard and month |
+//! | events that a request caused | activity, `by-request` | `request_pk = ORG#<org>#REQ#<request>#<shard>`, one query a shard |
 //! | usage of an API key by day | activity | `pk = ORG#<org>#USE#<key>`, `sk` between two `USE#<day>` |
+//! | what was sent to endpoints by day | activity | `pk = ORG#<org>#SENT`, `sk` between two `SENT#<day>#<ep>` |
 //! | mail | activity | `pk = ORG#<org>#MAIL#<day>`, `sk = MAIL#<mail>` |
 //! | delivery | activity | `pk = ORG#<org>#DLV#<tag>#<month>#<shard>`, `sk = DLV#<dlv>` |
 //! | answers to the attempts at a delivery | activity | the same `pk`, `sk` begins `ATT#<dlv>#` |
@@ -57,6 +59,7 @@
 //! | audit records by what was done | audit, `by-action` | `action_pk = ORG#<org>#DID#<action>#<shard>`, one query a shard |
 //! | audit records of a workspace | audit, `by-place` | `place_pk = ORG#<org>#IN#<ws>#<shard>`, one query a shard |
 //! | audit records with certain marks | audit, `by-mark` | `mark_pk = ORG#<org>#MARK#<marks>#<shard>`, one query a combination and shard |
+//! | audit records of a request | audit, `by-request` | `request_pk = ORG#<org>#REQ#<request>#<shard>`, one query a shard |
 //! | leaves of a tile of the log | audit | `pk = ORG#<org>#TILE#0#<tile>` |
 //! | hashes of a tile above them | audit | `pk = ORG#<org>#TILE#<level>#<tile>` |
 //! | checkpoints | audit | `pk = ORG#<org>#CHK`, `sk = CHK#<size>` |
@@ -84,6 +87,8 @@ pub(crate) const PK: &str = "pk";
 pub(crate) const SK: &str = "sk";
 /// Index on `activity`: deliveries that wait, dead letters, and mails.
 pub const BY_STATE: &str = "by-state";
+/// Index on `activity` and on `audit`: what a request caused.
+pub const BY_REQUEST: &str = "by-request";
 /// Index on `activity`: what the sweep has to look at.
 pub const BY_ATTENTION: &str = "by-attention";
 /// How many partitions the leads of a workspace are spread over. Part of the data format: it can't change
@@ -97,6 +102,8 @@ const STATE_SHARDS: u8 = 4;
 /// How many partitions a tenant's audit records of a month are spread over, and each list of them that grows with traffic;
 /// likewise fixed.
 const AUDIT_SHARDS: u8 = 4;
+/// How many partitions is spread over what requests with one id caused; likewise fixed.
+const REQUEST_SHARDS: u8 = 4;
 
 /// The primary key of an item.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -394,7 +401,34 @@ pub(crate) fn usage_of_key(organization: OrganizationId, key: KeyId) -> String {
 
 /// The day in the sort key of a key's usage: Unix time in days.
 pub(crate) fn parse_usage_day(sk: &str) -> Option<i64> {
-    let day = sk.strip_prefix(USAGE_PREFIX)?;
+    days_of(sk.strip_prefix(USAGE_PREFIX)?)
+}
+
+const SENT_PREFIX: &str = "SENT#";
+
+/// The partition of what was sent to the organization's endpoints. Of an endpoint a process writes there once a minute.
+pub(crate) fn sent_of(organization: OrganizationId) -> String {
+    format!("ORG#{organization}#SENT")
+}
+
+/// What was sent to an endpoint in the day that `day` is in.
+pub(crate) fn sent(organization: OrganizationId, day: Timestamp, endpoint: EndpointId) -> Key {
+    Key::new(sent_of(organization), format!("{SENT_PREFIX}{}#{endpoint}", day.day()))
+}
+
+/// Before and after the sort keys of what was sent in these days and those between.
+pub(crate) fn sent_between(first: Timestamp, last: Timestamp) -> (String, String) {
+    (format!("{SENT_PREFIX}{}", first.day()), format!("{SENT_PREFIX}{}#~", last.day()))
+}
+
+/// The day in the sort key of what was sent: Unix time in days.
+pub(crate) fn parse_sent(sk: &str) -> Option<i64> {
+    let (day, _) = sk.strip_prefix(SENT_PREFIX)?.split_once('#')?;
+    days_of(day)
+}
+
+/// A day as Unix time in days.
+fn days_of(day: &str) -> Option<i64> {
     Some(Timestamp::parse(&format!("{day}T00:00:00.000Z"))?.seconds().div_euclid(24 * 60 * 60))
 }
 
@@ -442,7 +476,8 @@ impl EndpointTag {
         Self(u32::from_be_bytes([a, b, c, d]))
     }
 
-    fn in_id(delivery: DeliveryId) -> Self {
+    /// That of the endpoint which a delivery is to.
+    pub(crate) fn in_id(delivery: DeliveryId) -> Self {
         let bytes = delivery.as_bytes();
         Self(
             bytes
@@ -752,6 +787,15 @@ pub(crate) fn audit_marks(organization: OrganizationId, marks: u8, id: AuditId) 
     format!("ORG#{organization}#MARK#{marks:02}#{}", shard(id.as_bytes(), AUDIT_SHARDS))
 }
 
+/// Partitions in `by-request`, of either table. A caller may send the same request id for ever, so these are spread too.
+pub(crate) fn request_shards(organization: OrganizationId, request: &str) -> Vec<String> {
+    (0..REQUEST_SHARDS).map(|shard| format!("ORG#{organization}#REQ#{request}#{shard}")).collect()
+}
+
+pub(crate) fn request<K: ids::Kind>(organization: OrganizationId, request: &str, id: ids::Id<K>) -> String {
+    format!("ORG#{organization}#REQ#{request}#{}", shard(id.as_bytes(), REQUEST_SHARDS))
+}
+
 /// The head of an organization's log: what is sealed.
 pub(crate) fn log_head(organization: OrganizationId) -> Key {
     Key::new(format!("ORG#{organization}#LOG"), "HEAD")
@@ -789,7 +833,7 @@ pub(crate) fn tile(organization: OrganizationId, level: u8, tile: u64) -> String
 
 /// What an item in a partition of an organization or of its activity is, by its sort key, as exports name it.
 pub(crate) fn kind_of(sk: &str) -> &'static str {
-    const KINDS: [(&str, &str); 19] = [
+    const KINDS: [(&str, &str); 20] = [
         ("WS#", "workspace"),
         ("MEMBER#", "member"),
         ("INV#", "invitation"),
@@ -800,6 +844,7 @@ pub(crate) fn kind_of(sk: &str) -> &'static str {
         (EVENT_PREFIX, "event"),
         (MAIL_PREFIX, "mail"),
         (USAGE_PREFIX, "api_key_usage"),
+        (SENT_PREFIX, "sent"),
         (STATE_PREFIX, "endpoint_state"),
         (REPLAY_PREFIX, "replay"),
         ("OPEN", "open_replays"),
@@ -886,6 +931,7 @@ mod tests {
             Key::new(audit_action(id(1), "lead.create", id(12)), ""),
             Key::new(audit_workspace(id(1), id(2), id(12)), ""),
             Key::new(audit_marks(id(1), 3, id(12)), ""),
+            Key::new(request::<ids::kind::Audit>(id(1), "req_1", id(12)), ""),
             log_head(id(1)),
             checkpoint(id(1), 300),
             leaves(id(1), 300),
@@ -900,6 +946,7 @@ mod tests {
             long_job(id(1), id(16)),
             unfinished_jobs(id(1), "erasure"),
             key_usage(id(1), id(5), clock::utc(2026, 11, 22, 15, 4)),
+            sent(id(1), clock::utc(2026, 11, 22, 15, 4), id(6)),
             mail(id(1), id(13)),
             Key::new(mails(id(1)), mail_since(clock::utc(2026, 11, 22, 15, 4), id(13))),
             meeting(&scope, id(14)),
@@ -942,6 +989,17 @@ mod tests {
     }
 
     #[test]
+    fn what_was_sent_lies_between_the_bounds_of_its_day() {
+        let day = |day| clock::utc(2026, 11, day, 15, 4);
+        let (first, last) = sent_between(day(21), day(22));
+        let range = first..=last;
+        let within = |at| range.contains(&sent(id(1), at, id(6)).sk);
+        assert_eq!([20, 21, 22, 23].map(|at| within(day(at))), [false, true, true, false]);
+        assert_eq!(parse_sent(&sent(id(1), day(22), id(6)).sk), Some(day(22).seconds() / 86_400));
+        assert_eq!(parse_sent(&key_usage(id(1), id(5), day(22)).sk), None);
+    }
+
+    #[test]
     fn every_kind_of_item_is_told_by_its_sort_key() {
         for (key, kind) in [
             (organization(id(1)), "organization"),
@@ -955,6 +1013,7 @@ mod tests {
             (event(id(1), id(10)), "event"),
             (mail(id(1), id(13)), "mail"),
             (key_usage(id(1), id(5), clock::utc(2026, 11, 22, 15, 4)), "api_key_usage"),
+            (sent(id(1), clock::utc(2026, 11, 22, 15, 4), id(6)), "sent"),
             (endpoint_state(id(1), id(6)), "endpoint_state"),
             (replay(id(1), id(14)), "replay"),
             (open_replays(id(1)), "open_replays"),
@@ -985,6 +1044,9 @@ mod tests {
             assert!(deliveries.contains(&delivery(id(1), delivery_id).pk));
             assert!(all_waiting(id(1), id(6)).any(|pk| pk == waiting(id(1), id(6), delivery_id)));
             assert!(all_dead(id(1)).any(|pk| pk == dead(id(1), delivery_id)));
+            let of_request = request_shards(id(1), "req_1");
+            assert!(of_request.contains(&request::<ids::kind::Event>(id(1), "req_1", id(seed))));
+            assert!(of_request.contains(&request::<ids::kind::Audit>(id(1), "req_1", id(seed))));
             assert_eq!(notices_of(id(1), at), notice(id(1), id(seed)).pk);
             assert_eq!(mails_of(id(1), at), mail(id(1), id(seed)).pk);
             assert!(audit_shards(id(1), at).any(|pk| pk == audit(id(1), id(seed)).pk));

@@ -45,6 +45,7 @@ mod organizations;
 mod outbox;
 mod page;
 mod replays;
+mod sent;
 mod single_use;
 mod spread;
 mod sso;
@@ -70,8 +71,8 @@ pub use audit::{
 pub use campaigns::{Campaign, CampaignStatus};
 pub use change::{Change, CommitError, Refusal};
 pub use deliveries::{
-    Attempt, Backlog, Claim, Delivery, DeliveryFilter, DeliveryStatus, ErrorClass, NewDelivery, Reopening,
-    SAFETY, Settlement, Waiting,
+    Attempt, Backlog, Claim, DeadLetterFilter, Delivery, DeliveryFilter, DeliveryStatus, ErrorClass,
+    NewDelivery, Reopening, SAFETY, Settlement, Waiting,
 };
 pub use directory::{
     Account, Admission, Identity, IdentityMembership, KeyCredential, SecondFactor, Session, SessionCredential,
@@ -111,6 +112,7 @@ pub use organizations::{
 pub use outbox::{Event, StoredEvent};
 pub use page::{Page, PageRequest};
 pub use replays::{Replay, ReplayStatus, Replayed};
+pub use sent::{Sending, SentCount, SentDay};
 pub use single_use::{Errand, SingleUse};
 pub use spread::Listed;
 pub use sso::SsoConnection;
@@ -164,6 +166,7 @@ pub struct Store {
     client: aws_sdk_dynamodb::Client,
     tables: Arc<Tables>,
     memory: Arc<admission::Memory>,
+    sent: Arc<sent::Memory>,
 }
 
 impl Store {
@@ -186,7 +189,7 @@ impl Store {
         if tables.core.is_none() && tables.activity.is_none() && tables.directory.is_none() {
             return Err(StartError::Missing { name: "CORE_TABLE" });
         }
-        Ok(Self { client, tables: Arc::new(tables), memory: Arc::default() })
+        Ok(Self { client, tables: Arc::new(tables), memory: Arc::default(), sent: Arc::default() })
     }
 
     /// The data of one tenant, for work that follows from something already authorized and written by us: a

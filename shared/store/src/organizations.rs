@@ -233,7 +233,8 @@ impl Change {
                 condition.push_str(&format!(" AND {in_use} <= {name}"));
             }
         }
-        // The keys' limits together are bounded by what is left to give, which moves with what there is to give.
+        // The keys' limits together are bounded by what is left to give, which moves with what there is to give. Organizations that
+        // have not been brought up have none in the table: they were read as if nothing had been given away.
         let (requests, were) = (after.limits.requests_per_hour_limit, before.limits.requests_per_hour_limit);
         if requests != were {
             update.push_str(", requests_per_hour_limit = :requests");
@@ -241,12 +242,16 @@ impl Change {
         }
         if requests > were {
             update
-                .push_str(", requests_per_hour_left = if_not_exists(requests_per_hour_left, :none) + :gain");
-            values.push((":none", count(0)));
+                .push_str(", requests_per_hour_left = if_not_exists(requests_per_hour_left, :were) + :gain");
+            values.push((":were", count(were)));
             values.push((":gain", count(requests - were)));
         } else if requests < were {
-            update.push_str(", requests_per_hour_left = requests_per_hour_left - :loss");
-            condition.push_str(" AND requests_per_hour_left >= :loss");
+            update
+                .push_str(", requests_per_hour_left = if_not_exists(requests_per_hour_left, :were) - :loss");
+            condition.push_str(
+                " AND (attribute_not_exists(requests_per_hour_left) OR requests_per_hour_left >= :loss)",
+            );
+            values.push((":were", count(were)));
             values.push((":loss", count(were - requests)));
         }
         match after.erased_after {

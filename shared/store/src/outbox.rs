@@ -8,7 +8,8 @@ use events::{Envelope, EventType, LARGEST_BODY};
 use ids::{EndpointId, EventId, OrganizationId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
-use crate::item::{self, Item};
+use crate::item::{self, Item, text};
+use crate::spread::REQUEST_INDEX;
 use crate::{BoxError, Mode, Store, StoreError, WorkspaceScope, keys};
 
 /// How long events and what became of them are kept.
@@ -111,7 +112,13 @@ impl Event {
     }
 
     pub(crate) fn item(&self) -> Result<Item, StoreError> {
-        item::write("event", &keys::event(self.0.organization_id, self.0.id), &self.0)
+        let StoredEvent { organization_id, id, ref request_id, .. } = self.0;
+        let mut item = item::write("event", &keys::event(organization_id, id), &self.0)?;
+        if let Some(request) = request_id {
+            let list = keys::request(organization_id, request, id);
+            item.insert(REQUEST_INDEX.partition.to_owned(), text(list));
+        }
+        Ok(item)
     }
 }
 

@@ -4,17 +4,24 @@
 //! front of each shard, merges them, and goes on to the month before. What it costs follows from how many shards there are
 //! and how much is shown, not from how much there is.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use clock::Timestamp;
 use futures::future::try_join_all;
 
+use crate::change::Table;
 use crate::item::{self, Item, text};
-use crate::keys::{BY_STATE, PK, SK};
-use crate::{Store, StoreError};
+use crate::keys::{BY_REQUEST, BY_STATE, Key, PK, SK};
+use crate::{Store, StoreError, Tenant};
 
 /// A page with a filter looks at no more items than this; it may then be short, or empty, and still not be the last.
 const MOST_LOOKED_AT: usize = 2_000;
+/// DynamoDB gives so many items at once.
+pub(crate) const BATCH: usize = 100;
+/// A page out of an index looks at about so many keys at most, and at so many items.
+const MOST_KEYS: usize = 10_000;
+const MOST_FETCHED: usize = 1_000;
 /// Nothing is looked for further back than this.
 const FURTHEST_MONTHS: usize = 13;
 
@@ -42,6 +49,9 @@ pub(crate) struct Index {
 
 /// [`BY_STATE`].
 pub(crate) const STATE_INDEX: Index = Index { name: BY_STATE, partition: "state_pk", sort: "state_sk" };
+
+/// [`BY_REQUEST`].
+pub(crate) const REQUEST_INDEX: Index = Index { name: BY_REQUEST, partition: "request_pk", sort: SK };
 
 /// Some items of a list, in order.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,11 +118,12 @@ impl Store {
         let sort_key = list.index.map_or(SK, |index| index.sort);
         let (mut low, mut high) = list.between.clone();
         let mut kept: Vec<Item> = Vec::with_capacity(wanted);
-        let mut looked_at = 0;
+        let (mut looked_at, mut doublings) = (0, 0_u32);
         for level in &list.levels {
             let mut open = level.clone();
             while !open.is_empty() {
-                let chunk = (wanted.saturating_sub(kept.len()) / open.len() * 2).clamp(4, 100);
+                let chunk = (wanted.saturating_sub(kept.len()) / open.len() * 2).max(4) << doublings;
+                let chunk = chunk.min(100);
                 let fronts =
                     try_join_all(open.iter().map(|pk| self.front(operation, &list, pk, &low, &high, chunk)))
                         .await?;
@@ -153,6 +164,10 @@ impl Store {
                         kept.push(item);
                     }
                 }
+                // Where some of it is not wanted, it may be most: each time twice as much is read at once.
+                if looked_at > kept.len() {
+                    doublings = (doublings + 1).min(5);
+                }
             }
         }
         Ok(Listed { items: kept, next: None, looked_at })
@@ -189,6 +204,75 @@ impl Store {
         let mut items = answer.items.unwrap_or_default();
         items.retain(|item| item::get_text(item, sk).is_some_and(|at| at != low && at != high));
         Ok(Front { partition: partition.to_owned(), items, more })
+    }
+}
+
+/// How a list in an index is read: it holds keys, and the items are fetched beside it.
+pub(crate) struct Fetched<'a> {
+    pub(crate) table: Table,
+    pub(crate) list: Spread<'a>,
+    /// So many are shown.
+    pub(crate) limit: usize,
+    /// Whether a key tells all that decides on its item, so that no more are fetched than are shown.
+    pub(crate) keys_decide: bool,
+}
+
+impl Tenant {
+    /// The first items of a list in an index that are wanted: by their keys, and by what `keep` makes of them. After
+    /// [`MOST_KEYS`] keys or [`MOST_FETCHED`] items a page is what it is: short, or empty, and still not the last.
+    pub(crate) async fn fetched<T>(
+        &self,
+        operation: &'static str,
+        from: Fetched<'_>,
+        may_keep: impl Fn(&Item) -> bool,
+        keep: impl Fn(Item) -> Result<Option<T>, StoreError>,
+    ) -> Result<Listed<T>, StoreError> {
+        let Fetched { table, mut list, limit, keys_decide } = from;
+        let sort_key = list.index.map_or(SK, |index| index.sort);
+        let (mut kept, mut looked_at, mut fetched) = (Vec::with_capacity(limit), 0, 0);
+        loop {
+            let at_once = if keys_decide { limit - kept.len() } else { BATCH };
+            let found = self.store.spread(operation, list.clone(), at_once, &may_keep).await?;
+            looked_at += found.looked_at;
+            fetched += found.items.len();
+            let order: Vec<Key> = found.items.iter().filter_map(item::key).collect();
+            let items = self.in_order(operation, table, &order).await?;
+            let mut items: HashMap<Key, Item> =
+                items.into_iter().filter_map(|item| Some((item::key(&item)?, item))).collect();
+            let mut last = None;
+            for key in &found.items {
+                if kept.len() == limit {
+                    return Ok(Listed { items: kept, next: last, looked_at });
+                }
+                last = item::get_text(key, sort_key).map(str::to_owned);
+                if let Some(item) = item::key(key).and_then(|key| items.remove(&key)) {
+                    kept.extend(keep(item)?);
+                }
+            }
+            match found.next {
+                Some(next) if kept.len() < limit && looked_at < MOST_KEYS && fetched < MOST_FETCHED => {
+                    *(if list.forward { &mut list.between.0 } else { &mut list.between.1 }) = next;
+                }
+                next => return Ok(Listed { items: kept, next, looked_at }),
+            }
+        }
+    }
+
+    /// Items by their keys, in the order of these; those that there aren't are left out.
+    pub(crate) async fn in_order(
+        &self,
+        operation: &'static str,
+        table: Table,
+        order: &[Key],
+    ) -> Result<Vec<Item>, StoreError> {
+        let chunks = order.chunks(BATCH).map(|chunk| self.store.batch(operation, [(table, chunk)]));
+        let mut found: HashMap<Key, Item> = try_join_all(chunks)
+            .await?
+            .into_iter()
+            .flatten()
+            .filter_map(|item| Some((item::key(&item)?, item)))
+            .collect();
+        Ok(order.iter().filter_map(|key| found.remove(key)).collect())
     }
 }
 

@@ -4,13 +4,16 @@
 //! roles, the organization's policies, a reset password) is read afresh with every request, in one batch beside the
 //! admission itself: no change of it ever has to be carried into sessions, and none takes longer than to the next request.
 
+use std::collections::HashSet;
+
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use ids::{OrganizationId, UserId};
 use serde::Deserialize;
 
+use crate::change::Table;
 use crate::item::{self, Item, primary};
 use crate::keys::{self, Key};
-use crate::{Member, Organization, Store, StoreError};
+use crate::{Member, Organization, Store, StoreError, Tenant};
 
 /// Where a person stands in an organization at this moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,9 +26,12 @@ pub struct Standing {
     pub epoch: u64,
 }
 
+/// What stands on a person's own item, which is there once any of it was changed.
 #[derive(Deserialize)]
 struct Person {
     epoch: u64,
+    #[serde(default)]
+    mfa_enabled: bool,
 }
 
 impl Store {
@@ -70,5 +76,24 @@ impl Store {
             standing.epoch = item::read::<Person>(OPERATION, person)?.epoch;
         }
         Ok(standing)
+    }
+}
+
+impl Tenant {
+    /// Which of these members, a hundred at most, are asked for a second factor when they sign in.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read as a whole.
+    pub async fn with_second_factor(&self, members: &[Member]) -> Result<HashSet<UserId>, StoreError> {
+        const OPERATION: &str = "with_second_factor";
+        let keys: Vec<Key> = members.iter().map(|member| keys::person(member.user_id)).collect();
+        let mut protected = HashSet::new();
+        for found in self.store.batch(OPERATION, [(Table::Directory, &*keys)]).await? {
+            let Some(key) = item::key(&found) else { continue };
+            let is_enabled = item::read::<Person>(OPERATION, found)?.mfa_enabled;
+            let whose = members.iter().map(|member| member.user_id).find(|id| keys::person(*id) == key);
+            protected.extend(whose.filter(|_| is_enabled));
+        }
+        Ok(protected)
     }
 }

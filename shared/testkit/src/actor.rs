@@ -163,6 +163,13 @@ impl Actor {
         self.send(Method::PUT, path, Body::from(body.to_string()), true).await
     }
 
+    /// A form, as browsers send it.
+    pub async fn form(&self, path: &str, fields: &[(&str, &str)]) -> Response {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let form = self.with("content-type", "application/x-www-form-urlencoded");
+        form.send(Method::POST, path, Body::from(body), false).await
+    }
+
     /// Any request with any body, declared as JSON.
     pub async fn raw(&self, method: Method, path: &str, body: impl Into<Body>) -> Response {
         self.send(method, path, body.into(), true).await

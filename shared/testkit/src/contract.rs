@@ -137,8 +137,8 @@ fn essence(headers: &HeaderMap) -> Option<&str> {
 #[track_caller]
 pub(crate) fn check(method: &Method, path: &str, answer: &Response) {
     let path = documented_path(path);
-    // The platform's own pages, and browsers' preflights, are no operations.
-    if path.starts_with("/_local/") || method == Method::OPTIONS {
+    // The platform's own pages, the console's, and browsers' preflights, are no operations.
+    if path.starts_with("/_local/") || path.starts_with("/console") || method == Method::OPTIONS {
         return;
     }
     let (status, code) = (answer.status.as_str(), answer.json["code"].as_str());

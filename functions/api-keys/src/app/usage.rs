@@ -1,36 +1,10 @@
-//! What a key was used for, hour by hour or day by day.
+//! What keys were used for, hour by hour or day by day.
 
 use std::collections::BTreeMap;
 
 use clock::Timestamp;
-use problem::{FieldError, Problem};
-use store::{Counted, HourCount, RouteGroup};
-
-const SECONDS_AN_HOUR: i64 = 60 * 60;
-const HOURS_A_DAY: i64 = 24;
-
-/// How long a bucket is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Granularity {
-    Hour,
-    Day,
-}
-
-/// A stretch of time in whole hours (Unix time in hours): from the first on, before the second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Range {
-    pub(crate) granularity: Granularity,
-    pub(crate) from: i64,
-    pub(crate) to: i64,
-}
-
-/// What was sent, before it is checked.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Draft {
-    pub(crate) granularity: Option<String>,
-    pub(crate) from: Option<String>,
-    pub(crate) to: Option<String>,
-}
+use input::Range;
+use store::{ApiKey, Counted, HourCount, KeyStatus, RouteGroup};
 
 /// Requests, by what came of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -48,106 +22,39 @@ pub(crate) struct Bucket {
     pub(crate) by_group: BTreeMap<RouteGroup, u64>,
 }
 
-impl Granularity {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Hour => "hour",
-            Self::Day => "day",
-        }
-    }
-
-    fn hours(self) -> i64 {
-        match self {
-            Self::Hour => 1,
-            Self::Day => HOURS_A_DAY,
-        }
-    }
-
-    /// How many buckets there are unless somebody says otherwise, and at most.
-    fn buckets(self) -> (i64, i64) {
-        match self {
-            Self::Hour => (24, 31 * HOURS_A_DAY),
-            Self::Day => (30, 366),
-        }
-    }
+/// The buckets of `range` with when each begins, oldest first; those without a request, too.
+pub(crate) fn buckets(range: &Range, counts: &[HourCount]) -> Vec<(Timestamp, Bucket)> {
+    range.buckets(counts.iter().map(|count| (count.hour, count)), Bucket::add)
 }
 
-impl Draft {
-    /// Checks what was sent. Without a range it is the last 24 hours or 30 days, the present one included; nothing is shown
-    /// from before `kept_days` ago.
-    ///
-    /// # Errors
-    /// 422 with every fault.
-    pub(crate) fn check(&self, now: Timestamp, kept_days: u64) -> Result<Range, Problem> {
-        let mut errors = Vec::new();
-        let granularity = match self.granularity.as_deref() {
-            None | Some("hour") => Granularity::Hour,
-            Some("day") => Granularity::Day,
-            Some(_) => {
-                errors.push(FieldError::new("query:granularity", "value", "must be `hour` or `day`"));
-                Granularity::Hour
-            }
-        };
-        let step = granularity.hours();
-        let mut time = |name: &'static str, text: Option<&str>| {
-            let parsed = text.map(Timestamp::parse);
-            if parsed == Some(None) {
-                let message = "must be a time such as 2026-11-22T15:00:00Z";
-                errors.push(FieldError::new(format!("query:{name}"), "format", message));
-            }
-            parsed.flatten()
-        };
-        let (given_from, given_to) = (time("from", self.from.as_deref()), time("to", self.to.as_deref()));
-        let hour = |at: Timestamp| at.seconds().div_euclid(SECONDS_AN_HOUR);
-        // A bucket that is begun is shown whole.
-        let end = |at: Timestamp| {
-            let hours = (at.seconds() + SECONDS_AN_HOUR - 1).div_euclid(SECONDS_AN_HOUR);
-            (hours + step - 1).div_euclid(step) * step
-        };
-        let next = (hour(now).div_euclid(step) + 1) * step;
-        let to = given_to.map_or(next, end).min(next);
-        let (usual, most) = granularity.buckets();
-        let from = given_from.map_or(to - usual * step, |at| hour(at).div_euclid(step) * step);
-        if given_from.is_some() && from >= to {
-            errors.push(FieldError::new("query:from", "range", "must be earlier than `to`, and than now"));
-        } else if to - from > most * step {
-            let message = format!("must be at most {most} {}s before `to`", granularity.name());
-            errors.push(FieldError::new("query:from", "range", message));
-        }
-        if !errors.is_empty() {
-            return Err(Problem::Invalid { errors });
-        }
-        let kept = i64::try_from(kept_days).unwrap_or(0) * HOURS_A_DAY;
-        let oldest = (next - kept).div_euclid(step) * step;
-        Ok(Range { granularity, from: from.clamp(oldest, oldest.max(to)), to: to.max(oldest) })
-    }
+/// Whether a key can have been used since the beginning of `range`.
+pub(crate) fn may_have_been_used(key: &ApiKey, range: &Range) -> bool {
+    let (from, _) = range.bounds();
+    let ended = match key.status {
+        KeyStatus::Revoked => Some(key.updated_at),
+        _ => key.expires_at,
+    };
+    ended.is_none_or(|ended| ended >= from)
 }
 
-impl Range {
-    /// The buckets with when each begins, oldest first; those without a request, too.
-    pub(crate) fn buckets(&self, counts: &[HourCount]) -> Vec<(Timestamp, Bucket)> {
-        let step = self.granularity.hours();
-        let mut buckets: BTreeMap<i64, Bucket> = BTreeMap::new();
-        let mut hour = self.from;
-        while hour < self.to {
-            buckets.insert(hour, Bucket::default());
-            hour += step;
+impl Bucket {
+    fn add(&mut self, count: &HourCount) {
+        self.all.add(count);
+        if let Counted::Admitted(group) = count.counted {
+            *self.by_group.entry(group).or_default() += many(count);
         }
-        for count in counts {
-            if let Some(bucket) = buckets.get_mut(&(count.hour.div_euclid(step) * step)) {
-                bucket.all.add(count);
-                if let Counted::Admitted(group) = count.counted {
-                    *bucket.by_group.entry(group).or_default() += many(count);
-                }
-            }
-        }
-        let begins = |hour| Timestamp::from_seconds(hour * SECONDS_AN_HOUR);
-        buckets.into_iter().map(|(hour, bucket)| (begins(hour), bucket)).collect()
     }
 }
 
 impl Counts {
-    pub(crate) fn add(&mut self, count: &HourCount) {
+    /// All of them together.
+    pub(crate) fn of(counts: &[HourCount]) -> Self {
+        let mut total = Self::default();
+        counts.iter().for_each(|count| total.add(count));
+        total
+    }
+
+    fn add(&mut self, count: &HourCount) {
         let many = many(count);
         match count.counted {
             Counted::Admitted(_) => self.requests += many,
@@ -171,66 +78,27 @@ fn many(count: &HourCount) -> u64 {
 mod tests {
     use super::*;
 
-    fn now() -> Timestamp {
-        clock::utc(2026, 11, 22, 15, 4)
-    }
-
-    fn draft(granularity: &str, from: &str, to: &str) -> Draft {
-        let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        Draft { granularity: given(granularity), from: given(from), to: given(to) }
-    }
-
-    fn at(hour: i64) -> String {
-        Timestamp::from_seconds(hour * SECONDS_AN_HOUR).to_string()
-    }
-
-    #[test]
-    fn a_range_is_whole_buckets_and_ends_with_the_present_one() {
-        let shown = |draft: Draft| {
-            let range = draft.check(now(), 90).unwrap();
-            (at(range.from), at(range.to))
-        };
-        let times = |from: &str, to: &str| (format!("{from}:00:00.000Z"), format!("{to}:00:00.000Z"));
-        assert_eq!(shown(draft("", "", "")), times("2026-11-21T16", "2026-11-22T16"));
-        assert_eq!(shown(draft("day", "", "")), times("2026-10-24T00", "2026-11-23T00"));
-        let part = draft("hour", "2026-11-22T03:20:00Z", "2026-11-22T05:01:00Z");
-        assert_eq!(shown(part), times("2026-11-22T03", "2026-11-22T06"));
-        let future = draft("day", "2026-11-21T00:00:00Z", "2027-01-01T00:00:00Z");
-        assert_eq!(shown(future), times("2026-11-21T00", "2026-11-23T00"));
-        // What the plan does not keep is not shown.
-        let old = draft("day", "2026-01-01T00:00:00Z", "");
-        assert_eq!(shown(old), times("2026-08-25T00", "2026-11-23T00"));
-        let gone = draft("day", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z").check(now(), 90).unwrap();
-        assert!(gone.buckets(&[]).is_empty());
-    }
-
-    #[test]
-    fn a_range_that_makes_no_sense_is_refused() {
-        for (granularity, from, to) in [
-            ("week", "", ""),
-            ("hour", "yesterday", ""),
-            ("hour", "2026-11-22T05:00:00Z", "2026-11-22T05:00:00Z"),
-            ("hour", "2026-12-01T00:00:00Z", ""),
-            ("hour", "2026-01-01T00:00:00Z", ""),
-            ("day", "2020-01-01T00:00:00Z", ""),
-        ] {
-            let refused = draft(granularity, from, to).check(now(), 90);
-            assert!(matches!(refused, Err(Problem::Invalid { .. })), "{granularity} {from} {to}");
-        }
+    fn range() -> Range {
+        let from = Some("2026-11-22T13:00:00Z".to_owned());
+        let draft = input::RangeDraft { from, ..input::RangeDraft::default() };
+        draft.check(clock::utc(2026, 11, 22, 15, 4), 90).unwrap()
     }
 
     #[test]
     fn every_count_is_in_its_bucket_and_no_bucket_is_missing() {
-        let range = draft("hour", "2026-11-22T13:00:00Z", "").check(now(), 90).unwrap();
+        let range = range();
         let count = |hour, counted, count| HourCount { hour, counted, count };
         let (leads, other) = (RouteGroup::Leads, RouteGroup::Other);
-        let buckets = range.buckets(&[
-            count(range.from, Counted::Admitted(leads), 5),
-            count(range.from, Counted::Admitted(other), 2),
-            count(range.from, Counted::ClientError, 1),
-            count(range.from + 2, Counted::RateLimited, 9),
-            count(range.to, Counted::Admitted(leads), 100),
-        ]);
+        let buckets = buckets(
+            &range,
+            &[
+                count(range.from, Counted::Admitted(leads), 5),
+                count(range.from, Counted::Admitted(other), 2),
+                count(range.from, Counted::ClientError, 1),
+                count(range.from + 2, Counted::RateLimited, 9),
+                count(range.to, Counted::Admitted(leads), 100),
+            ],
+        );
         let all: Vec<_> = buckets.iter().map(|(_, bucket)| bucket.all).collect();
         assert_eq!(all.len(), 3);
         assert_eq!((all[0].requests, all[0].successes(), all[0].client_errors), (7, 6, 1));

@@ -3,21 +3,27 @@
 use std::collections::BTreeMap;
 
 use access::permission::ApiKeysRead;
-use axum::extract::FromRequestParts;
 use clock::Timestamp;
-use edge::{Argument, Authorized, Description, Edge, PathId, Refused, Reply, routes};
-use http::request::Parts;
-use ids::kind;
-use problem::{Code, FieldError, Problem};
+use edge::{Authorized, Edge, PathId, Ranged, Refused, Reply, routes};
+use futures::future::try_join_all;
+use ids::{KeyId, kind};
+use input::Range;
 use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
+use store::{ApiKey, HourCount, PageRequest};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{find, kept_days};
-use crate::app::usage::{Bucket, Counts, Draft};
+use crate::app::usage::{Bucket, Counts, buckets, may_have_been_used};
+
+/// How many keys are looked at to tell what all were used for.
+const MOST_KEYS: usize = 500;
+/// How many of them are looked at side by side, and are listed at once.
+const LOOKS_AT_ONCE: usize = 16;
+const LISTED_AT_ONCE: usize = 100;
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
-    OpenApiRouter::new().routes(routes!(usage))
+    OpenApiRouter::new().routes(routes!(usage)).routes(routes!(usage_of_all))
 }
 
 /// Requests by the class of their answer's status.
@@ -70,6 +76,50 @@ struct UsageBody {
     data: Vec<BucketBody>,
 }
 
+/// What one of the keys was used for.
+#[derive(Debug, Serialize, ToSchema)]
+struct KeyUsage {
+    id: KeyId,
+    total: CountsBody,
+    /// How many requests were admitted in each of the buckets.
+    requests: Vec<u64>,
+}
+
+/// What all keys were used for.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ApiKeysUsage)]
+struct UsageOfAllBody {
+    #[serde(flatten)]
+    usage: UsageBody,
+    /// Whether all keys are in it. Of more than 500, the oldest are not.
+    complete: bool,
+    /// What each key was used for, the newest key first; those without a request are left out.
+    keys: Vec<KeyUsage>,
+}
+
+impl UsageBody {
+    fn of(range: &Range, counts: &[HourCount]) -> Self {
+        let (from, to) = range.bounds();
+        Self {
+            granularity: range.granularity.name(),
+            from,
+            to,
+            total: CountsBody::of(&Counts::of(counts)),
+            data: buckets(range, counts)
+                .iter()
+                .map(|(start, bucket)| BucketBody::of(*start, bucket))
+                .collect(),
+        }
+    }
+}
+
+impl KeyUsage {
+    fn of(range: &Range, id: KeyId, counts: &[HourCount]) -> Self {
+        let requests = buckets(range, counts).iter().map(|(_, bucket)| bucket.all.requests).collect();
+        Self { id, total: CountsBody::of(&Counts::of(counts)), requests }
+    }
+}
+
 impl CountsBody {
     fn of(counts: &Counts) -> Self {
         Self {
@@ -91,82 +141,59 @@ impl BucketBody {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Draft {
-    type Rejection = Refused;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
-        let query = parts.uri.query().unwrap_or_default();
-        let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query)
-            .map_err(|_| Problem::invalid("query:", "format", "the query string cannot be read"))?;
-        let mut draft = Self::default();
-        let mut errors = Vec::new();
-        for (name, value) in pairs {
-            match name.as_str() {
-                "granularity" => draft.granularity = Some(value),
-                "from" => draft.from = Some(value),
-                "to" => draft.to = Some(value),
-                other => {
-                    let name: String = other.chars().take(64).collect();
-                    let pointer = format!("query:{name}");
-                    errors.push(FieldError::new(pointer, "unknown_field", "there is no such parameter"));
-                }
-            }
-        }
-        if errors.is_empty() { Ok(draft) } else { Err(Refused(Problem::Invalid { errors })) }
-    }
-}
-
-/// Buckets of an hour or of a day.
-#[derive(Debug, ToSchema)]
-#[schema(as = UsageGranularity, rename_all = "lowercase")]
-#[expect(dead_code, reason = "only its description is used")]
-enum GranularityName {
-    Hour,
-    Day,
-}
-
-/// What a [`Draft`] is read from.
-#[derive(Debug, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "only its description is used")]
-struct RangeParameters {
-    /// `hour` if not given.
-    #[param(inline)]
-    granularity: Option<GranularityName>,
-    /// 24 hours or 30 days before `to` if not given. At most 31 days (by hour) or 366 days (by day) before `to`.
-    from: Option<Timestamp>,
-    /// Now if not given.
-    to: Option<Timestamp>,
-}
-
-impl Argument for Draft {
-    fn describe(operation: &mut Description<'_>) {
-        operation.refuses(&[Code::Invalid]);
-    }
-}
-
 /// Get an API key's usage
 ///
 /// Hour by hour or day by day (UTC), for as long as the plan keeps what happened. The number of requests is there at once (of
 /// a key that is used more than 800 times a second, a moment later); that some of them failed may show a little later.
 #[utoipa::path(
     get, path = "/api/admin/api-keys/{id}/usage", operation_id = "get_api_key_usage", tag = "api keys",
-    params(("id" = String, Path, description = "`key_…`"), RangeParameters),
+    params(("id" = String, Path, description = "`key_…`")),
     responses((status = 200, description = "The usage", body = UsageBody))
 )]
-async fn usage(caller: Authorized<ApiKeysRead>, PathId(id): PathId<kind::Key>, draft: Draft) -> Reply {
-    let range = draft.check(caller.context.request.now, kept_days(&caller.context))?;
+async fn usage(caller: Authorized<ApiKeysRead>, PathId(id): PathId<kind::Key>, asked: Ranged) -> Reply {
+    let range = asked.range.check(caller.context.request.now, kept_days(&caller.context))?;
     let key = find(&caller, id).await?;
     let counts = caller.context.tenant().key_usage(&key, range.from, range.to).await?;
-    let mut total = Counts::default();
-    counts.iter().for_each(|count| total.add(count));
-    let at = |hour: i64| Timestamp::from_seconds(hour * 60 * 60);
-    let body = UsageBody {
-        granularity: range.granularity.name(),
-        from: at(range.from),
-        to: at(range.to),
-        total: CountsBody::of(&total),
-        data: range.buckets(&counts).iter().map(|(start, bucket)| BucketBody::of(*start, bucket)).collect(),
+    edge::ok(&UsageBody::of(&range, &counts), None)
+}
+
+/// Get the usage of all API keys
+///
+/// Of those that the caller sees, revoked ones included: in sum, and how many requests each made. Otherwise as that of a single
+/// key.
+#[utoipa::path(
+    get, path = "/api/admin/api-keys/usage", operation_id = "get_usage_of_api_keys", tag = "api keys",
+    responses((status = 200, description = "The usage", body = UsageOfAllBody))
+)]
+async fn usage_of_all(caller: Authorized<ApiKeysRead>, asked: Ranged) -> Reply {
+    let range = asked.range.check(caller.context.request.now, kept_days(&caller.context))?;
+    let (keys, complete) = newest(&caller).await?;
+    let tenant = caller.context.tenant();
+    let used: Vec<&ApiKey> = keys.iter().filter(|key| may_have_been_used(key, &range)).collect();
+    let mut found = Vec::with_capacity(used.len());
+    for some in used.chunks(LOOKS_AT_ONCE) {
+        let looks = some.iter().map(|key| tenant.key_usage(key, range.from, range.to));
+        found.extend(some.iter().map(|key| key.id).zip(try_join_all(looks).await?));
+    }
+    let used = found.iter().filter(|(_, counts)| !counts.is_empty());
+    let body = UsageOfAllBody {
+        keys: used.map(|(id, counts)| KeyUsage::of(&range, *id, counts)).collect(),
+        usage: UsageBody::of(&range, &found.into_iter().flat_map(|(_, counts)| counts).collect::<Vec<_>>()),
+        complete,
     };
     edge::ok(&body, None)
+}
+
+/// The newest keys in the caller's reach; whether they are all.
+async fn newest(caller: &Authorized<ApiKeysRead>) -> Result<(Vec<ApiKey>, bool), Refused> {
+    let (mut keys, mut page) = (Vec::new(), PageRequest { limit: LISTED_AT_ONCE, after: None });
+    for _ in 0..MOST_KEYS / LISTED_AT_ONCE {
+        let listed = caller.context.tenant().api_keys(&page).await?;
+        page.after = listed.items.last().map(|last| last.id);
+        keys.extend(listed.items.into_iter().filter(|key| caller.reaches(key.workspace_id, key.mode)));
+        if !listed.more {
+            return Ok((keys, true));
+        }
+    }
+    Ok((keys, false))
 }

@@ -58,6 +58,10 @@ struct StartExport {
     #[serde(default)]
     #[schema(value_type = Option<ids::WorkspaceId>)]
     workspace_id: Option<String>,
+    /// By the request with this id, as in a search.
+    #[serde(default)]
+    #[schema(pattern = "^[A-Za-z0-9_.:-]+$", min_length = 1, max_length = 128)]
+    request_id: Option<String>,
     /// `success` or `failure`.
     #[serde(default)]
     #[schema(value_type = Option<store::Outcome>)]
@@ -85,6 +89,7 @@ impl StartExport {
             ("resource_type", self.resource_type),
             ("resource_id", self.resource_id),
             ("workspace_id", self.workspace_id),
+            ("request_id", self.request_id),
             ("outcome", self.outcome),
             ("pii_accessed", flag(self.pii_accessed)),
             ("sensitive", flag(self.sensitive)),
@@ -145,6 +150,7 @@ struct FilterBody {
     resource_type: Option<String>,
     resource_id: Option<String>,
     workspace_id: Option<ids::WorkspaceId>,
+    request_id: Option<String>,
     outcome: Option<store::Outcome>,
     pii_accessed: Option<bool>,
     sensitive: Option<bool>,
@@ -181,6 +187,7 @@ impl ExportBody {
                 resource_type: filter.resource_type,
                 resource_id: filter.resource,
                 workspace_id: filter.workspace,
+                request_id: filter.request_id,
                 outcome: filter.outcome,
                 pii_accessed: filter.pii_accessed,
                 sensitive: filter.sensitive,

@@ -2,7 +2,7 @@
 
 use access::permission::AuditLogsRead;
 use clock::Timestamp;
-use edge::{Edge, Everywhere, Narrow, Narrowed, PathId, Refused, Reply, Values, routes};
+use edge::{Edge, Everywhere, Narrow, Narrowed, PathId, Refused, Reply, Values, request_id, routes};
 use ids::{AuditId, WorkspaceId, kind};
 use problem::{FieldError, Problem};
 use serde::Serialize;
@@ -104,6 +104,9 @@ struct FilterParameters {
     resource_id: Option<String>,
     /// In this workspace: `ws_…`.
     workspace_id: Option<WorkspaceId>,
+    /// By the request with this id: ours (`req_…`), or the one that was sent as `X-Request-Id`.
+    #[param(pattern = "^[A-Za-z0-9_.:-]+$", min_length = 1, max_length = 128)]
+    request_id: Option<String>,
     /// `success` or `failure`.
     outcome: Option<Outcome>,
     /// Whether personal data was read or written.
@@ -136,6 +139,7 @@ impl Narrow for Search {
         "resource_type",
         "resource_id",
         "workspace_id",
+        "request_id",
         "outcome",
         "pii_accessed",
         "sensitive",
@@ -143,6 +147,7 @@ impl Narrow for Search {
     ];
 
     fn read(values: &Values, faults: &mut Vec<FieldError>) -> Self {
+        let request_id = request_id(values, faults);
         let mut fault = |name: &str, code, message: &str| {
             faults.push(FieldError::new(format!("query:{name}"), code, message));
         };
@@ -202,6 +207,7 @@ impl Narrow for Search {
             resource_type,
             resource,
             workspace: workspace.and_then(Result::ok),
+            request_id,
             outcome,
             pii_accessed,
             sensitive,

@@ -1,7 +1,7 @@
 //! Sessions: begun by a proof, refreshed, ended.
 
 use access::policy;
-use access::session::{REQUESTS_PER_HOUR, RefreshToken, SESSION_LIFE};
+use access::session::{REFRESH_LEEWAY, REQUESTS_PER_HOUR, RefreshToken, SESSION_LIFE};
 use clock::Timestamp;
 use ids::{OrganizationId, SessionId};
 use store::{
@@ -59,6 +59,8 @@ pub(crate) fn session(
             amr: proof.amr,
         },
         refresh_digest: refresh.digest(),
+        replaced_digest: None,
+        replaced_at: None,
         created_at: now,
         updated_at: now,
         status: "active".to_owned(),
@@ -103,18 +105,31 @@ pub(crate) fn entered<'a>(member: &Member, workspaces: &'a [Workspace]) -> Vec<(
 pub(crate) enum Refresh {
     /// The token is the valid one.
     Valid,
+    /// It was replaced a moment ago, and gets the successor that it got.
+    JustReplaced,
     /// It was used before: somebody has a copy. The session ends.
     Reused,
     /// The session is over.
     Over,
 }
 
-/// Judges a refresh token by its session.
-pub(crate) fn judge_refresh(session: &Session, token: &RefreshToken, now: Timestamp) -> Refresh {
+/// Judges a refresh token and its successor by their session.
+pub(crate) fn judge_refresh(
+    session: &Session,
+    token: &RefreshToken,
+    successor: &RefreshToken,
+    now: Timestamp,
+) -> Refresh {
+    let was_replaced = session.replaced_digest.as_ref() == Some(&token.digest());
+    // Sessions of before have tokens that do not follow from one another.
+    let follows = session.refresh_digest == successor.digest();
+    let in_time = session.replaced_at.is_some_and(|at| now < at + REFRESH_LEEWAY);
     if session.status != "active" || session.ends_at <= now {
         Refresh::Over
     } else if session.refresh_digest == token.digest() {
         Refresh::Valid
+    } else if was_replaced && follows && in_time {
+        Refresh::JustReplaced
     } else {
         Refresh::Reused
     }
@@ -176,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_used_refresh_token_is_told_from_one_whose_session_is_over() {
+    fn a_used_refresh_token_is_told_from_one_that_was_just_replaced_and_one_whose_session_is_over() {
         let (clock, _) = clock::Clock::manual(clock::utc(2026, 11, 22, 15, 0));
         let (ids, now) = (Ids::new(clock.clone()), clock.now());
         let sign_up =
@@ -184,13 +199,34 @@ mod tests {
         let founding = sign_up.found("hash".to_owned(), &ids, now);
         let tokens = Tokens::new(&sealing::MasterSecret::new("s".repeat(64))).unwrap();
         let first = tokens.refresh_token(ids.next()).unwrap();
+        let (second, third) = (tokens.successor(&first), tokens.successor(&tokens.successor(&first)));
         let proof = Proof::by(&[policy::PASSWORD], 0, now);
         let mut session = session(&founding.admin, proof, founding.organization.id, &first, now);
-        assert_eq!(judge_refresh(&session, &first, now), Refresh::Valid);
+        let judge =
+            |session: &Session, token, at| judge_refresh(session, token, &tokens.successor(token), at);
+        assert_eq!(judge(&session, &first, now), Refresh::Valid);
+        session.refresh_digest = second.digest();
+        // As it was stored before there was a leeway.
+        assert_eq!(judge(&session, &first, now), Refresh::Reused);
+        session.replaced_digest = Some(first.digest());
+        session.replaced_at = Some(now);
+        // Whoever replaced it may have a clock that is ahead.
+        assert_eq!(judge(&session, &first, now - Duration::from_secs(1)), Refresh::JustReplaced);
+        let in_time = now + REFRESH_LEEWAY - Duration::from_millis(1);
+        assert_eq!(judge(&session, &first, in_time), Refresh::JustReplaced);
+        assert_eq!(judge(&session, &first, now + REFRESH_LEEWAY), Refresh::Reused);
+        assert_eq!(judge(&session, &second, now + REFRESH_LEEWAY), Refresh::Valid);
+        // It was replaced by another one, as an instance of the version before does it.
         session.refresh_digest = tokens.refresh_token(first.session()).unwrap().digest();
-        assert_eq!(judge_refresh(&session, &first, now), Refresh::Reused);
-        assert_eq!(judge_refresh(&session, &first, now + SESSION_LIFE), Refresh::Over);
+        assert_eq!(judge(&session, &first, now), Refresh::Reused);
+        // It was replaced, and its successor too.
+        session.refresh_digest = third.digest();
+        session.replaced_digest = Some(second.digest());
+        assert_eq!(judge(&session, &first, now), Refresh::Reused);
+        assert_eq!(judge(&session, &second, now), Refresh::JustReplaced);
+        assert_eq!(judge(&session, &second, now + SESSION_LIFE), Refresh::Over);
         session.status = "ended".to_owned();
-        assert_eq!(judge_refresh(&session, &first, now + Duration::from_secs(1)), Refresh::Over);
+        assert_eq!(judge(&session, &second, now), Refresh::Over);
+        assert_eq!(judge(&session, &third, now), Refresh::Over);
     }
 }

@@ -59,8 +59,8 @@ pub(crate) struct OrganizationBody {
 }
 
 #[derive(Serialize, ToSchema)]
-struct WorkspaceBody {
-    id: WorkspaceId,
+pub(crate) struct WorkspaceBody {
+    pub(crate) id: WorkspaceId,
     name: String,
     role: Role,
 }
@@ -70,7 +70,7 @@ struct WorkspaceBody {
 pub(crate) struct Me {
     pub(crate) user: UserBody,
     pub(crate) organization: OrganizationBody,
-    workspaces: Vec<WorkspaceBody>,
+    pub(crate) workspaces: Vec<WorkspaceBody>,
 }
 
 impl Me {

@@ -1,5 +1,6 @@
 //! The signed-in person's own profile: `/api/auth/me`.
 
+use access::{Grants, Permission};
 use clock::Timestamp;
 use edge::{Json, Person, Reply};
 use futures::future::try_join_all;
@@ -7,11 +8,11 @@ use ids::OrganizationId;
 use input::Faults;
 use problem::Code;
 use serde::{Deserialize, Serialize};
-use store::{Account, Change, FieldChange, Identity, Member};
+use store::{Account, Change, FieldChange, Identity, Member, Role};
 use utoipa::ToSchema;
 
 use crate::wire::account_of;
-use crate::wire::answer::Me;
+use crate::wire::answer::{Me, OrganizationBody, UserBody, WorkspaceBody};
 use crate::wire::joining::open_to;
 
 /// More organizations than this are not listed.
@@ -34,11 +35,31 @@ struct SessionBody {
     authenticated_at: Timestamp,
 }
 
+/// A workspace, and what the person may do there.
+#[derive(Serialize, ToSchema)]
+struct Entered {
+    #[serde(flatten)]
+    workspace: WorkspaceBody,
+    /// What they may do in this workspace.
+    #[schema(value_type = Vec<Permission>)]
+    permissions: Vec<String>,
+}
+
 /// The signed-in person.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Profile {
-    #[serde(flatten)]
-    me: Me,
+    user: UserBody,
+    organization: OrganizationBody,
+    /// Their role on the organization; null if they have roles in workspaces only.
+    role: Option<Role>,
+    /// What they may do on the organization as a whole, its workspaces included.
+    #[schema(value_type = Vec<Permission>)]
+    permissions: Vec<String>,
+    /// What they may do on the organization or in one workspace at least. Enough for the operations of `/api/admin` that show
+    /// and change what belongs to a workspace, as far as it belongs to theirs.
+    #[schema(value_type = Vec<Permission>)]
+    permissions_somewhere: Vec<String>,
+    workspaces: Vec<Entered>,
     /// The organizations they belong to, this one included.
     organizations: Vec<Named>,
     /// Organizations that they can join with `POST /api/auth/switch`.
@@ -59,7 +80,13 @@ pub(crate) struct ProfileRequest {
     name: String,
 }
 
+fn names(grants: Grants) -> Vec<String> {
+    grants.iter().map(|permission| permission.to_string()).collect()
+}
+
 /// Who am I
+///
+/// And what may I do: the permissions are those by which each request is judged.
 #[utoipa::path(
     get, path = "/api/auth/me", operation_id = "me", tag = "auth",
     responses((status = 200, description = "The signed-in person", body = Profile))
@@ -86,8 +113,19 @@ pub(crate) async fn me(person: Person) -> Reply {
     let joinable = open
         .filter(|open| memberships.iter().all(|it| it.organization_id != open.organization.id))
         .map(|open| Named { id: open.organization.id, name: open.organization.name });
+    let known = &context.caller.known;
+    let Me { user, organization, workspaces } = Me::of(&standing.member, here, &workspaces);
+    let entered = |workspace: WorkspaceBody| Entered {
+        permissions: names(known.grants_in(workspace.id).unwrap_or_default()),
+        workspace,
+    };
     let profile = Profile {
-        me: Me::of(&standing.member, here, &workspaces),
+        user,
+        organization,
+        role: standing.member.role,
+        permissions: names(known.grants()),
+        permissions_somewhere: names(known.grants_somewhere()),
+        workspaces: workspaces.into_iter().map(entered).collect(),
         organizations,
         joinable: joinable.into_iter().collect(),
         session: SessionBody {

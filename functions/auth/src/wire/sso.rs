@@ -27,6 +27,8 @@ use crate::wire::entrance::{Place, Way, entering};
 use crate::wire::record;
 use crate::{Auth, app};
 
+/// Where the console takes browsers that come back from a provider.
+const CONSOLE: &str = "/console/sign-in/sso";
 const ELSEWHERE: &str = "The sign-on was begun in another browser, or not at all. Start again.";
 const MISCONFIGURED: &str = "The connection to the identity provider does not work. Tell an admin.";
 const TURNED_BACK: &str = "The identity provider turned you back.";
@@ -92,15 +94,15 @@ impl Connected {
 /// Sign on
 ///
 /// Sends the browser to the organization's identity provider. It comes back to `GET /api/auth/sso/callback` within ten
-/// minutes. Of 300 from one address within ten minutes, the next ones are not heard until those are over.
+/// minutes. The admin console sets out for itself, `for=console`, and keeps the cookie. Of 300 from one address within ten minutes, the next ones are not heard until those are over.
 #[utoipa::path(
     get, path = "/api/auth/sso/{organization}/start", operation_id = "start_sign_on", tag = "auth",
-    params(("organization" = String, Path, description = "`org_…`, or a domain that it has verified"), ("login_hint" = Option<String>, Query, description = "Who wants to sign on")),
+    params(("organization" = String, Path, description = "`org_…`, or a domain that it has verified"), ("login_hint" = Option<String>, Query, description = "Who wants to sign on"), ("for" = Option<String>, Query, description = "`console`: where the browser is to end up; here if not given", pattern = "^console$")),
     responses((status = 302, description = "To the identity provider", headers(
         ("Location" = String, description = "Where that is"),
         ("Set-Cookie" = String, description = "Tells the browser again that comes back")
     ))),
-    extensions(("x-problem-codes" = json!([Code::SignInThrottled, Code::SsoFailed])))
+    extensions(("x-problem-codes" = json!([Code::SignInThrottled, Code::SsoFailed, Code::Invalid])))
 )]
 pub(crate) async fn start(
     State(edge): State<Edge>,
@@ -114,6 +116,16 @@ pub(crate) async fn start(
     let place = format!("sign-on-from/{}", origin(request.ip));
     let _ = Attempt::within(MOST_STARTS, &edge, &request, &[(&place, true)]).await?;
     let sign_on = auth.sign_on();
+    let query = query.unwrap_or_default();
+    let asked = |name: &str| {
+        let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+        pairs.find(|(asked, _)| asked == name).map(|(_, value)| value.into_owned())
+    };
+    let for_console = match asked("for").as_deref() {
+        None => false,
+        Some("console") => true,
+        Some(_) => return Err(Refused(Problem::invalid("query:for", "value", "must be `console`"))),
+    };
     let missing = || Refused(Problem::NotFound { what: "single sign-on" });
     let organization = match named.parse::<OrganizationId>() {
         Ok(organization) => organization,
@@ -136,12 +148,11 @@ pub(crate) async fn start(
         nonce: nonce.clone(),
         verifier: verifier.reveal().to_owned(),
         browser: sha256_hex(browser.as_bytes()),
+        for_console,
     };
     let begun = sign_on.begun(&state, organization, &remembered, request.now)?;
     edge.unscoped_store().put_single_use(&begun).await?;
-    let hint = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes())
-        .find(|(name, _)| name == "login_hint")
-        .map(|(_, value)| value.chars().take(254).collect::<String>());
+    let hint = asked("login_hint").map(|hint| hint.chars().take(254).collect::<String>());
     let url = provider.authorization_url(&Authorization {
         client_id: &connected.connection.client_id,
         redirect_uri: &sign_on.redirect_uri,
@@ -159,11 +170,17 @@ pub(crate) async fn start(
 ///
 /// Signs in to the organization: with a seat there, or a new one with the role that the connection gives. The address
 /// that the provider tells must belong to a domain that the organization has verified. The session counts as signed on
-/// (`sso`), and as having proved several factors (`mfa`) if the provider says that it asked for them.
+/// (`sso`), and as having proved several factors (`mfa`) if the provider says that it asked for them. A browser that set out
+/// for the admin console, which has its cookie, is sent on there with all that the provider gave; nothing is spent by that.
 #[utoipa::path(
     get, path = "/api/auth/sso/callback", operation_id = "finish_sign_on", tag = "auth",
     params(("state" = Option<String>, Query, description = "Which sign-on it is"), ("code" = Option<String>, Query, description = "What the provider gives"), ("error" = Option<String>, Query, description = "Why it does not"), ("iss" = Option<String>, Query, description = "Who answers (RFC 9207)")),
-    responses((status = 200, description = "Signed in", body = SignedIn<'static>)),
+    responses(
+        (status = 200, description = "Signed in", body = SignedIn<'static>),
+        (status = 303, description = "To the admin console", headers(
+            ("Location" = String, description = "Where that is")
+        ))
+    ),
     extensions(("x-problem-codes" = json!([
         Code::SsoFailed, Code::TokenExpired, Code::TokenSpent, Code::NotFound, Code::DomainNotAllowed,
         Code::Deactivated, Code::OrganizationDeleted, Code::WorkspaceArchived, Code::Conflict,
@@ -179,12 +196,15 @@ pub(crate) async fn callback(
 ) -> Reply {
     let sign_on = auth.sign_on();
     let elsewhere = || Refused(Problem::SsoFailed { detail: ELSEWHERE });
-    let callback = Callback::parse(&query.unwrap_or_default());
+    let query = query.unwrap_or_default();
+    let callback = Callback::parse(&query);
     let digest = sha256_hex(callback.state().ok_or_else(elsewhere)?.as_bytes());
     let begun = edge.unscoped_store().single_use(&digest).await?.ok_or_else(elsewhere)?;
     let Errand::SignOn { organization_id, sealed } = &begun.errand else { return Err(elsewhere()) };
     let remembered = sign_on.remembered(&digest, *organization_id, sealed).ok_or_else(elsewhere)?;
-    let browser = sign_on.browser(&headers).ok_or_else(elsewhere)?;
+    let Some(browser) = sign_on.browser(&headers) else {
+        return if remembered.for_console { to_console(&query) } else { Err(elsewhere()) };
+    };
     if sha256_hex(browser.as_bytes()) != remembered.browser {
         return Err(elsewhere());
     }
@@ -205,6 +225,14 @@ pub(crate) async fn callback(
         Ok(reply) => reply,
         Err((identity, problem)) => Err(refuse(&edge, &request, &connected, identity, problem).await),
     }
+}
+
+/// Sends the browser on to the console, which calls this route itself, with the cookie that it has kept. Nobody chooses where
+/// to: the path is always the same.
+fn to_console(query: &str) -> Reply {
+    let location =
+        HeaderValue::try_from(format!("{CONSOLE}?{query}")).map_err(|_| Refused(Problem::Internal))?;
+    Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response())
 }
 
 /// Whom the provider vouches for.

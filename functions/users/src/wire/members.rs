@@ -1,17 +1,19 @@
 //! Members on the wire.
 
+use std::collections::HashSet;
+
 use access::permission::{UsersDelete, UsersRead, UsersWrite};
 use clock::Timestamp;
 use edge::{
-    Authorized, Committed, Context, Everywhere, EverywhereOrSelf, IdempotencyKey, IfMatch, Json, Paging,
-    PathId, Refused, Reply,
+    Authorized, Committed, Context, Everywhere, EverywhereOrSelf, IdempotencyKey, IfMatch, Json, Narrow,
+    Narrowed, PathId, Refused, Reply, Values, includes,
 };
 use ids::{UserId, WorkspaceId, kind};
 use input::Patch;
-use problem::{Code, Problem};
+use problem::{Code, FieldError, Problem};
 use serde::{Deserialize, Serialize};
 use store::{Member, MemberStatus, Role, Workspace, WorkspaceRole};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::app::members::{self as app, Draft};
 
@@ -61,10 +63,20 @@ pub(super) struct UserBody {
     updated_at: Timestamp,
 }
 
+/// A member in a list.
+#[derive(Debug, Serialize, ToSchema)]
+struct ListedUser {
+    #[serde(flatten)]
+    user: UserBody,
+    /// Whether they are asked for a second factor when they sign in; with `include=mfa`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mfa_enabled: Option<bool>,
+}
+
 /// A page of members.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct UserList {
-    data: Vec<UserBody>,
+    data: Vec<ListedUser>,
     /// Give it as `cursor` to get the next page; null on the last one.
     next_cursor: Option<String>,
 }
@@ -107,23 +119,54 @@ fn seen(caller: &Authorized<UsersRead>, member: Member, workspaces: &[Workspace]
     member.holds_a_role().then_some(member)
 }
 
+/// What a list of members tells besides.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only its description is used")]
+pub(super) struct Besides {
+    /// `mfa`: whether each has a second factor. It is told to whoever reaches the whole organization.
+    #[param(pattern = "^mfa$")]
+    include: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WithMfa(bool);
+
+impl Narrow for WithMfa {
+    const NAMES: &'static [&'static str] = &["include"];
+
+    fn read(values: &Values, faults: &mut Vec<FieldError>) -> Self {
+        Self(includes(values, faults, "mfa"))
+    }
+}
+
 /// List users
 ///
 /// The members of the organization, newest first, deactivated ones included. A caller who reaches certain workspaces only
 /// sees those who share one of them.
 #[utoipa::path(
-    get, path = "/api/admin/users", operation_id = "list_users", tag = "users",
+    get, path = "/api/admin/users", operation_id = "list_users", tag = "users", params(Besides),
     responses((status = 200, description = "A page", body = UserList))
 )]
-pub(super) async fn list(caller: Authorized<UsersRead>, paging: Paging) -> Reply {
+pub(super) async fn list(caller: Authorized<UsersRead>, narrowed: Narrowed<WithMfa>) -> Reply {
+    let Narrowed { paging, by: WithMfa(with_mfa) } = narrowed;
     let confines = caller.confines();
     let (tenant, page) = (caller.context.tenant(), paging.page(&confines)?);
     let (page, workspaces) = tokio::try_join!(tenant.members(&page), tenant.workspaces())?;
+    let with_mfa = with_mfa && caller.reaches_everywhere();
+    let protected = match with_mfa {
+        true => tenant.with_second_factor(&page.items).await?,
+        false => HashSet::new(),
+    };
     paging.show(
         &confines,
         &page,
         |last| last.user_id.to_string(),
-        |member| seen(&caller, member.clone(), &workspaces).as_ref().map(UserBody::from),
+        |member| {
+            let seen = seen(&caller, member.clone(), &workspaces)?;
+            let mfa_enabled = with_mfa.then(|| protected.contains(&seen.user_id));
+            Some(ListedUser { user: UserBody::from(&seen), mfa_enabled })
+        },
     )
 }
 

@@ -17,6 +17,17 @@ pub(crate) enum Condition {
 }
 
 impl Condition {
+    pub(crate) fn of(endpoint: &Endpoint, state: &EndpointState, now: Timestamp) -> Self {
+        match endpoint.status {
+            EndpointStatus::Disabled => Self::Disabled,
+            EndpointStatus::Enabled if state.opened > 0 => Self::Failing,
+            EndpointStatus::Enabled if state.is_left_alone(now) => Self::Paused,
+            EndpointStatus::Enabled if state.failures > 0 => Self::Failing,
+            EndpointStatus::Enabled if state.is_slow(now) => Self::Slow,
+            EndpointStatus::Enabled => Self::Healthy,
+        }
+    }
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Healthy => "healthy",
@@ -63,23 +74,14 @@ impl Health {
         let mut latencies: Vec<u64> = attempts().map(|attempt| attempt.duration_ms).collect();
         latencies.sort_unstable();
         let succeeded = attempts().filter(|attempt| attempt.response_status.is_some_and(|it| it / 100 == 2));
-        let left_alone = state.is_left_alone(now);
-        let condition = match endpoint.status {
-            EndpointStatus::Disabled => Condition::Disabled,
-            EndpointStatus::Enabled if state.opened > 0 => Condition::Failing,
-            EndpointStatus::Enabled if left_alone => Condition::Paused,
-            EndpointStatus::Enabled if state.failures > 0 => Condition::Failing,
-            EndpointStatus::Enabled if state.is_slow(now) => Condition::Slow,
-            EndpointStatus::Enabled => Condition::Healthy,
-        };
         Self {
-            condition,
+            condition: Condition::of(endpoint, &state, now),
             sample: settled.len(),
             success_rate,
             p95_latency_ms: latencies.get((latencies.len() * 95).div_ceil(100).saturating_sub(1)).copied(),
             failures_in_a_row: state.failures,
             failing_since: state.failing_since,
-            not_before: state.not_before.filter(|_| left_alone),
+            not_before: state.not_before.filter(|_| state.is_left_alone(now)),
             backlog,
             last_success_at: succeeded.map(|attempt| attempt.started_at).max(),
             last_error: state.last_error,

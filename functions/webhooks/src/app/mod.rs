@@ -5,3 +5,4 @@ pub(crate) mod endpoint;
 pub(crate) mod health;
 pub(crate) mod redrive;
 pub(crate) mod replay;
+pub(crate) mod stats;

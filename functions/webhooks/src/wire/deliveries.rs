@@ -8,14 +8,16 @@ use axum::Extension;
 use axum::http::StatusCode;
 use clock::Timestamp;
 use edge::{
-    Authorized, Committed, Edge, IdempotencyKey, Json, Narrow, Narrowed, Paging, PathId, Refused, Reply,
-    Values, routes,
+    Authorized, Committed, Edge, IdempotencyKey, Json, Narrow, Narrowed, PathId, Refused, Reply, Values,
+    includes, routes,
 };
 use events::EventType;
 use ids::{AttemptId, DeliveryId, EndpointId, EventId, ReplayId, kind};
 use problem::{Code, FieldError, Problem};
 use serde::{Deserialize, Serialize};
-use store::{Attempt, Change, Delivery, DeliveryFilter, DeliveryStatus, ErrorClass, Replayed};
+use store::{
+    Attempt, Change, DeadLetterFilter, Delivery, DeliveryFilter, DeliveryStatus, ErrorClass, Replayed,
+};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
@@ -51,7 +53,7 @@ struct DeliveryBody {
     replay_id: Option<ReplayId>,
     created_at: Timestamp,
     updated_at: Timestamp,
-    /// First to last, the last 50; only when a single delivery is asked for.
+    /// First to last, the last 50; when a single delivery is asked for, or a list with `include=attempts`.
     #[serde(skip_serializing_if = "Option::is_none")]
     attempts: Option<Vec<AttemptBody>>,
 }
@@ -68,7 +70,7 @@ struct AttemptBody {
     /// `status`, `redirect`, `timeout`, `dns`, `forbidden_address`, `connect`, `tls`, `reset`, `response_too_large` or
     /// `protocol`. Beside a status of 2xx it is a note about the body: the delivery has succeeded.
     error: Option<ErrorClass>,
-    /// The first 4 KiB.
+    /// The first 4 KiB; a list leaves out what has more than 200 bytes.
     response_body: Option<String>,
 }
 
@@ -122,30 +124,38 @@ struct FilterParameters {
     status: Option<DeliveryStatus>,
     /// An event type.
     event: Option<EventType>,
+    /// `attempts`: each delivery with its attempts.
+    #[param(pattern = "^attempts$")]
+    include: Option<String>,
 }
 
 #[derive(Debug, Clone)]
-struct Filter(DeliveryFilter);
+struct Filter {
+    deliveries: DeliveryFilter,
+    with_attempts: bool,
+}
 
 impl Narrow for Filter {
-    const NAMES: &'static [&'static str] = &["status", "event"];
+    const NAMES: &'static [&'static str] = &["status", "event", "include"];
 
     fn read(values: &Values, faults: &mut Vec<FieldError>) -> Self {
-        let mut filter = DeliveryFilter::default();
+        let mut filter = DeliveryFilter { event: event(values, faults), ..DeliveryFilter::default() };
         if let Some(name) = values.get("status") {
             filter.status = DeliveryStatus::parse(name);
             if filter.status.is_none() {
                 faults.push(FieldError::new("query:status", "value", "is not the status of a delivery"));
             }
         }
-        if let Some(name) = values.get("event") {
-            filter.event = EventType::parse(name).ok();
-            if filter.event.is_none() {
-                faults.push(FieldError::new("query:event", "value", "is not an event type"));
-            }
-        }
-        Self(filter)
+        Self { deliveries: filter, with_attempts: includes(values, faults, "attempts") }
     }
+}
+
+fn event(values: &Values, faults: &mut Vec<FieldError>) -> Option<EventType> {
+    let event = EventType::parse(values.get("event")?).ok();
+    if event.is_none() {
+        faults.push(FieldError::new("query:event", "value", "is not an event type"));
+    }
+    event
 }
 
 /// List the deliveries to an endpoint
@@ -161,13 +171,26 @@ async fn list(
     PathId(id): PathId<kind::Endpoint>,
     narrowed: Narrowed<Filter>,
 ) -> Reply {
-    let Narrowed { paging, by: Filter(filter) } = narrowed;
+    let Narrowed { paging, by: Filter { deliveries: filter, with_attempts } } = narrowed;
     let confines = caller.confines();
     let endpoint = find(&caller, id).await?;
     let (page, now) = (paging.page(&confines)?, caller.context.request.now);
     let listed = caller.context.tenant().deliveries_to(endpoint.id, &filter, &page, now).await?;
-    let shown: Vec<_> = listed.items.iter().map(|delivery| DeliveryBody::of(delivery, false)).collect();
+    let shown: Vec<_> =
+        listed.items.iter().map(|delivery| DeliveryBody::of(delivery, with_attempts)).collect();
     paging.reply(&confines, &shown, listed.next)
+}
+
+/// Whether the caller sees whatever was delivered.
+fn reaches_all<P: Permit>(caller: &Authorized<P>) -> bool {
+    caller.reaches_everywhere() && matches!(caller.context.caller.known.kind, CallerKind::Person { .. })
+}
+
+/// The endpoints in the caller's reach.
+async fn open_endpoints<P: Permit>(caller: &Authorized<P>) -> Result<BTreeSet<EndpointId>, Refused> {
+    let endpoints = caller.context.tenant().all_endpoints().await?;
+    let open = endpoints.iter().filter(|endpoint| caller.reaches(endpoint.workspace_id, endpoint.mode));
+    Ok(open.map(|endpoint| endpoint.id).collect())
 }
 
 /// Those of `deliveries` that are in the caller's reach: what its workspaces' events led to, at endpoints it reaches. What
@@ -177,7 +200,7 @@ async fn seen<P: Permit>(
     mut deliveries: Vec<Delivery>,
 ) -> Result<Vec<Delivery>, Refused> {
     let known = &caller.context.caller.known;
-    if caller.reaches_everywhere() && matches!(known.kind, CallerKind::Person { .. }) {
+    if reaches_all(caller) {
         return Ok(deliveries);
     }
     deliveries.retain(|delivery| caller.reaches(Some(delivery.workspace_id), known.mode()));
@@ -254,18 +277,84 @@ async fn retry(
     Ok(reply)
 }
 
+/// What a list of dead letters is narrowed by.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only its description is used")]
+struct DeadParameters {
+    /// Those owed to this endpoint: `ep_…`.
+    endpoint_id: Option<EndpointId>,
+    /// An event type.
+    event: Option<EventType>,
+    /// Of events that happened from this time on, RFC 3339.
+    since: Option<Timestamp>,
+    /// Of events that happened before this time.
+    until: Option<Timestamp>,
+    /// `attempts`: each delivery with its attempts.
+    #[param(pattern = "^attempts$")]
+    include: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+struct Dead {
+    filter: DeadLetterFilter,
+    with_attempts: bool,
+}
+
+impl Narrow for Dead {
+    const NAMES: &'static [&'static str] = &["endpoint_id", "event", "since", "until", "include"];
+
+    fn read(values: &Values, faults: &mut Vec<FieldError>) -> Self {
+        let endpoint = values.get("endpoint_id").map(|id| id.parse::<EndpointId>());
+        if matches!(endpoint, Some(Err(_))) {
+            faults.push(FieldError::new("query:endpoint_id", "value", "is not the id of an endpoint"));
+        }
+        let mut time = |name: &str| {
+            let time = Timestamp::parse(values.get(name)?);
+            if time.is_none() {
+                let message = "must be a time like 2026-11-22T15:04:05Z";
+                faults.push(FieldError::new(format!("query:{name}"), "format", message));
+            }
+            time
+        };
+        let (since, until) = (time("since"), time("until"));
+        if since.zip(until).is_some_and(|(since, until)| since >= until) {
+            faults.push(FieldError::new("query:until", "range", "must be after `since`"));
+        }
+        let (endpoint, event) = (endpoint.and_then(Result::ok), event(values, faults));
+        Self {
+            filter: DeadLetterFilter { endpoint, event, since, until },
+            with_attempts: includes(values, faults, "attempts"),
+        }
+    }
+}
+
 /// List dead letters
 ///
-/// Deliveries whose attempts are exhausted, latest first.
+/// Deliveries whose attempts are exhausted, latest first. A narrowed page may be short, even empty, and not be the last:
+/// `next_cursor` says.
 #[utoipa::path(
     get, path = "/api/admin/webhooks/dead-letters", operation_id = "list_dead_letters", tag = "webhooks",
+    params(DeadParameters),
     responses((status = 200, description = "A page", body = DeliveryList))
 )]
-async fn dead_letters(caller: Authorized<WebhooksRead>, paging: Paging) -> Reply {
+async fn dead_letters(caller: Authorized<WebhooksRead>, narrowed: Narrowed<Dead>) -> Reply {
+    let Narrowed { paging, by: Dead { filter, with_attempts } } = narrowed;
     let confines = caller.confines();
-    let page = caller.context.tenant().dead_letters(&paging.page(&confines)?).await?;
-    let seen = seen(&caller, page.items).await?;
-    let shown: Vec<_> = seen.iter().map(|delivery| DeliveryBody::of(delivery, false)).collect();
+    // Pages are filled with what may be seen, so that no cursor tells of the rest.
+    let open = match reaches_all(&caller) {
+        true => None,
+        false => Some(open_endpoints(&caller).await?),
+    };
+    let mode = caller.context.caller.known.mode();
+    let in_reach = |delivery: &Delivery| {
+        caller.reaches(Some(delivery.workspace_id), mode)
+            && open.as_ref().is_none_or(|open| open.contains(&delivery.endpoint_id))
+    };
+    let sees: Option<&(dyn Fn(&Delivery) -> bool + Sync)> =
+        if open.is_some() { Some(&in_reach) } else { None };
+    let page = caller.context.tenant().dead_letters(&filter, sees, &paging.page(&confines)?).await?;
+    let shown: Vec<_> = page.items.iter().map(|delivery| DeliveryBody::of(delivery, with_attempts)).collect();
     paging.reply(&confines, &shown, page.next)
 }
 

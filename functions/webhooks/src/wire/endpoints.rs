@@ -1,6 +1,6 @@
 //! Endpoints on the wire: made, shown, changed, deleted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use access::permission::{Permit, WebhooksDelete, WebhooksRead, WebhooksWrite};
@@ -8,20 +8,23 @@ use axum::Extension;
 use axum::http::StatusCode;
 use clock::Timestamp;
 use edge::{
-    Authorized, Committed, Edge, IdempotencyKey, IfMatch, Json, Paging, PathId, Refused, Reply, routes,
+    Authorized, Committed, Edge, IdempotencyKey, IfMatch, Json, Narrow, Narrowed, PathId, Refused, Reply,
+    Values, includes, routes,
 };
 use events::EventType;
 use ids::{DeliveryId, EndpointId, WorkspaceId, kind};
 use input::Patch;
-use problem::{Code, Problem};
+use problem::{Code, FieldError, Problem};
 use serde::{Deserialize, Serialize};
-use store::{DeliveryFilter, Endpoint, EndpointStatus, ErrorClass, Mode, PageRequest};
+use store::{
+    DeliveryFilter, Endpoint, EndpointState, EndpointStatus, ErrorClass, LastError, Mode, PageRequest,
+};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::Shared;
-use crate::app::health::{Health, SAMPLE};
+use crate::app::health::{Condition, Health, SAMPLE};
 use crate::app::{alteration, endpoint as app};
 
 pub(crate) fn routes() -> OpenApiRouter<Edge> {
@@ -211,6 +214,30 @@ struct WatchedEndpoint {
     health: HealthBody,
 }
 
+/// An endpoint in a list.
+#[derive(Debug, Serialize, ToSchema)]
+struct ListedEndpoint {
+    #[serde(flatten)]
+    endpoint: EndpointBody,
+    /// How it does, in short; with `include=health`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<HealthInShort>,
+}
+
+/// How an endpoint does, as far as that is known without a look at its deliveries.
+#[derive(Debug, Serialize, ToSchema)]
+struct HealthInShort {
+    /// `healthy`, `slow`, `failing`, `paused` or `disabled`.
+    #[schema(value_type = String)]
+    state: &'static str,
+    /// Failed attempts since the last success.
+    failures_in_a_row: u32,
+    failing_since: Option<Timestamp>,
+    /// Nothing is sent before: the receiver asked for that, or fails again and again.
+    paused_until: Option<Timestamp>,
+    last_error: Option<LastErrorBody>,
+}
+
 /// An endpoint and its signing secret, which is shown this once.
 #[derive(Debug, Serialize, ToSchema)]
 struct CreatedEndpoint<'a> {
@@ -224,7 +251,7 @@ struct CreatedEndpoint<'a> {
 /// A page of endpoints.
 #[derive(Debug, Serialize, ToSchema)]
 struct EndpointList {
-    data: Vec<EndpointBody>,
+    data: Vec<ListedEndpoint>,
     /// Give it as `cursor` to get the next page; null on the last one.
     next_cursor: Option<String>,
 }
@@ -257,6 +284,29 @@ impl EndpointBody {
     }
 }
 
+impl From<LastError> for LastErrorBody {
+    fn from(last: LastError) -> Self {
+        Self {
+            at: last.at,
+            error: last.error,
+            response_status: last.response_status,
+            delivery_id: last.delivery_id,
+        }
+    }
+}
+
+impl HealthInShort {
+    fn of(endpoint: &Endpoint, state: EndpointState, now: Timestamp) -> Self {
+        Self {
+            state: Condition::of(endpoint, &state, now).as_str(),
+            failures_in_a_row: state.failures,
+            failing_since: state.failing_since,
+            paused_until: state.not_before.filter(|_| state.is_left_alone(now)),
+            last_error: state.last_error.map(LastErrorBody::from),
+        }
+    }
+}
+
 impl HealthBody {
     fn of(health: Health, now: Timestamp) -> Self {
         Self {
@@ -272,12 +322,7 @@ impl HealthBody {
             oldest_undelivered_at: health.backlog.oldest,
             oldest_undelivered_seconds: health.backlog.oldest.map(|oldest| now.since(oldest).as_secs()),
             last_success_at: health.last_success_at,
-            last_error: health.last_error.map(|last| LastErrorBody {
-                at: last.at,
-                error: last.error,
-                response_status: last.response_status,
-                delivery_id: last.delivery_id,
-            }),
+            last_error: health.last_error.map(LastErrorBody::from),
         }
     }
 }
@@ -327,22 +372,60 @@ async fn create(
     caller.context.commit(change, None, &key, &body.bytes, committed).await
 }
 
+/// What a list of endpoints tells besides.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only its description is used")]
+struct Besides {
+    /// `health`: each endpoint with how it does, in short.
+    #[param(pattern = "^health$")]
+    include: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct WithHealth(bool);
+
+impl Narrow for WithHealth {
+    const NAMES: &'static [&'static str] = &["include"];
+
+    fn read(values: &Values, faults: &mut Vec<FieldError>) -> Self {
+        Self(includes(values, faults, "health"))
+    }
+}
+
 /// List endpoints
 ///
 /// Newest first.
 #[utoipa::path(
-    get, path = "/api/admin/webhooks", operation_id = "list_endpoints", tag = "webhooks",
+    get, path = "/api/admin/webhooks", operation_id = "list_endpoints", tag = "webhooks", params(Besides),
     responses((status = 200, description = "A page", body = EndpointList))
 )]
-async fn list(caller: Authorized<WebhooksRead>, paging: Paging) -> Reply {
+async fn list(caller: Authorized<WebhooksRead>, narrowed: Narrowed<WithHealth>) -> Reply {
+    let Narrowed { paging, by: WithHealth(with_health) } = narrowed;
     let (confines, now) = (caller.confines(), caller.context.request.now);
     let page = caller.context.tenant().endpoints(&paging.page(&confines)?).await?;
+    let mut states = match with_health {
+        true => {
+            let ids: Vec<EndpointId> = page.items.iter().map(|endpoint| endpoint.id).collect();
+            caller.context.tenant().states_of(&ids).await?
+        }
+        false => HashMap::new(),
+    };
+    let mut health = |endpoint: &Endpoint| {
+        with_health.then(|| {
+            let state = states.remove(&endpoint.id).unwrap_or_else(|| EndpointState::new(endpoint.id, now));
+            HealthInShort::of(endpoint, state, now)
+        })
+    };
     paging.show(
         &confines,
         &page,
         |last| last.id.to_string(),
         |endpoint| {
-            caller.reaches(endpoint.workspace_id, endpoint.mode).then(|| EndpointBody::of(endpoint, now))
+            caller.reaches(endpoint.workspace_id, endpoint.mode).then(|| ListedEndpoint {
+                endpoint: EndpointBody::of(endpoint, now),
+                health: health(endpoint),
+            })
         },
     )
 }

@@ -3,7 +3,7 @@
 use access::permission::WebhooksRead;
 use access::{CallerKind, Known};
 use clock::Timestamp;
-use edge::{Authorized, Edge, Narrow, Narrowed, PathId, Refused, Reply, Values, routes};
+use edge::{Authorized, Edge, Narrow, Narrowed, PathId, Refused, Reply, Values, request_id, routes};
 use events::EventType;
 use ids::{DeliveryId, EndpointId, EventId, OrganizationId, WorkspaceId, kind};
 use problem::{FieldError, Problem};
@@ -32,6 +32,8 @@ struct EventBody {
     mode: Mode,
     /// The one endpoint that it was for: somebody tried it out.
     only_for: Option<EndpointId>,
+    /// The request that caused it.
+    request_id: Option<String>,
     /// Until when it can be read.
     kept_until: Timestamp,
     /// What became of it at the endpoints that there are; only when a single event is asked for.
@@ -69,6 +71,7 @@ impl EventBody {
             data: body.get("data").cloned().unwrap_or_default(),
             mode: event.mode,
             only_for: event.only_for,
+            request_id: event.request_id.clone(),
             kept_until: Timestamp::from_seconds(event.expires_at),
             deliveries: None,
         })
@@ -84,16 +87,26 @@ struct FilterParameters {
     event: Option<EventType>,
     /// A workspace: `ws_…`.
     workspace_id: Option<WorkspaceId>,
+    /// The request that caused it: its id is ours (`req_…`), or the one that was sent as `X-Request-Id`.
+    #[param(pattern = "^[A-Za-z0-9_.:-]+$", min_length = 1, max_length = 128)]
+    request_id: Option<String>,
+    /// From this time on, RFC 3339.
+    from: Option<Timestamp>,
+    /// Before this time.
+    to: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Default)]
 struct Filter {
     event: Option<EventType>,
     workspace: Option<WorkspaceId>,
+    request_id: Option<String>,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
 }
 
 impl Narrow for Filter {
-    const NAMES: &'static [&'static str] = &["event", "workspace_id"];
+    const NAMES: &'static [&'static str] = &["event", "workspace_id", "request_id", "from", "to"];
 
     fn read(values: &Values, faults: &mut Vec<FieldError>) -> Self {
         let mut filter = Self::default();
@@ -109,6 +122,19 @@ impl Narrow for Filter {
                 faults.push(FieldError::new("query:workspace_id", "value", "is not the id of a workspace"));
             }
         }
+        let mut time = |name: &str| {
+            let time = values.get(name).map(|text| Timestamp::parse(text));
+            if time == Some(None) {
+                let message = "must be a time like 2026-11-22T15:04:05Z";
+                faults.push(FieldError::new(format!("query:{name}"), "format", message));
+            }
+            time.flatten()
+        };
+        (filter.from, filter.to) = (time("from"), time("to"));
+        if filter.from.zip(filter.to).is_some_and(|(from, to)| from >= to) {
+            faults.push(FieldError::new("query:to", "range", "must be after `from`"));
+        }
+        filter.request_id = request_id(values, faults);
         filter
     }
 }
@@ -128,7 +154,8 @@ fn sees(caller: &Authorized<WebhooksRead>, event: &StoredEvent) -> bool {
 
 /// List events
 ///
-/// What happened to the organization's data, newest first, whether anybody was sent it or not.
+/// What happened to the organization's data, newest first, whether anybody was sent it or not. A narrowed page may be short,
+/// even empty, and not be the last: `next_cursor` says.
 #[utoipa::path(
     get, path = "/api/admin/events", operation_id = "list_events", tag = "webhooks",
     params(FilterParameters),
@@ -142,6 +169,9 @@ async fn list(caller: Authorized<WebhooksRead>, narrowed: Narrowed<Filter>) -> R
         events: by.event.into_iter().collect(),
         workspaces: by.workspace.map(|workspace| vec![workspace]),
         mode: mode(&caller.context.caller.known),
+        request_id: by.request_id,
+        from: by.from,
+        to: by.to,
     };
     let page: PageRequest<EventId> = paging.page(&confines)?;
     let listed = tenant.events(&filter, &page, now).await?;

@@ -6,6 +6,7 @@ mod event_types;
 mod events;
 mod notices;
 mod replays;
+mod stats;
 mod switches;
 
 use edge::Edge;
@@ -18,5 +19,6 @@ pub(crate) fn routes() -> OpenApiRouter<Edge> {
         .merge(deliveries::routes())
         .merge(replays::routes())
         .merge(notices::routes())
+        .merge(stats::routes())
         .merge(events::routes())
 }

@@ -196,7 +196,8 @@ async fn start(
 
 async fn count(context: &Context, endpoint: &Endpoint, replay: &Replay) -> Result<DryRun, Refused> {
     let (tenant, now) = (context.tenant(), context.request.now);
-    let filter = EventFilter { events: replay.events.clone(), mode: Some(endpoint.mode), workspaces: None };
+    let filter =
+        EventFilter { events: replay.events.clone(), mode: Some(endpoint.mode), ..EventFilter::default() };
     let mut run = DryRun { count: 0, looked_at: 0, complete: false };
     let mut page = PageRequest { limit: STRETCH, after: None };
     let mut looked_at = 0;

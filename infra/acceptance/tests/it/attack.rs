@@ -11,7 +11,7 @@ use http::Method;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use store::{Admission, Change, Proof, RouteGroup, Visit};
-use testkit::{Actor, Response, TestApp};
+use testkit::{Actor, Installation, Response, TestApp};
 
 use crate::people::{self, organization, records, store};
 
@@ -196,7 +196,7 @@ async fn a_confined_key_does_not_give_its_rights_to_an_unconfined_one() {
 /// A rotated key in its grace widens its successor to what it had itself.
 #[tokio::test]
 async fn a_key_in_its_grace_does_not_widen_its_successor() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;
     let old = app.key(&admin, json!({})).await;
     let narrow = json!({"grace_seconds": 600, "scopes": ["leads:read"]});
@@ -416,7 +416,7 @@ async fn a_request_of_256_kib_is_not_answered_with_megabytes() {
 
 #[tokio::test]
 async fn many_unknown_parameters_are_not_all_told() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;
     let key = app.key(&admin, json!({})).await;
     // 8 KB, as much as the gateway takes.
@@ -997,7 +997,7 @@ async fn what_a_rotation_debits_up_front_stays_for_an_hour() {
 /// What a client mistook for the name of a field or a parameter may be its key.
 #[tokio::test]
 async fn a_key_that_is_sent_as_a_name_is_not_echoed() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;
     let key = app.key(&admin, json!({})).await;
     let token = key.token();

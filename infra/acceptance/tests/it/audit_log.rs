@@ -180,6 +180,53 @@ async fn records_are_found_by_who_what_where_when_and_how() {
 }
 
 #[tokio::test]
+async fn what_a_request_did_is_found_by_its_id() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let made = admin.post("/v1/leads", json!({"email": "grace@example.com"})).await.expect(201);
+    let request = made.header("x-request-id").unwrap().to_owned();
+    let own = admin.with("x-request-id", "batch:7");
+    for name in ["Spring", "Summer"] {
+        let _ = own.post("/v1/campaigns", json!({"name": name})).await.expect(201);
+    }
+    for number in 0..20 {
+        let _ = admin.post("/v1/leads", json!({"email": format!("l{number}@example.com")})).await.expect(201);
+    }
+    app.advance(Duration::from_secs(40 * 24 * 3600));
+    let admin = app.sign_in_again(&admin).await;
+    let of = async |query: &str| search(&admin, query).await;
+    app.engines().meter().reset();
+    let found = of(&format!("request_id={request}")).await;
+    assert_eq!(found.len(), 1);
+    // Whatever else is on record, and since when: what a request did is in a list of its own, of four parts.
+    let table = app.platform().table_name("AuditTable").unwrap();
+    let measured = app.engines().meter().snapshot().measured().to_vec();
+    let queries = measured.iter().filter(|it| it.resource == table && it.operation == "Query");
+    assert_eq!(queries.map(|it| it.calls).sum::<u64>(), 4);
+    assert_eq!(
+        (&found[0]["action"], &found[0]["resource_id"]),
+        (&json!("lead.create"), &json!(made.text("/id")))
+    );
+    assert_eq!(found[0]["request_id"], json!(request));
+    assert_eq!(of("request_id=batch:7").await.len(), 2);
+    assert_eq!(of("request_id=batch:7&to=2026-12-01T00:00:00Z").await.len(), 2);
+    assert_eq!(of("request_id=batch:7&from=2026-12-01T00:00:00Z").await.len(), 0);
+    assert_eq!(of(&format!("request_id={request}&from=2026-12-01T00:00:00Z")).await.len(), 0);
+    assert_eq!(of(&format!("request_id={request}&action=campaign.create")).await.len(), 0);
+    let refused = admin.get(&format!("{LOG}?request_id=a%20b")).await.expect_problem(422, "invalid");
+    assert_eq!(refused.text("/errors/0/pointer"), "query:request_id");
+    // An export has what the search shows, and says what it was asked for.
+    let asked = json!({"format": "ndjson", "request_id": "batch:7"});
+    let export = admin.post(&format!("{LOG}/exports"), asked).await.expect(202);
+    app.drain().await;
+    let done = admin.get(&format!("{LOG}/exports/{}", export.text("/id"))).await.expect(200);
+    assert_eq!(
+        (done.text("/status"), done.text("/filter/request_id")),
+        ("done".to_owned(), "batch:7".to_owned())
+    );
+}
+
+#[tokio::test]
 async fn a_search_goes_by_the_time_that_records_say() {
     let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;

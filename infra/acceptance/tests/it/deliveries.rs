@@ -181,8 +181,42 @@ async fn what_a_receiver_answered_can_be_read_however_it_looks() {
         assert_eq!((&attempt["response_status"], &attempt["error"]), (&json!(500), &json!("status")));
         assert!(attempt["duration_ms"].is_u64() && attempt["started_at"].is_string());
     }
-    // The list does not carry them.
-    assert!(!deliveries(&admin, &endpoint, "").await.body.contains("zzz"));
+    // The list does not carry them, unless it is asked to, and then the short ones.
+    assert!(!deliveries(&admin, &endpoint, "").await.body.contains("yyy"));
+    let listed = deliveries(&admin, &endpoint, "?include=attempts").await;
+    let short = listed.json["data"][0]["attempts"].as_array().unwrap();
+    let text = |number: usize| short[number]["response_body"].as_str();
+    assert_eq!((short.len(), text(0), text(1), text(5)), (bodies.len(), Some("no"), None, None));
+    assert_eq!(text(4).unwrap(), "y".repeat(200));
+    let path = format!("/api/admin/webhooks/{endpoint}/deliveries?include=everything");
+    let refused = admin.get(&path).await.expect_problem(422, "invalid");
+    assert_eq!(refused.text("/errors/0/pointer"), "query:include");
+}
+
+/// A list is read in small parts as long as there is much in them that is wanted.
+#[tokio::test]
+async fn what_is_rare_is_found_in_few_questions() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::answering(|_| 204).await;
+    let admin = app.sign_up("Acme").await;
+    let (endpoint, _) = app.endpoint(&admin, &receiver, json!({})).await;
+    for number in 0..300 {
+        lead(&admin, number).await;
+    }
+    app.drain().await;
+    let queries = async |query: &str| {
+        app.engines().meter().reset();
+        let listed = ids(&deliveries(&admin, &endpoint, query).await).len();
+        let table = app.platform().table_name("ActivityTable").unwrap();
+        let measured = app.engines().meter().snapshot().measured().to_vec();
+        let queries = measured.iter().filter(|it| it.resource == table && it.operation == "Query");
+        (listed, queries.map(|it| it.calls).sum::<u64>())
+    };
+    assert_eq!(queries("?limit=12").await.0, 12);
+    let (dead, calls) = queries("?status=dead&limit=12").await;
+    assert_eq!(dead, 0);
+    // Eight partitions, of each of which 4, 8, 16 and 32 are read.
+    assert!(calls <= 5 * 8, "{calls}");
 }
 
 #[tokio::test]
@@ -477,6 +511,59 @@ async fn what_was_redriven_is_no_dead_letter_though_the_index_says_so() {
     set(&app, &dead[0], "status", pending).await;
     let path = "/api/admin/webhooks/dead-letters";
     assert_eq!(pages(&admin, path, 1).await.concat(), dead[1..]);
+}
+
+#[tokio::test]
+async fn dead_letters_are_narrowed_by_endpoint_event_and_time() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::answering(|_| 500).await;
+    let admin = app.sign_up("Acme").await;
+    let (first, of_first) = dead_letters(&app, &admin, &receiver, 3).await;
+    app.advance(Duration::from_secs(60));
+    let between = app.now().to_string();
+    let disabled = admin.post(&format!("/api/admin/webhooks/{first}/disable"), json!({})).await;
+    let _ = disabled.expect(200);
+    let (second, _) = app.endpoint(&admin, &receiver, json!({"max_retries": 0})).await;
+    let _ = admin.post("/v1/campaigns", json!({"name": "Spring"})).await.expect(201);
+    let late = lead(&admin, 7).await;
+    app.drain().await;
+    let path = "/api/admin/webhooks/dead-letters";
+    let of = async |query: &str| pages(&admin, &format!("{path}?{query}"), 1).await.concat();
+    assert_eq!(of(&format!("endpoint_id={first}")).await, of_first);
+    let of_second = of(&format!("endpoint_id={second}")).await;
+    assert!(!of_second.is_empty() && of_second.iter().all(|id| !of_first.contains(id)), "{late}");
+    let leads = of(&format!("endpoint_id={second}&event=lead.created")).await;
+    assert_eq!(leads.len(), 1);
+    assert_eq!(of(&format!("until={between}")).await, of_first);
+    assert_eq!(of(&format!("since={between}")).await, of_second);
+    assert_eq!(of(&format!("endpoint_id={first}&since={between}")).await, Vec::<String>::new());
+    // However many there are of others, and whatever of them may not be seen.
+    app.engines().meter().reset();
+    let page = admin.get(&format!("{path}?event=lead.replied&limit=1")).await.expect(200);
+    assert_eq!((page.json["data"].clone(), page.json["next_cursor"].clone()), (json!([]), Value::Null));
+    let table = app.platform().table_name("ActivityTable").unwrap();
+    let measured = app.engines().meter().snapshot().measured().to_vec();
+    let queries = measured.iter().filter(|it| it.resource == table && it.operation == "Query");
+    assert!(queries.map(|it| it.calls).sum::<u64>() <= 4, "one look");
+    let workspace = json!({"name": "Elsewhere"});
+    let workspace = admin.post("/api/admin/workspaces", workspace).await.expect(201).text("/id");
+    for confined in [json!({"workspace_id": workspace}), json!({"mode": "test"})] {
+        let key = app.key(&admin, confined).await;
+        let none = key.get(&format!("{path}?limit=1")).await.expect(200);
+        assert_eq!((none.json["data"].clone(), none.json["next_cursor"].clone()), (json!([]), Value::Null));
+    }
+    let shown = admin.get(&format!("{path}?include=attempts&limit=1")).await.expect(200);
+    assert_eq!(shown.json["data"][0]["attempts"][0]["response_status"], 500);
+    for (wrong, pointer) in [
+        ("endpoint_id=x", "endpoint_id"),
+        ("event=lead.vanished", "event"),
+        ("since=yesterday", "since"),
+        ("since=2026-11-22T00:00:00Z&until=2026-11-21T00:00:00Z", "until"),
+        ("include=all", "include"),
+    ] {
+        let refused = admin.get(&format!("{path}?{wrong}")).await.expect_problem(422, "invalid");
+        assert_eq!(refused.text("/errors/0/pointer"), format!("query:{pointer}"));
+    }
 }
 
 #[tokio::test]

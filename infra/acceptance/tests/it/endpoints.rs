@@ -876,3 +876,41 @@ async fn switches_need_no_body() {
     assert_eq!(admin.post_nothing(&format!("{path}/enable")).await.expect(200).text("/status"), "enabled");
     let _ = admin.post_nothing("/v1/leads").await.expect_problem(415, "unsupported_media_type");
 }
+
+#[tokio::test]
+async fn a_list_tells_how_each_endpoint_does() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let well = Receiver::answering(|_| 204).await;
+    let ill = Receiver::answering(|_| 503).await;
+    let (failing, _) = app.endpoint(&admin, &ill, json!({"max_retries": 0})).await;
+    let (healthy, _) = app.endpoint(&admin, &well, json!({})).await;
+    let unused = json!({"url": "https://example.com/hooks", "events": ["meeting.booked"]});
+    let unused = admin.post("/api/admin/webhooks", unused).await.expect(201).text("/id");
+    let _ = admin.post(&format!("/api/admin/webhooks/{unused}/disable"), json!({})).await.expect(200);
+    let _ = admin.post("/v1/leads", json!({"email": "ada@example.com"})).await.expect(201);
+    app.drain().await;
+    let plain = admin.get("/api/admin/webhooks").await.expect(200);
+    assert!(plain.json["data"].as_array().unwrap().iter().all(|it| it.get("health").is_none()));
+    app.engines().meter().reset();
+    let listed = admin.get("/api/admin/webhooks?include=health").await.expect(200);
+    let measured = app.engines().meter().snapshot().measured().to_vec();
+    let looks =
+        measured.iter().filter(|it| it.operation == "BatchGetItem" && it.resource.contains("Activity"));
+    assert_eq!(looks.map(|it| it.calls).sum::<u64>(), 1, "one look for all of them");
+    let health = |id: &str| {
+        let data = listed.json["data"].as_array().unwrap();
+        data.iter().find(|it| it["id"] == id).unwrap()["health"].clone()
+    };
+    for (id, state) in [(&failing, "failing"), (&healthy, "healthy"), (&unused, "disabled")] {
+        assert_eq!(health(id)["state"], state);
+        // The same as the endpoint itself tells.
+        let whole = admin.get(&format!("/api/admin/webhooks/{id}")).await.expect(200);
+        for (name, value) in health(id).as_object().unwrap() {
+            assert_eq!(whole.json["health"][name], *value, "{name}");
+        }
+    }
+    assert_eq!(health(&failing)["last_error"]["response_status"], 503);
+    let refused = admin.get("/api/admin/webhooks?include=all").await.expect_problem(422, "invalid");
+    assert_eq!(refused.text("/errors/0/pointer"), "query:include");
+}

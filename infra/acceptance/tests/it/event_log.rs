@@ -113,6 +113,53 @@ async fn an_event_is_shown_as_it_was_sent_with_what_became_of_it() {
 }
 
 #[tokio::test]
+async fn what_a_request_caused_is_found_by_its_id() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let key = app.key(&admin, json!({"rate_limit_per_hour": 10_000})).await;
+    lead(&key, 0).await;
+    app.advance(Duration::from_secs(2 * 3600));
+    let made = key.post("/v1/leads", json!({"email": "grace@example.com"})).await.expect(201);
+    let request = made.header("x-request-id").unwrap().to_owned();
+    assert!(request.starts_with("req_"), "{request}");
+    let own = key.with("x-request-id", "batch:7").post("/v1/leads", json!({"email": "b@example.com"})).await;
+    let own = own.expect(201).text("/id");
+    app.advance(40 * DAY);
+    lead(&key, 9).await;
+    app.drain().await;
+    let lead_of = async |query: &str| {
+        let page = key.get(&format!("{EVENTS}?{query}")).await.expect(200);
+        assert!(page.json["next_cursor"].is_null(), "{}", page.body);
+        let data = page.json["data"].as_array().unwrap().clone();
+        data.iter().map(|it| (it["data"]["id"].clone(), it["request_id"].clone())).collect::<Vec<_>>()
+    };
+    app.engines().meter().reset();
+    assert_eq!(lead_of(&format!("request_id={request}")).await, [(json!(made.text("/id")), json!(request))]);
+    // Whatever else happened, and when: what a request caused is in a list of its own, of four parts.
+    let table = app.platform().table_name("ActivityTable").unwrap();
+    let measured = app.engines().meter().snapshot().measured().to_vec();
+    let queries = measured.iter().filter(|it| it.resource == table && it.operation == "Query");
+    assert_eq!(queries.map(|it| it.calls).sum::<u64>(), 4);
+    assert_eq!(lead_of("request_id=batch:7").await, [(json!(own), json!("batch:7"))]);
+    assert!(lead_of("request_id=batch:8").await.is_empty());
+    // A time that is given is the one that counts.
+    assert!(lead_of(&format!("request_id={request}&from=2026-12-01T00:00:00Z")).await.is_empty());
+    assert_eq!(lead_of(&format!("request_id={request}&to=2026-12-01T00:00:00Z")).await.len(), 1);
+    assert_eq!(lead_of("from=2026-11-22T13:00:00Z&to=2026-12-01T00:00:00Z").await.len(), 2);
+    assert_eq!(lead_of("to=2026-11-22T13:00:00Z").await.len(), 1);
+    assert_eq!(lead_of("to=2020-11-22T13:00:00Z").await.len(), 0);
+    for (query, pointer) in [
+        ("request_id=", "query:request_id"),
+        ("request_id=a%20b", "query:request_id"),
+        ("from=x", "query:from"),
+        ("from=2026-11-22T13:00:00Z&to=2026-11-22T13:00:00Z", "query:to"),
+    ] {
+        let refused = key.get(&format!("{EVENTS}?{query}")).await.expect_problem(422, "invalid");
+        assert_eq!(refused.text("/errors/0/pointer"), pointer);
+    }
+}
+
+#[tokio::test]
 async fn who_sees_which_events() {
     let app = TestApp::start().await;
     let admin = app.sign_up("Acme").await;
@@ -163,4 +210,40 @@ async fn who_sees_which_events() {
     for id in ["x", "evt_01m81wjar3enmabzqqe9n44m8p", &here] {
         let _ = admin.get(&format!("{EVENTS}/{id}")).await.expect_problem(404, "not_found");
     }
+}
+
+/// A caller may call all of its requests alike.
+#[tokio::test]
+async fn events_of_requests_of_one_name_are_paged_and_held_against_what_else_is_asked_for() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let key = app.key(&admin, json!({"rate_limit_per_hour": 10_000})).await;
+    let alike = key.with("x-request-id", "sync");
+    let campaign = json!({"name": "Spring"});
+    let campaign = alike.post("/v1/campaigns", campaign).await.expect(201).text("/id");
+    let _ = alike.post(&format!("/v1/campaigns/{campaign}/start"), json!({})).await.expect(200);
+    for number in 0..130 {
+        let _ = alike.post("/v1/leads", json!({"email": format!("l{number}@example.com")})).await.expect(201);
+    }
+    let other = app.sign_up("Other").await;
+    let _ = other.with("x-request-id", "sync").post("/v1/leads", json!({"email": "o@example.com"})).await;
+    app.drain().await;
+    let leads = all(&key, "?request_id=sync&event=lead.created", 7).await;
+    assert_eq!(leads.len(), 130);
+    let mut sorted = leads.clone();
+    sorted.sort_by(|one, other| other.cmp(one));
+    sorted.dedup();
+    assert_eq!(leads, sorted, "each once, newest first");
+    // The one that is not like the others comes on the first page, behind all of them.
+    let started =
+        key.get(&format!("{EVENTS}?request_id=sync&event=campaign.started&limit=1")).await.expect(200);
+    assert_eq!(ids(&started).len(), 1, "{}", started.body);
+    for size in [100, 50] {
+        assert_eq!(all(&key, "?request_id=sync", size).await.len(), 132, "{size}");
+    }
+    assert_eq!(all(&other, "?request_id=sync", 10).await.len(), 1);
+    // A key of test data sees none of it.
+    let test_key = app.key(&admin, json!({"mode": "test"})).await;
+    let none = test_key.get(&format!("{EVENTS}?request_id=sync&limit=1")).await.expect(200);
+    assert_eq!((none.json["data"].clone(), none.json["next_cursor"].clone()), (json!([]), Value::Null));
 }

@@ -40,6 +40,7 @@ async fn invoke(app: &TestApp, function: &str, payload: &str) -> (u16, String) {
         "users" => fn_users::router(&services).await,
         "webhooks" => fn_webhooks::router(&services).await,
         "workspaces" => fn_workspaces::router(&services).await,
+        "console" => fn_console::router(&services).await,
         "docs" => fn_docs::router(&services).await,
         other => panic!("{other} takes no HTTP requests"),
     };
@@ -64,6 +65,7 @@ async fn http_payloads_are_understood_by_their_functions() {
         "users",
         "webhooks",
         "workspaces",
+        "console",
         "docs",
     ] {
         for (name, payload) in files(function) {
@@ -73,6 +75,8 @@ async fn http_payloads_are_understood_by_their_functions() {
                 ("auth", "accept-invitation") => 422,
                 // No reports are taken unless it is said who signs them.
                 ("api-keys", "report-leaked") => 404,
+                // Who is not signed in is led to where they can.
+                ("console", _) => 303,
                 ("docs", "unknown-route") => 404,
                 // From an origin that nobody has listed.
                 ("docs", "preflight") => 405,
@@ -240,6 +244,7 @@ fn every_file_belongs_to_a_function_that_is_tested_here() {
             "audit-logs",
             "auth",
             "campaigns",
+            "console",
             "deliver",
             "docs",
             "fanout",

@@ -1,7 +1,7 @@
 //! Nothing in one organization is visible to another, nor in one workspace to a key of another.
 
 use serde_json::json;
-use testkit::{Installation, Receiver, TestApp};
+use testkit::{Installation, Receiver};
 
 /// Every route that names a thing, called by another organization's admin and all-powerful key, with every id.
 #[tokio::test]
@@ -182,7 +182,7 @@ async fn everything_in_another_organization_is_not_found() {
 
 #[tokio::test]
 async fn a_cursor_is_good_for_its_own_tenant_and_list_only() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let acme = app.sign_up("Acme").await;
     let initech = app.sign_up("Initech").await;
     for organization in [&acme, &initech] {

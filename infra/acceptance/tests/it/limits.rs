@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use futures::future::join_all;
 use proptest::prelude::*;
 use serde_json::json;
-use testkit::{Actor, TestApp};
+use testkit::{Actor, Installation, TestApp};
 
 #[tokio::test]
 async fn of_twelve_hundred_parallel_requests_a_thousand_are_not_429() {
@@ -128,7 +128,7 @@ async fn reads_and_creates_cost_two_calls() {
 
 #[tokio::test]
 async fn every_authenticated_answer_carries_the_quota() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;
     let key = app.key(&admin, json!({"rate_limit_per_hour": 3, "scopes": ["leads:read"]})).await;
     for (path, status, remaining) in

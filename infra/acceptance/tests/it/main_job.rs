@@ -227,7 +227,7 @@ async fn test_data_stays_with_test_endpoints() {
 
 #[tokio::test]
 async fn one_event_reaches_every_endpoint_that_wants_it() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;
     app.upgrade(&admin, "business").await;
     let mut receivers = Vec::new();

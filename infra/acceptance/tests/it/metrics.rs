@@ -72,6 +72,7 @@ async fn a_request_is_followed_from_the_api_to_the_attempt() {
     assert!(attempts[2]["PublishToReceipt"].as_u64().unwrap() >= 180_000, "{}", attempts[2]);
     assert!(declared(attempts[2]).contains(&("PublishToReceipt", "Milliseconds")));
     assert!(attempts.iter().all(|line| line["DeadLetters"] == 0 && line["Attempts"] == 1));
+    assert!(greatest("Published") >= Some(1), "what nobody reads afterwards is noticed by it");
     // No tenant, endpoint or path is a dimension, and none stands in a line.
     for line in &lines {
         assert!(!line.to_string().contains(&endpoint) && !line.to_string().contains("org_"), "{line}");

@@ -197,3 +197,43 @@ async fn a_session_proves_more_where_the_organization_asks_for_it() {
     let _ = admin.delete_with("/api/auth/mfa", good).await.expect(204);
     let _ = sign_in(&app, &email, PASSWORD).await.expect(200).text("/access_token");
 }
+
+#[tokio::test]
+async fn who_reaches_the_organization_sees_who_has_a_second_factor() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let workspace = admin.text("/workspaces/0/id");
+    let manager = json!({"role": "manager", "workspace_id": workspace});
+    let manager = app.invite_and_join(&admin, manager).await;
+    let path = "/api/admin/users";
+    let told = async |caller: &Actor| -> Vec<(Value, Option<Value>)> {
+        let listed = caller.get(&format!("{path}?include=mfa")).await.expect(200);
+        let users = listed.json["data"].as_array().unwrap().clone();
+        users.iter().map(|user| (user["email"].clone(), user.get("mfa_enabled").cloned())).collect()
+    };
+    let of = |told: &[(Value, Option<Value>)], who: &Actor| {
+        told.iter().find(|(email, _)| *email == who.text("/user/email")).unwrap().1.clone()
+    };
+    // Enrolled is not yet active.
+    let _ = enrolled(&admin).await;
+    assert_eq!(of(&told(&admin).await, &admin), Some(json!(false)));
+    let (authenticator, _) = activated(&app, &admin).await;
+    let after = told(&admin).await;
+    assert_eq!((of(&after, &admin), of(&after, &manager)), (Some(json!(true)), Some(json!(false))));
+    // It is nothing for those who reach a workspace, and not told unless it is asked for.
+    assert!(told(&manager).await.iter().all(|(_, mfa)| mfa.is_none()));
+    let plain = admin.get(path).await.expect(200);
+    assert!(plain.json["data"].as_array().unwrap().iter().all(|user| user.get("mfa_enabled").is_none()));
+    let _ = admin.get(&format!("{path}?include=all")).await.expect_problem(422, "invalid");
+    // Signing in by it changes nothing of that, taking it off does.
+    let token = half_way(&app, &admin.text("/user/email")).await;
+    let code = json!({"mfa_token": token, "code": authenticator.code(app.now())});
+    let admin = signed_in(&app, &verify(&app, code).await.expect(200));
+    assert!(told(&admin).await.iter().any(|(_, mfa)| *mfa == Some(json!(true))));
+    app.advance(Duration::from_secs(30));
+    let off = json!({"code": authenticator.code(app.now())});
+    let _ = admin.delete_with("/api/auth/mfa", off).await.expect(204);
+    let enabled = admin.get("/api/auth/me").await.expect(200).json["mfa_enabled"].clone();
+    assert_eq!(enabled, json!(false));
+    assert!(told(&admin).await.iter().all(|(_, mfa)| *mfa == Some(json!(false))));
+}

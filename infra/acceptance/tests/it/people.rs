@@ -223,6 +223,8 @@ pub(crate) async fn session(
             amr: vec!["pwd".to_owned()],
         },
         refresh_digest: refresh.digest(),
+        replaced_digest: None,
+        replaced_at: None,
         created_at: now,
         updated_at: now,
         ends_at: now + Duration::from_secs(3600),

@@ -3,7 +3,7 @@
 use http::Method;
 use proptest::prelude::*;
 use serde_json::json;
-use testkit::TestApp;
+use testkit::{Installation, TestApp};
 
 const POSTS: &[&str] = &[
     "/api/auth/signup",
@@ -68,7 +68,7 @@ fn nested(levels: usize) -> serde_json::Value {
 
 #[tokio::test]
 async fn wrong_types_and_values_are_pointed_at() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;
     let cases = [
         ("/v1/campaigns", json!({"name": 5}), "/name", "type"),

@@ -1,9 +1,11 @@
 //! The matrix of roles and permissions, as the running platform has it: every operation of the OpenAPI document, called by
 //! each role and by nobody, as a person and with a key, answers as the contract's table says.
 
+use std::time::Duration;
+
 use http::Method;
 use serde_json::{Value, json};
-use testkit::{Actor, TestApp};
+use testkit::{Actor, Installation, TestApp};
 
 /// DESIGN §4's table, cell by cell: what each role may do with each group of resources.
 fn holds(role: &str, permission: &str) -> bool {
@@ -109,7 +111,7 @@ async fn every_operation_answers_each_role_as_the_matrix_says() {
 
 #[tokio::test]
 async fn a_key_with_the_permissions_of_a_role_may_what_the_role_may() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;
     let document = app.stranger().get("/openapi.json").await.expect(200).json;
     let roles = admin.get("/api/admin/roles").await.expect(200).json;
@@ -131,6 +133,58 @@ async fn a_key_with_the_permissions_of_a_role_may_what_the_role_may() {
 }
 
 #[tokio::test]
+async fn everybody_is_told_what_they_may_do_and_where() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    app.upgrade(&admin, "business").await;
+    let second = admin.post("/api/admin/workspaces", json!({"name": "Second"})).await.expect(201).text("/id");
+    let all = admin.get("/api/admin/roles").await.expect(200).json["permissions"].clone();
+    let held = |roles: &[&str]| {
+        let all = all.as_array().unwrap().iter();
+        let held = |name: &&Value| roles.iter().any(|role| holds(role, name.as_str().unwrap()));
+        json!(all.filter(held).collect::<Vec<_>>())
+    };
+    let me = async |person: &Actor| person.get("/api/auth/me").await.expect(200).json;
+    for role in ROLES {
+        let told = me(&person_in(&app, &admin, role).await).await;
+        let everywhere = ["admin", "read_only"].contains(&role);
+        let on_organization = if everywhere { held(&[role]) } else { json!([]) };
+        assert_eq!(told["role"], if everywhere { json!(role) } else { Value::Null });
+        assert_eq!(told["permissions"], on_organization, "{role}");
+        assert_eq!(told["permissions_somewhere"], held(&[role]), "{role}");
+        let workspaces = told["workspaces"].as_array().unwrap();
+        assert_eq!(workspaces.len(), if everywhere { 2 } else { 1 }, "{role}");
+        for workspace in workspaces {
+            assert_eq!(workspace["permissions"], held(&[role]), "{role}");
+        }
+    }
+    // Roles add up, where they are held.
+    let both = app.invite_and_join(&admin, json!({"role": "read_only"})).await;
+    let seat = format!("/api/admin/workspaces/{second}/members/{}", both.text("/user/id"));
+    let _ = admin.put(&seat, json!({"role": "manager"})).await.expect(200);
+    let told = me(&both).await;
+    assert_eq!((&told["role"], &told["permissions"]), (&json!("read_only"), &held(&["read_only"])));
+    assert_eq!(told["permissions_somewhere"], held(&["read_only", "manager"]));
+    for workspace in told["workspaces"].as_array().unwrap() {
+        let here: &[&str] =
+            if workspace["id"] == *second { &["read_only", "manager"] } else { &["read_only"] };
+        assert_eq!(workspace["permissions"], held(here));
+        let there = both.with("x-workspace-id", workspace["id"].as_str().unwrap());
+        let made = there.post("/v1/campaigns", json!({"name": "Spring"})).await;
+        assert_eq!(made.status == 201, here.contains(&"manager"), "{}", made.body);
+    }
+    // What was held in a workspace that is gone is held no longer.
+    let third = admin.post("/api/admin/workspaces", json!({"name": "Third"})).await.expect(201).text("/id");
+    let manager = app.invite_and_join(&admin, json!({"role": "manager", "workspace_id": third})).await;
+    let _ = manager.get("/api/admin/api-keys").await.expect(200);
+    let _ = admin.delete(&format!("/api/admin/workspaces/{third}")).await.expect(204);
+    app.advance(Duration::from_secs(10));
+    let told = me(&manager).await;
+    assert_eq!((&told["permissions_somewhere"], &told["workspaces"]), (&json!([]), &json!([])));
+    let _ = manager.get("/api/admin/api-keys").await.expect_problem(403, "forbidden");
+}
+
+#[tokio::test]
 async fn nobody_is_let_in_nowhere_but_where_it_is_open() {
     let app = TestApp::start().await;
     let document = app.stranger().get("/openapi.json").await.expect(200).json;
@@ -144,7 +198,7 @@ async fn nobody_is_let_in_nowhere_but_where_it_is_open() {
 /// The matrix that is served is the one that is enforced.
 #[tokio::test]
 async fn the_served_matrix_is_the_contracts() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;
     let roles = admin.get("/api/admin/roles").await.expect(200).json;
     let all: Vec<&str> =

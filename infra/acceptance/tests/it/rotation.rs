@@ -281,7 +281,7 @@ async fn a_rotation_in_the_middle_of_traffic_does_not_double_the_budget() {
 
 #[tokio::test]
 async fn all_keys_together_have_a_ceiling() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;
     let large = app.key(&admin, json!({"rate_limit_per_hour": 999_000})).await;
     let _ = app.key(&admin, json!({})).await;

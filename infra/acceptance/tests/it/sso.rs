@@ -139,6 +139,49 @@ async fn a_sign_on_comes_back_once_in_time_and_to_the_browser_that_set_out() {
     let _ = world.back(&late, &cookie).await.expect_problem(410, "token_expired");
 }
 
+/// What the console does: it sets out, keeps the cookie, and is sent the browser that comes back.
+#[tokio::test]
+async fn a_sign_on_for_the_console_ends_there_and_spends_nothing_on_the_way() {
+    let world = World::new().await;
+    let stranger = world.app.stranger();
+    let start = stranger.get("/api/auth/sso/acme.example.com/start?for=console").await.expect(302);
+    let cookie = start.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    let back = world.idp.authorize(start.header("location").unwrap(), &Person::new(GRACE));
+    let (_, query) = back.split_once("/api/auth/sso/callback?").unwrap();
+    // The browser has no cookie of ours, or another site's; the redirect can be followed again.
+    for other in ["", "x=y", "artisan-sign-on="] {
+        let sent_on = world.back(&back, other).await.expect(303);
+        assert_eq!(sent_on.header("location"), Some(&*format!("/console/sign-in/sso?{query}")));
+        assert_eq!((sent_on.header("set-cookie"), &*sent_on.body), (None, ""));
+    }
+    // Somebody else's cookie is refused, as ever, and is not sent round in circles.
+    let other = format!("artisan-sign-on={}", "A".repeat(43));
+    let _ = world.back(&back, &other).await.expect_problem(401, "sso_failed");
+    let session = world.back(&back, &cookie).await.expect(200);
+    assert_eq!(session.text("/user/email"), GRACE);
+    let me = signed_in(&world.app, &session).get("/api/auth/me").await.expect(200);
+    assert_eq!(me.json["session"]["amr"], json!(["sso"]));
+    let _ = world.back(&back, &cookie).await.expect_problem(410, "token_spent");
+    // Any other sign-on, or none, goes nowhere else, whatever the query says.
+    let (url, _) = world.start("acme.example.com").await;
+    let back = world.idp.authorize(&url, &Person::new(GRACE));
+    let _ = world.back(&format!("{back}&for=console"), "x=y").await.expect_problem(401, "sso_failed");
+    let invented = "http://x/api/auth/sso/callback?code=x&state=AAAA&for=console";
+    let _ = world.back(invented, "x=y").await.expect_problem(401, "sso_failed");
+    for elsewhere in ["https://evil.example", "/console", "", "CONSOLE"] {
+        let path = format!("/api/auth/sso/acme.example.com/start?for={elsewhere}");
+        let _ = stranger.get(&path).await.expect_problem(422, "invalid");
+    }
+    // What the provider says against it reaches the console, too.
+    let start = stranger.get("/api/auth/sso/acme.example.com/start?for=console").await.expect(302);
+    let (_, asked) = start.header("location").unwrap().split_once("state=").unwrap();
+    let state = asked.split('&').next().unwrap();
+    let refused = format!("http://x/api/auth/sso/callback?error=access_denied&state={state}");
+    let sent_on = world.back(&refused, "x=y").await.expect(303);
+    let expected = format!("/console/sign-in/sso?error=access_denied&state={state}");
+    assert_eq!(sent_on.header("location"), Some(&*expected));
+}
+
 #[tokio::test]
 async fn a_provider_that_does_not_keep_to_the_protocol_is_not_believed() {
     let world = World::new().await;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use artisan_local::template::{Function, Template};
+use artisan_local::template::{Condition, Function, Statement, Template};
 use yaml_serde::Value as Yaml;
 
 fn text() -> String {
@@ -33,7 +33,7 @@ fn at<'a>(resource: &'a Yaml, path: &str) -> &'a Yaml {
 }
 
 /// What every resource of a type has to have: the type, the path, and what stands there; `*` is anything.
-const RULES: [(&str, &str, &str); 26] = [
+const RULES: [(&str, &str, &str); 27] = [
     ("AWS::DynamoDB::Table", "DeletionPolicy", "Retain"),
     ("AWS::DynamoDB::Table", "UpdateReplacePolicy", "Retain"),
     ("AWS::DynamoDB::Table", "Properties.BillingMode", "PAY_PER_REQUEST"),
@@ -60,6 +60,12 @@ const RULES: [(&str, &str, &str); 26] = [
     (
         "AWS::CloudWatch::Alarm",
         "Properties.AlarmActions",
+        "!If [HasAlarmTopic, [!Ref AlarmTopicArn], !Ref AWS::NoValue]",
+    ),
+    // Whoever was called out is told that it is over.
+    (
+        "AWS::CloudWatch::Alarm",
+        "Properties.OKActions",
         "!If [HasAlarmTopic, [!Ref AlarmTopicArn], !Ref AWS::NoValue]",
     ),
     ("AWS::Serverless::HttpApi", "Properties.AccessLogSettings.DestinationArn", "*"),
@@ -324,6 +330,72 @@ fn the_sender_reads_endpoints_and_nothing_else_of_directory_and_core() {
         assert!(!is_on("DirectoryTable"), "{}", statement.sid);
         assert!(!is_on("AuditTable"), "{}", statement.sid);
         assert!(!is_on("CoreTable") || statement.actions == reads, "{}", statement.sid);
+        assert!(!is_on("CoreTable") || fence(statement) == [OWN, PROBE], "{}", statement.sid);
+    }
+}
+
+/// The partition of an organization's own items, and of nothing that lies in its workspaces; and what opens a connection.
+const OWN: &str = "ORG#org_??????????????????????????";
+const PROBE: &str = "SES#*";
+
+/// The partitions that a statement is confined to; none where it is to all.
+fn fence(statement: &Statement) -> &[String] {
+    let of_keys = statement.conditions.iter().find_map(|condition| match condition {
+        Condition::All { key, values } if key == "dynamodb:LeadingKeys" => Some(values.as_slice()),
+        _ => None,
+    });
+    of_keys.unwrap_or_default()
+}
+
+/// Statements on all of `core` or `activity`: whose, and what for.
+const UNFENCED: [(&str, &str, &str); 7] = [
+    ("organizations", "ReadHistory", "an export has all that happened"),
+    ("worker", "ReadTenants", "an export of a person looks wherever somebody may be named"),
+    ("worker", "ReadScrubAndErase", "so does an erasure, in what happened"),
+    ("sweep", "FindOldItems", "formats are brought up wherever they are old"),
+    ("sweep", "EraseAndCheck", "an organization is erased whole"),
+    ("sweep", "EraseOneByOne", "likewise"),
+    ("sweep", "ReadEndpoints", "with how they do"),
+];
+
+#[test]
+fn grants_on_tenants_items_are_fenced() {
+    let id = ids::Id::<ids::kind::Organization>::derived(clock::utc(2026, 11, 27, 3, 0), [0; 16]).to_string();
+    assert_eq!(format!("ORG#{id}").len(), OWN.len(), "an id is as long as the pattern reckons");
+    let template = template();
+    let arns: Vec<String> = ["CoreTable", "ActivityTable"]
+        .into_iter()
+        .map(|id| format!("table/{}", template.table(id).unwrap().name))
+        .collect();
+    let mut unfenced = BTreeSet::new();
+    for function in &template.functions {
+        for statement in function.role.iter().flatten().filter(|it| it.allows) {
+            let on_items = statement.resources.iter().any(|it| arns.iter().any(|arn| it.ends_with(arn)));
+            if on_items && fence(statement).is_empty() {
+                unfenced.insert((statement.policy.clone(), statement.sid.clone()));
+            }
+            let all = fence(statement).iter().find(|pattern| ["*", "ORG#*"].contains(&pattern.as_str()));
+            assert_eq!(all, None, "{} {}", statement.policy, statement.sid);
+        }
+    }
+    let listed = UNFENCED.iter().map(|(policy, sid, _)| ((*policy).to_owned(), (*sid).to_owned()));
+    assert_eq!(unfenced, listed.collect());
+}
+
+/// Lambda tells the age of records only of those that it reads: where nobody reads, nothing is late.
+#[test]
+fn every_stream_has_an_alarm_for_when_nobody_reads_it() {
+    let alarms = resources("AWS::CloudWatch::Alarm");
+    for function in template().functions.iter().filter(|it| !it.streams.is_empty()) {
+        let its = yaml(&format!("[{{ Name: FunctionName, Value: !Ref {} }}]", function.logical_id));
+        let notices = alarms.values().any(|alarm| {
+            let mut metrics = each(&alarm["Properties"]["Metrics"]).into_iter();
+            metrics.any(|it| {
+                at(&it, "MetricStat.Metric.MetricName") == "Invocations"
+                    && *at(&it, "MetricStat.Metric.Dimensions") == its
+            })
+        });
+        assert!(notices, "{}", function.binary);
     }
 }
 

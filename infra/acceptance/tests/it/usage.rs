@@ -1,5 +1,6 @@
 //! What keys are used for, and what is on record of those that are turned away.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -114,6 +115,65 @@ async fn usage_is_kept_as_the_plan_says_and_shown_to_who_may_see_the_key() {
     let _ = narrow.get(&path).await.expect_problem(403, "forbidden");
     let test = app.key(&admin, json!({"mode": "test"})).await;
     let _ = test.get(&path).await.expect_problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn the_usage_of_all_keys_is_told_in_sum_and_by_key() {
+    const ALL: &str = "/api/admin/api-keys/usage";
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    let (first, second, idle) = (
+        app.key(&admin, json!({})).await,
+        app.key(&admin, json!({})).await,
+        app.key(&admin, json!({})).await,
+    );
+    let test = app.key(&admin, json!({"mode": "test"})).await;
+    for (key, times) in [(&first, 3), (&second, 1), (&test, 2)] {
+        for _ in 0..times {
+            let _ = key.get("/v1/leads").await.expect(200);
+        }
+    }
+    app.advance(HOUR);
+    let _ = first.get("/v1/leads/nope").await.expect(404);
+    let admin = app.sign_in_again(&admin).await;
+    let _ = admin.delete(&format!("/api/admin/api-keys/{}", second.text("/id"))).await.expect(204);
+    let seen = admin.get(ALL).await.expect(200).json;
+    let counts = |requests, failed| json!({"requests": requests, "by_status": {"2xx": requests - failed, "4xx": failed, "5xx": 0}, "rate_limited": 0});
+    assert_eq!((&seen["complete"], &seen["total"]), (&json!(true), &counts(7, 1)));
+    assert_eq!(
+        (&seen["data"][22]["requests"], &seen["data"][23]["by_group"]),
+        (&json!(6), &json!({"leads": 1}))
+    );
+    // Those without a request are not there. Keys of one millisecond have no order.
+    let keys = seen["keys"].as_array().unwrap();
+    let by_key: BTreeSet<_> = keys.iter().map(|it| it["id"].as_str().unwrap()).collect();
+    let ids = [&test, &second, &first].map(|key| key.text("/id"));
+    assert_eq!(by_key, ids.iter().map(String::as_str).collect());
+    let of_first = keys.iter().find(|it| it["id"] == first.text("/id")).unwrap();
+    assert_eq!(of_first["total"], counts(4, 1));
+    let alone = usage(&admin, &first, "").await;
+    let requests: Vec<_> =
+        alone["data"].as_array().unwrap().iter().map(|it| it["requests"].clone()).collect();
+    assert_eq!((&of_first["requests"], requests.len()), (&json!(requests), 24));
+    let days = admin.get(&format!("{ALL}?granularity=day")).await.expect(200).json;
+    assert_eq!((&days["total"], days["keys"][0]["requests"].as_array().unwrap().len()), (&counts(7, 1), 30));
+    // A key sees those of its mode; this request is one of them.
+    let seen = idle.get(ALL).await.expect(200).json;
+    assert_eq!(seen["total"]["requests"], 6);
+    let other = app.sign_up("Initech").await;
+    assert_eq!(other.get(ALL).await.expect(200).json["keys"], json!([]));
+    let narrow = app.key(&admin, json!({"scopes": ["leads:read"]})).await;
+    let _ = narrow.get(ALL).await.expect_problem(403, "forbidden");
+    let _ = admin.get(&format!("{ALL}?limit=3")).await.expect_problem(422, "invalid");
+    // What was revoked before the time that is asked for costs no look.
+    app.advance(2 * HOUR);
+    let from = app.now().to_string();
+    let admin = app.sign_in_again(&admin).await;
+    app.engines().meter().reset();
+    let _ = admin.get(&format!("{ALL}?from={from}")).await.expect(200);
+    // The keys, and the history of the four that may have been used.
+    assert_eq!(app.engines().meter().snapshot().calls_of("Query"), 1 + 4);
+    app.drain().await;
 }
 
 /// Each way to be turned away is told and on record; a flood of them is on record once a minute.

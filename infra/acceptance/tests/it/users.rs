@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
-use testkit::{Actor, TestApp};
+use testkit::{Actor, Installation, TestApp};
 
 use crate::people;
 
@@ -67,7 +67,7 @@ async fn members_are_listed_and_read() {
 
 #[tokio::test]
 async fn what_cannot_be_a_change_is_pointed_at() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;
     let workspace = admin.text("/workspaces/0/id");
     let grace = app.invite_and_join(&admin, json!({"role": "read_only"})).await;
@@ -213,7 +213,7 @@ async fn each_change_leaves_one_record_that_tells_it() {
 
 #[tokio::test]
 async fn nobody_gives_or_takes_more_than_they_hold() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;
     let workspace = admin.text("/workspaces/0/id");
     let reader = app.invite_and_join(&admin, json!({"role": "read_only"})).await;
@@ -262,7 +262,7 @@ async fn nobody_gives_or_takes_more_than_they_hold() {
 
 #[tokio::test]
 async fn everybody_may_leave_but_the_last_admin() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;
     let workspace = admin.text("/workspaces/0/id");
     let member = app.invite_and_join(&admin, json!({"role": "member", "workspace_id": workspace})).await;
@@ -343,7 +343,7 @@ async fn the_break_glass_admin_stays_one_until_the_settings_say_otherwise() {
 
 #[tokio::test]
 async fn a_role_in_a_workspace_that_is_gone_is_no_role() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;
     let first = admin.text("/workspaces/0/id");
     let made = admin.post("/api/admin/workspaces", json!({"name": "Second"})).await.expect(201);
@@ -421,7 +421,7 @@ async fn the_last_seats_are_given_to_as_many_as_there_are() {
 
 #[tokio::test]
 async fn the_matrix_of_roles_is_served_as_it_is_judged_by() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;
     let weak = app.key(&admin, json!({"scopes": ["analytics:read"]})).await;
     let matrix = weak.get("/api/admin/roles").await.expect(200);

@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use testkit::{Actor, TestApp};
+use testkit::{Actor, Installation, TestApp};
 
 /// Who calls: everything of one organization, or one workspace of it.
 struct Caller {
@@ -263,7 +263,7 @@ async fn get(actor: &Actor, path: &str, header: &str) -> (String, testkit::Respo
 /// A key for trying things out has no live people, however it asks for them.
 #[tokio::test]
 async fn a_test_key_is_shown_and_erases_nobody_who_is_held() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;
     let _ = admin.post("/v1/leads", json!({"email": "live@example.com"})).await.expect(201);
     let scopes = json!(["privacy:read", "privacy:write"]);

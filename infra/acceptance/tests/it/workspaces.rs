@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::Method;
 use serde_json::{Value, json};
 use store::{Change, KeyStatus, Task};
-use testkit::{Actor, Receiver, TestApp};
+use testkit::{Actor, Installation, Receiver, TestApp};
 
 use crate::organizations::tasks;
 use crate::people;
@@ -137,7 +137,7 @@ async fn what_cannot_be_a_workspace_is_pointed_at() {
 
 #[tokio::test]
 async fn the_plan_says_how_many_there_are_and_archived_ones_count() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;
     let second = workspace(&admin, "Second").await;
     let third = admin.with("idempotency-key", "third");
@@ -160,7 +160,7 @@ async fn the_plan_says_how_many_there_are_and_archived_ones_count() {
 
 #[tokio::test]
 async fn an_organization_keeps_a_workspace_that_can_be_used() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;
     let first = admin.text("/workspaces/0/id");
     for _ in 0..2 {
@@ -267,7 +267,7 @@ async fn a_workspace_with_data_is_archived_before_it_is_deleted_and_takes_along_
 
 #[tokio::test]
 async fn test_data_is_data() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;
     let id = workspace(&admin, "Sandbox").await;
     let key = app.key(&admin, json!({"workspace_id": id, "mode": "test"})).await;
@@ -332,7 +332,7 @@ async fn roles_are_given_and_taken_in_a_workspace() {
 
 #[tokio::test]
 async fn nobody_gives_or_takes_more_than_they_hold_in_a_workspace() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;
     let (first, second) = (admin.text("/workspaces/0/id"), workspace(&admin, "Second").await);
     let manager = app.invite_and_join(&admin, json!({"role": "manager", "workspace_id": first})).await;
@@ -378,7 +378,7 @@ async fn nobody_gives_or_takes_more_than_they_hold_in_a_workspace() {
 /// A manager and a key of one workspace, and everything of another one.
 #[tokio::test]
 async fn nothing_of_one_workspace_is_seen_from_another() {
-    let app = TestApp::start().await;
+    let app = Installation::start().await;
     let receiver = Receiver::start().await;
     let admin = app.sign_up("Acme").await;
     let (ours, theirs) = (admin.text("/workspaces/0/id"), workspace(&admin, "Theirs").await);

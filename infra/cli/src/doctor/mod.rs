@@ -5,12 +5,15 @@
 
 mod buckets;
 mod data;
+mod lambda;
 mod outside;
 mod queues;
 mod report;
 mod secrets;
 mod tables;
 mod variables;
+
+use std::collections::BTreeMap;
 
 use artisan_local::template::Template;
 use runtime::Services;
@@ -31,6 +34,8 @@ struct Examination<'a> {
     services: &'a Services,
     template: Template,
     report: Report,
+    /// The ARNs of queues and streams that are there, by the names that queues and tables have in the template.
+    sources: BTreeMap<String, String>,
 }
 
 /// Looks a deployment over.
@@ -39,12 +44,14 @@ struct Examination<'a> {
 /// [`Error::Template`]: everything else is a finding.
 pub async fn examine(services: &Services) -> Result<Report, Error> {
     let template = Template::parse(TEMPLATE)?;
-    let mut examination = Examination { services, template, report: Report::default() };
+    let mut examination =
+        Examination { services, template, report: Report::default(), sources: BTreeMap::new() };
     examination.variables();
     examination.tables().await;
     examination.queues().await;
     let secrets = examination.secrets().await;
     examination.buckets().await;
+    examination.lambda().await;
     examination.data(&secrets).await;
     examination.outside().await;
     Ok(examination.report)

@@ -1,9 +1,11 @@
-//! What lies outside of the deployment: the time, and who sends its mail.
+//! What lies outside of the deployment: the time, who sends its mail and hears its alarms, and whether people reach it.
 
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_sesv2::Client;
 use clock::Timestamp;
+use serde::Deserialize;
+use url::{Host, Url};
 
 use super::{Examination, Trouble, trouble};
 
@@ -13,16 +15,13 @@ const APART: Duration = Duration::from_secs(60);
 impl Examination<'_> {
     pub(super) async fn outside(&mut self) {
         self.time().await;
+        self.reach().await;
         if self.is_local() {
             self.report.skip("sender of mails", "the local platform shows mails instead of sending them");
         } else {
             self.sender().await;
+            self.listener();
         }
-        self.report.skip(
-            "what each function's role allows, and event source mappings",
-            "nothing here sees them; a role that lacks something shows as AccessDeniedException in the log, a mapping that is \
-             disabled as work that is left undone (above)",
-        );
     }
 
     async fn time(&mut self) {
@@ -47,6 +46,78 @@ impl Examination<'_> {
                 format!("this machine's clock and that of {url} are {} s apart", apart.as_secs()),
                 "set the clock by NTP: AWS refuses calls of a clock that is five minutes off, and records would bear the wrong time",
             );
+        }
+    }
+
+    /// Whether people reach the deployment where its mails lead them.
+    async fn reach(&mut self) {
+        const WHAT: &str = "PUBLIC_URL";
+        let Some(text) = self.value(WHAT) else { return };
+        // Said to be malformed already.
+        let Ok(url) = Url::parse(&text) else { return };
+        let is_loopback = match url.host() {
+            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => true,
+        };
+        if is_loopback && !self.is_local() {
+            self.report.error(
+                "public_url_local",
+                text,
+                "links in mails, and identity providers, lead to the reader's own machine",
+                "deploy with PublicUrl set to where the API answers: the output ApiUrl, or a domain that leads there",
+            );
+            return;
+        }
+        if url.scheme() != "https" && !self.is_local() {
+            self.report.warning(
+                "public_url_plain",
+                &text,
+                "links in mails carry tokens, and lead over plain HTTP",
+                "deploy with PublicUrl set to an https URL",
+            );
+        }
+        if self.is_local() && url.host_str() == Some("localhost") {
+            self.report.skip("whether people reach it", "the local platform answers on this machine alone");
+            return;
+        }
+        match health_of(&text).await {
+            Ok(health) if health.version != env!("CARGO_PKG_VERSION") => self.report.warning(
+                "version_different",
+                text,
+                format!("version {} answers there, and this program is of {}", health.version, env!("CARGO_PKG_VERSION")),
+                "use the program of the version that is deployed: what should be there is read from its template",
+            ),
+            Ok(health) if health.status == "ok" => self.report.pass(),
+            Ok(_) => self.report.error(
+                "health_down",
+                text,
+                "its /health says that something it needs does not answer",
+                "read what /health says, and what is found here of tables and queues",
+            ),
+            Err(why) => self.report.error(
+                "public_url_elsewhere",
+                text,
+                format!("Artisan does not answer there: {why}"),
+                "is the domain mapped to the API, does its record in DNS lead there, does the certificate hold?",
+            ),
+        }
+    }
+
+    /// Whether anybody is told of alarms.
+    fn listener(&mut self) {
+        match self.value("ALARM_TOPIC_ARN").as_deref() {
+            Some("none") => self.report.warning(
+                "alarms_unheard",
+                "alarms",
+                "no topic is named: they change state and tell nobody",
+                "deploy with AlarmTopicArn, and subscribe somebody to it",
+            ),
+            Some(_) => self.report.pass(),
+            None => self
+                .report
+                .skip("who hears the alarms", "ALARM_TOPIC_ARN is not set; it is an output of the stack"),
         }
     }
 
@@ -83,6 +154,22 @@ impl Examination<'_> {
             Err(other) => self.note(other, "sandbox of SES", "ses:GetAccount"),
         }
     }
+}
+
+/// What `/health` says.
+#[derive(Deserialize)]
+struct Health {
+    status: String,
+    version: String,
+}
+
+async fn health_of(base: &str) -> Result<Health, String> {
+    let ask = async {
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
+        client.get(format!("{}/health", base.trim_end_matches('/'))).send().await?.text().await
+    };
+    let text = ask.await.map_err(|error| telemetry::chain(&error))?;
+    serde_json::from_str(&text).map_err(|_| "what answers is no health document".to_owned())
 }
 
 /// What time a server says it is.

@@ -23,6 +23,9 @@ impl Examination<'_> {
             };
             let subject = format!("{} ({})", queue.logical_id, url.rsplit('/').next().unwrap_or_default());
             let Some(attributes) = self.attributes(&subject, &url).await else { continue };
+            if let Some(arn) = attributes.get("QueueArn") {
+                self.sources.insert(queue.name.clone(), arn.clone());
+            }
             self.patience(&queue, &subject, &attributes);
             targets.extend(self.redrive(&queue, &subject, &attributes));
             if queue.logical_id.ends_with("FaultsQueue") {
@@ -118,7 +121,7 @@ impl Examination<'_> {
     }
 
     /// Whether the queue that failing messages are put into is there, and empty.
-    async fn target(&mut self, name: &str) {
+    pub(super) async fn target(&mut self, name: &str) {
         let found = self.services.aws.sqs.get_queue_url().queue_name(name).send().await;
         match found.map_err(trouble) {
             Ok(answer) => {

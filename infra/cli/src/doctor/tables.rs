@@ -40,6 +40,9 @@ impl Examination<'_> {
                 other => return self.note(other, &subject, "dynamodb:DescribeTable"),
             },
         };
+        if let Some(arn) = described.latest_stream_arn() {
+            self.sources.insert(table.name.clone(), arn.to_owned());
+        }
         self.shape(table, &subject, &described);
         self.stream(table, &subject, &described);
         match described.deletion_protection_enabled {

@@ -16,7 +16,10 @@ impl Examination<'_> {
     pub(super) fn variables(&mut self) {
         let mut wanted: BTreeMap<String, (bool, Vec<String>)> = BTreeMap::new();
         for function in &self.template.functions {
-            for (name, value) in &function.environment {
+            // What `artisan` calls is the API and the services below it, and no function: which ones the console calls it is
+            // not told.
+            for (name, value) in function.environment.iter().filter(|(name, _)| !name.ends_with("_FUNCTION"))
+            {
                 let (optional, readers) = wanted.entry(name.clone()).or_default();
                 *optional = value.is_empty() || WITH_DEFAULT.contains(&name.as_str());
                 readers.push(function.binary.clone());
@@ -45,8 +48,8 @@ impl Examination<'_> {
                 ),
                 None => self.report.pass(),
             }
-            let names_something = ["_TABLE", "_BUCKET", "_QUEUE_URL"].iter().any(|end| name.ends_with(end))
-                || name.ends_with("_SECRET_ID");
+            let names_something =
+                ["_TABLE", "_BUCKET", "_QUEUE_URL", "_ID"].iter().any(|end| name.ends_with(end));
             if names_something && let Some(other) = named.insert(value, name.clone()) {
                 self.report.error(
                     "variables_shared",

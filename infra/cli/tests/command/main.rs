@@ -10,5 +10,6 @@
 mod command_line;
 mod deployment;
 mod doctor;
+mod lambda;
 mod migrate;
 mod operations;

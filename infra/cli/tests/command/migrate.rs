@@ -71,6 +71,28 @@ async fn old_organizations_are_read_as_new_and_brought_up_in_bulk() {
     assert_eq!(it.run(&["migrate", "--status"], "").await.outcome.unwrap(), Verdict::Fine);
 }
 
+/// A change of plan sees in the table what reading has already added in memory.
+#[tokio::test]
+async fn an_old_organization_changes_its_plan_before_it_is_brought_up() {
+    let it = Deployment::start().await;
+    let (raised, lowered) = (it.app.sign_up("Raised").await, it.app.sign_up("Lowered").await);
+    it.app.upgrade(&lowered, "business").await;
+    for admin in [&raised, &lowered] {
+        it.age(admin, 1).await;
+    }
+    it.app.upgrade(&raised, "growth").await;
+    it.app.upgrade(&lowered, "starter").await;
+    let _ = it.run(&["migrate"], "").await.fine();
+    for (admin, limit) in [(&raised, 2_000_000), (&lowered, 1_000_000)] {
+        let pk = format!("ORG#{}", admin.text("/organization/id"));
+        let item = it.item("CoreTable", &pk, "ORG").await;
+        for name in ["v", "requests_per_hour_limit", "requests_per_hour_left"] {
+            let expected = if name == "v" { 2 } else { limit };
+            assert_eq!(item.get(name).cloned(), number(expected), "{name}: nothing was given away");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_run_that_was_stopped_goes_on_where_it_stopped() {
     let it = Deployment::start().await;

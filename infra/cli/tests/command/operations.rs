@@ -100,6 +100,36 @@ async fn a_tenant_is_exported_whole_and_on_record() {
     assert_eq!(records[0]["pii_accessed"], true);
 }
 
+/// Half of an export would be taken for one.
+#[tokio::test]
+async fn of_an_export_that_fails_nothing_remains_and_of_one_that_does_not_only_its_owner_reads() {
+    let it = Deployment::start().await;
+    let id = it.app.sign_up("Acme").await.text("/organization/id");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("acme.ndjson");
+    let line = ["tenants", "export", &id, "-o", path.to_str().unwrap()];
+    let refused = r#"{"__type":"com.amazon.coral.service#AccessDeniedException","message":"no"}"#;
+    it.app.engines().faults().order("Query", 1, 1, artisan_local::engines::Strike::Before, 400, refused);
+    let said = it.run(&line, "").await;
+    assert!(said.error().contains("AccessDeniedException"), "{}", said.error());
+    let left = || std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left(), 0);
+
+    // One that was killed leaves its draft, and what it has under way nobody takes over.
+    let draft = folder.path().join("acme.ndjson.part");
+    std::fs::write(&draft, "").unwrap();
+    let said = it.run(&line, "").await;
+    assert!(said.error().contains("acme.ndjson.part"), "{}", said.error());
+    std::fs::remove_file(&draft).unwrap();
+    let _ = it.run(&line, "").await.fine();
+    assert_eq!(left(), 1);
+    #[cfg(unix)]
+    {
+        let mode = std::os::unix::fs::PermissionsExt::mode(&path.metadata().unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}
+
 #[tokio::test]
 async fn a_key_is_revoked_at_once() {
     let it = Deployment::start().await;
@@ -165,6 +195,30 @@ async fn dead_letters_are_redriven_by_id_and_by_endpoint() {
     let records = it.records(&admin, "dead_letters.redrive").await;
     assert_eq!(records.len(), 2);
     records.iter().for_each(is_operators);
+}
+
+/// An export takes minutes, and is on record.
+#[tokio::test]
+async fn what_cannot_be_verified_is_not_exported_first() {
+    let it = Deployment::start().await;
+    let admin = it.app.sign_up("Acme").await;
+    it.app.drain().await;
+    let key = admin.get("/api/admin/audit-logs/checkpoint/keys").await.expect(200).body;
+    let key = key.lines().next().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.ndjson");
+    std::fs::write(&path, "").unwrap();
+    let organization = admin.text("/organization/id");
+    let said = it.run(&["audit", "verify", &organization, "-o", path.to_str().unwrap()], "").await;
+    assert!(matches!(said.outcome, Err(Error::Create { .. })), "{}", said.error());
+    let nobody = "org_01kaq8zr3yfe2r4m8n5p6q7s8t";
+    let said = it.run(&["audit", "verify", nobody, "--key", key], "").await;
+    assert!(matches!(said.outcome, Err(Error::NotSealed)), "{}", said.error());
+    assert!(it.records(&admin, "audit_log.export").await.is_empty());
+    let scan = it.aws.dynamodb.scan().table_name(it.table("ActivityTable"));
+    let scan = scan.filter_expression("begins_with(pk, :it)");
+    let scan = scan.expression_attribute_values(":it", AttributeValue::S(format!("ORG#{nobody}")));
+    assert_eq!(scan.send().await.unwrap().count, 0, "nothing is made for who is not there");
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use http_body_util::{BodyExt as _, StreamBody};
 
 use super::iam::Role;
 use super::s3::{self, Content};
-use super::{Answer, Engines};
+use super::{Answer, Engines, lambda};
 use crate::template::REGION;
 
 const IDENTITY: &str = "local";
@@ -83,11 +83,17 @@ impl HttpConnector for Reached {
             if s3::is_signed_for(request.headers().get("authorization").unwrap_or_default()) {
                 return object_store(&engines, role, request).await;
             }
-            let target = request.headers().get("x-amz-target").unwrap_or_default().to_owned();
             // All other services here are sent complete bodies.
             let body = request.body().bytes().map(Bytes::copy_from_slice).unwrap_or_default();
             let path =
                 request.uri().parse::<http::Uri>().map(|uri| uri.path().to_owned()).unwrap_or_default();
+            if lambda::is_path(&path) {
+                let call = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
+                let reply = engines.dispatch_lambda_as(role, call.map(|_| body)).await;
+                let reply = HttpResponse::try_from(reply.map(SdkBody::from));
+                return reply.map_err(|error| ConnectorError::other(error.into(), None));
+            }
+            let target = request.headers().get("x-amz-target").unwrap_or_default().to_owned();
             let refused = role.and_then(|role| match target.as_str() {
                 "" => role.judge_mail(&body, engines.ledger()),
                 target => role.judge(target, &body, engines.ledger()),

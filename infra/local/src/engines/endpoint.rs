@@ -3,19 +3,19 @@
 //! Whoever may run programs on this machine may use it, as there are no credentials that would mean anything here. What
 //! must not reach it are web pages (another `Host` after DNS rebinding, an `Origin`) and webhooks, whose content type
 //! is never that of an SDK. SES is sent plain JSON: its one path takes that, from whoever signed for AWS. S3 is sent
-//! whatever the objects are, with a signature for S3 and a header that no webhook may have; and links to objects are
+//! whatever the objects are, and Lambda whatever the payload is, with a signature for them and a header that no webhook may have; and links to objects are
 //! followed by whoever has them, by people with a browser above all.
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, Request, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use bytes::Bytes;
 
 use super::s3::{self, Content};
-use super::{Answer, Engines, ses};
+use super::{Answer, Engines, lambda, ses};
 use crate::server::names_this_machine;
 
 /// DynamoDB accepts bodies up to 16 MB. S3 accepts parts of 5 GB; those of ours are a few MB.
@@ -36,6 +36,15 @@ fn is_for_s3(method: &Method, query: &str, headers: &HeaderMap) -> bool {
     let is_signed =
         s3::is_signed_for(header(header::AUTHORIZATION)) && headers.contains_key("x-amz-content-sha256");
     is_here && (is_followed || is_signed)
+}
+
+/// Whether this is what an SDK on this machine sends to Lambda.
+fn is_for_lambda(path: &str, headers: &HeaderMap) -> bool {
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_here = names_this_machine(header(header::HOST)) && !headers.contains_key(header::ORIGIN);
+    let is_signed =
+        lambda::is_signed_for(header(header::AUTHORIZATION)) && headers.contains_key("x-amz-date");
+    is_here && is_signed && lambda::is_path(path)
 }
 
 /// Whether this is what an SDK on this machine sends to `path`.
@@ -64,6 +73,11 @@ async fn call(
         let call = s3::Call { method: method.to_string(), path, query, headers, body };
         return object_store(engines.dispatch_s3(call).await);
     }
+    if is_for_lambda(uri.path(), &headers) {
+        let mut call = Request::new(body);
+        (*call.method_mut(), *call.uri_mut(), *call.headers_mut()) = (method, uri, headers);
+        return engines.dispatch_lambda(call).await.map(Body::from);
+    }
     if !is_from_an_sdk_here(uri.path(), &headers) {
         return (StatusCode::FORBIDDEN, "This port answers AWS SDKs on this machine only.\n").into_response();
     }
@@ -73,7 +87,7 @@ async fn call(
     let Some(target) = headers.get("x-amz-target").and_then(|target| target.to_str().ok()) else {
         return (
             StatusCode::NOT_FOUND,
-            "This port answers the AWS SDK: DynamoDB, SQS, S3, Secrets Manager and SES. The API is on the other port.\n",
+            "This port answers the AWS SDK: DynamoDB, SQS, S3, Secrets Manager, SES and Lambda. The API is on the other port.\n",
         )
             .into_response();
     };
@@ -126,5 +140,20 @@ mod tests {
         assert!(mail(ses::PATH, "AWS4-HMAC-SHA256 Credential=x"));
         assert!(!mail("/", "AWS4-HMAC-SHA256 Credential=x"));
         assert!(!mail(ses::PATH, "Bearer x"));
+        let invoked = |change: &dyn Fn(&mut HeaderMap)| {
+            let mut headers = HeaderMap::new();
+            let signed =
+                "AWS4-HMAC-SHA256 Credential=x/20260101/eu-central-1/lambda/aws4_request, Signature=0";
+            headers.insert(header::HOST, "127.0.0.1:8001".parse().unwrap());
+            headers.insert(header::AUTHORIZATION, signed.parse().unwrap());
+            headers.insert("x-amz-date", "20260101T000000Z".parse().unwrap());
+            change(&mut headers);
+            is_for_lambda("/2015-03-31/functions/web/invocations", &headers)
+        };
+        assert!(invoked(&|_| ()));
+        assert!(!invoked(&|headers| drop(headers.insert(header::HOST, "rebound.example".parse().unwrap()))));
+        assert!(!invoked(&|headers| drop(headers.insert(header::ORIGIN, "http://x".parse().unwrap()))));
+        assert!(!invoked(&|headers| drop(headers.remove("x-amz-date"))), "no webhook has such a header");
+        assert!(!invoked(&|headers| drop(headers.remove(header::AUTHORIZATION))));
     }
 }

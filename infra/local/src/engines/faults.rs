@@ -81,7 +81,7 @@ pub(super) enum Throttled {
 }
 
 impl Faults {
-    /// After `passes` calls of `operation` (SES: `SendEmail`) that go well, the next `times` are answered with `status` and the JSON
+    /// After `passes` calls of `operation` (SES: `SendEmail`; Lambda: `Invoke`) that go well, the next `times` are answered with `status` and the JSON
     /// document `body`; for S3's operations it is XML. The sealing of audit records, which goes on beside everything, is spared.
     pub fn order(
         &self,

@@ -115,6 +115,11 @@ impl Role {
         self.judge_all(&[needed], ledger)
     }
 
+    /// The same for the invocation of a function, which stands under the ARN of what is invoked.
+    pub(super) fn judge_invocation(&self, arn: &str, ledger: &Ledger) -> Option<String> {
+        self.judge_all(&[Needed::new("lambda:InvokeFunction".to_owned(), arn.to_owned())], ledger)
+    }
+
     /// The same for a call of S3.
     pub(super) fn judge_object(&self, request: &s3::Request, ledger: &Ledger) -> Option<String> {
         let (operation, bucket) = request.names();

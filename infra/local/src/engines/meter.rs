@@ -1,6 +1,6 @@
 //! Counts what the engines are asked to do.
 //!
-//! Every call is counted by operation and table, queue or bucket. When metering is switched on, DynamoDB calls also report
+//! Every call is counted by operation and table, queue, bucket or function. When metering is switched on, DynamoDB calls also report
 //! the capacity units they consumed. Counting never changes an answer.
 
 use std::collections::BTreeMap;
@@ -73,12 +73,12 @@ impl Meter {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot(Vec<Measured>);
 
-/// One operation on one table, queue or bucket.
+/// One operation on one table, queue, bucket or function.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measured {
     /// The operation, `PutItem`; a transaction or batch counts once for each table it names.
     pub operation: String,
-    /// The physical name of the table, queue, bucket or secret; empty where the operation names none.
+    /// The physical name of the table, queue, bucket, secret or function; empty where the operation names none.
     pub resource: String,
     /// How many calls.
     pub calls: u64,
@@ -105,7 +105,7 @@ impl Snapshot {
         self.0.iter().filter(|measured| measured.operation == operation).map(|measured| measured.calls).sum()
     }
 
-    /// The number of calls that named one table, queue, bucket or secret.
+    /// The number of calls that named one table, queue, bucket, secret or function.
     #[must_use]
     pub fn calls_on(&self, resource: &str) -> u64 {
         self.0.iter().filter(|measured| measured.resource == resource).map(|measured| measured.calls).sum()

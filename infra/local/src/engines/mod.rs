@@ -1,4 +1,4 @@
-//! The engines that stand in for AWS: DynamoDB, SQS, S3, Secrets Manager and SES in this process.
+//! The engines that stand in for AWS: DynamoDB, SQS, S3, Secrets Manager, SES and Lambda in this process.
 //!
 //! One dispatch answers all of them from the bytes that the AWS SDK sends. Hosted functions reach it through an HTTP
 //! connector without a socket ([`Engines::sdk_config`]), other processes through a loopback port
@@ -11,17 +11,18 @@ mod dynamodb;
 mod endpoint;
 mod faults;
 pub(crate) mod iam;
+pub(crate) mod lambda;
 mod meter;
 pub mod queues;
 pub mod s3;
 mod ses;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
 use clock::Clock;
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri};
 use serde_json::Value;
 use winterbaume_core::{MockRequest, MockService};
 use winterbaume_secretsmanager::SecretsManagerService;
@@ -34,6 +35,7 @@ use faults::Throttled;
 pub use faults::{Faults, Strike};
 use iam::Role;
 pub use iam::{Ledger, Used};
+use lambda::{Functions, Invocation};
 pub use meter::{Measured, Meter, Snapshot};
 use queues::{Backend, Queues, Ruling, Wire};
 use s3::Buckets;
@@ -113,6 +115,8 @@ struct Inner {
     sqs: SqsService,
     secrets: SecretsManagerService,
     mailbox: Mailbox,
+    /// Whoever hosts the functions keeps them: they themselves hold on to the engines.
+    functions: OnceLock<Weak<Functions>>,
     address: String,
 }
 
@@ -155,6 +159,7 @@ impl Engines {
             objects: Arc::new(objects),
             secrets: SecretsManagerService::new(),
             mailbox: Mailbox::new(clock.clone()),
+            functions: OnceLock::new(),
             address: address.to_owned(),
         })))
     }
@@ -195,6 +200,11 @@ impl Engines {
         &self.0.mailbox
     }
 
+    /// Has these functions be the ones that are invoked, for as long as there are they. The first ones stay.
+    pub(crate) fn host(&self, functions: &Arc<Functions>) {
+        self.0.functions.get_or_init(|| Arc::downgrade(functions));
+    }
+
     /// Faults to order, for tests.
     #[must_use]
     pub fn faults(&self) -> &Faults {
@@ -231,6 +241,33 @@ impl Engines {
                 answer
             }
         })
+    }
+
+    /// Answers one call of Lambda.
+    pub async fn dispatch_lambda(&self, request: Request<Bytes>) -> Response<Bytes> {
+        self.dispatch_lambda_as(None, request).await
+    }
+
+    /// The same, as far as the caller's role allows it.
+    async fn dispatch_lambda_as(&self, role: Option<&Role>, request: Request<Bytes>) -> Response<Bytes> {
+        let invocation = match Invocation::read(request) {
+            Ok(invocation) => invocation,
+            Err(refused) => return refused.reply(),
+        };
+        if let Some(why) = role.and_then(|role| role.judge_invocation(&invocation.arn(), self.ledger())) {
+            return lambda::Refusal::denied(why).reply();
+        }
+        self.0.meter.call(lambda::INVOKE, &invocation.function);
+        let struck = self.0.faults.striking(lambda::INVOKE, &invocation.payload);
+        if let Some((Strike::Before, answer)) = struck {
+            return lambda::ordered(answer);
+        }
+        let functions = self.0.functions.get().and_then(Weak::upgrade);
+        let reply = invocation.answer(functions.as_deref()).await;
+        match struck {
+            Some((_, answer)) => lambda::ordered(answer),
+            None => reply,
+        }
     }
 
     /// Answers one call of S3, whose protocol is one of its own. What it has to do with files is done where it may block.
@@ -302,6 +339,14 @@ impl Engines {
             }
         }
     }
+}
+
+/// Whether an `Authorization` header signs with a credential whose scope ends in this.
+fn is_signed(authorization: &str, scope: &str) -> bool {
+    authorization.starts_with("AWS4-HMAC-SHA256 ")
+        && authorization
+            .split([',', ' '])
+            .any(|part| part.starts_with("Credential=") && part.ends_with(scope))
 }
 
 /// An answer that also says this.

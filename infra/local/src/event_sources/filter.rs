@@ -24,11 +24,11 @@ pub enum FilterError {
 }
 
 /// The filters of one event source. Without any, everything passes.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct FilterCriteria(Vec<Vec<Field>>);
 
 /// One field of a pattern: where it is and what it may be.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 struct Field {
     path: Vec<String>,
     any_of: Vec<Matcher>,

@@ -42,6 +42,12 @@ pub(crate) fn table_arn(name: &str) -> String {
     format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}")
 }
 
+/// The ARN of a function, or of what a qualifier names of it.
+pub(crate) fn function_arn(name: &str, qualifier: Option<&str>) -> String {
+    let whole = format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}");
+    qualifier.map_or_else(|| whole.clone(), |qualifier| format!("{whole}:{qualifier}"))
+}
+
 /// Answers intrinsic functions against one document. Errors are phrases that continue "X.Y …".
 #[derive(Clone, Copy)]
 pub(super) struct Intrinsics<'a> {
@@ -141,6 +147,9 @@ impl Intrinsics<'_> {
             let default = parameter.get("Default").filter(|value| !value.is_null()).cloned();
             return default.ok_or_else(|| format!("refers to the parameter {name}, which has no Default"));
         }
+        if let Some(function) = name.strip_suffix(".Alias") {
+            return self.alias(function);
+        }
         let resource = self
             .document
             .entry("Resources", name)
@@ -151,6 +160,19 @@ impl Intrinsics<'_> {
             "AWS::S3::Bucket" => bucket_name(name).into(),
             _ => physical.into(),
         })
+    }
+
+    /// What SAM makes for `AutoPublishAlias`, of the function itself or of all of them.
+    fn alias(self, function: &str) -> Result<Value, String> {
+        let resource = self.document.entry("Resources", function);
+        let resource = resource.filter(|resource| kind(resource) == "AWS::Serverless::Function");
+        let resource =
+            resource.ok_or_else(|| format!("refers to an alias of {function}, which is not a function"))?;
+        let own = resource.get("Properties").and_then(|own| own.get("AutoPublishAlias"));
+        let shared = || self.document.function_globals()?.get("AutoPublishAlias");
+        let alias =
+            own.or_else(shared).ok_or_else(|| format!("refers to an alias of {function}, which has none"))?;
+        Ok(function_arn(&physical_name(function), Some(&self.text(alias)?)).into())
     }
 
     fn attribute(self, argument: &Value) -> Result<Value, String> {
@@ -174,9 +196,7 @@ impl Intrinsics<'_> {
             ("AWS::SQS::Queue", "QueueUrl") => queue_url(&physical),
             // Secrets Manager takes the name wherever it takes the ARN.
             ("AWS::SecretsManager::Secret", "Id") => physical,
-            ("AWS::Serverless::Function", "Arn") => {
-                format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{physical}")
-            }
+            ("AWS::Serverless::Function", "Arn") => function_arn(&physical, None),
             ("AWS::S3::Bucket", "Arn") => format!("arn:aws:s3:::{}", bucket_name(name)),
             (_, "Arn") => format!("arn:aws:local:{REGION}:{ACCOUNT}:{physical}"),
             (kind, _) => return Err(format!("asks for {attribute} of {name}, unknown locally for {kind}")),

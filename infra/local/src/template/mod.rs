@@ -17,7 +17,7 @@ use std::time::Duration;
 use crate::event_sources::filter::FilterCriteria;
 
 pub use intrinsics::{ACCOUNT, REGION};
-pub(crate) use intrinsics::{queue_arn, table_arn};
+pub(crate) use intrinsics::{function_arn, queue_arn, table_arn};
 
 /// Why a template cannot be used. The text is one line and names the place.
 #[derive(Debug, thiserror::Error)]
@@ -222,6 +222,10 @@ pub enum SecretValue {
 pub struct Function {
     /// Its name in the template.
     pub logical_id: String,
+    /// Its name in Lambda.
+    pub name: String,
+    /// The alias its versions are published under, if they are.
+    pub alias: Option<String>,
     /// The binary it runs.
     pub binary: String,
     /// Its environment variables, every reference resolved.

@@ -202,6 +202,8 @@ fn function(
     let timeout = properties.at("Timeout").count(globals.at("Timeout").count(3)?)?;
     let mut function = Function {
         logical_id: resource.resource().to_owned(),
+        name: physical_name(resource.resource()),
+        alias: properties.at("AutoPublishAlias").text()?.or(globals.at("AutoPublishAlias").text()?),
         binary: resource.at("Metadata.BuildProperties.Binary").required_text()?,
         environment,
         timeout,

@@ -9,6 +9,7 @@ Conditions:
 Globals:
   Function:
     Timeout: 15
+    AutoPublishAlias: live
     Environment:
       Variables:
         LOG_LEVEL: info
@@ -62,6 +63,7 @@ Resources:
         Variables:
           SHARED: own
           TABLE: !Ref Core
+          ALIAS: !Ref Function.Alias
           QUEUE_URL: !Ref Jobs
           BUCKET: !Ref Archive
           BUCKET_ARN: !GetAtt Archive.Arn
@@ -123,6 +125,7 @@ fn functions_have_their_environment_and_their_triggers() {
     let template = Template::parse(SMALL).unwrap();
     let function = template.function("one").unwrap();
     let expected = [
+        ("ALIAS", "arn:aws:lambda:eu-central-1:000000000000:function:artisan-local-Function:live"),
         ("ARN", "arn:aws:dynamodb:eu-central-1:000000000000:table/artisan-local-Core/index/*"),
         ("BUCKET", "artisan-local-archive"),
         ("BUCKET_ARN", "arn:aws:s3:::artisan-local-archive"),
@@ -140,6 +143,7 @@ fn functions_have_their_environment_and_their_triggers() {
         function.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_eq!(actual, expected);
     assert_eq!(function.timeout, 60);
+    assert_eq!((function.name.as_str(), function.alias.as_deref()), ("artisan-local-Function", Some("live")));
     let route = |method: Option<&str>, path: Option<&str>| Route {
         method: method.map(str::to_owned),
         path: path.map(str::to_owned),
@@ -170,6 +174,12 @@ fn what_cannot_be_read_is_named_in_one_line() {
     for (from, to, expected) in [
         ("Binary: one", "Other: one", "Function.Metadata.BuildProperties.Binary is missing"),
         ("!Ref Core", "!Ref Cores", "Function.Properties.Environment.Variables.TABLE refers to Cores"),
+        (
+            "!Ref Function.Alias",
+            "!Ref Core.Alias",
+            "ALIAS refers to an alias of Core, which is not a function",
+        ),
+        ("AutoPublishAlias: live", "MemorySize: 256", "refers to an alias of Function, which has none"),
         ("VisibilityTimeout: 90", "VisibilityTimeout: long", "Jobs.Properties.VisibilityTimeout is long"),
         ("{ AttributeName: pk, KeyType: HASH }", "{ AttributeName: pk, KeyType: MAIN }", "KeyType is MAIN"),
         ("BatchSize: 5", "BatchSize: 0", "BatchSize is 0"),

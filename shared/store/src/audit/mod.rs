@@ -186,6 +186,7 @@ impl AuditRecord {
             mark_pk: Some(self.marks())
                 .filter(|marks| *marks > 0)
                 .map(|marks| keys::audit_marks(organization, marks, id)),
+            request_pk: Some(keys::request(organization, &self.request_id, id)),
             expires_at,
         };
         let personal = match personal.is_empty() {
@@ -219,6 +220,9 @@ struct Stored {
     place_pk: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mark_pk: Option<String>,
+    /// Nothing in those of the first days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    request_pk: Option<String>,
     expires_at: i64,
 }
 

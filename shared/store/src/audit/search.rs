@@ -22,13 +22,11 @@ use super::{AuditEntry, Mark, Stored, StoredPersonal, log::SealRecord};
 use crate::change::Table;
 use crate::item::{self, Item};
 use crate::keys::{self, Key};
-use crate::spread::{Index, Listed, Spread, all_months};
+use crate::spread::{BATCH, Index, Listed, REQUEST_INDEX, Spread, all_months};
 use crate::{PageRequest, StoreError, Tenant};
 
 /// A page with a filter looks at no more records than this.
 const MOST_LOOKED_AT: usize = 1_000;
-/// DynamoDB gives so many items at once.
-const BATCH: usize = 100;
 /// The time in an id and the one that its record says are no further apart than this: no request takes longer.
 const APART: Duration = Duration::from_secs(60);
 
@@ -67,6 +65,8 @@ pub struct AuditFilter {
     pub resource: Option<String>,
     /// In this workspace.
     pub workspace: Option<WorkspaceId>,
+    /// A request with this id did it.
+    pub request_id: Option<String>,
     /// It ended so.
     pub outcome: Option<Outcome>,
     /// It read or wrote personal data, or did not.
@@ -114,6 +114,7 @@ impl AuditFilter {
             && text("/resource_type", &self.resource_type)
             && text("/resource_id", &self.resource)
             && text("/workspace_id", &self.workspace.map(|id| id.to_string()))
+            && text("/request_id", &self.request_id)
             && flag("/success", self.outcome.map(|outcome| outcome == Outcome::Success))
             && flag("/pii_accessed", self.pii_accessed)
             && flag("/sensitive", self.sensitive)
@@ -218,6 +219,9 @@ impl Tenant {
         if let Some(resource) = &filter.resource {
             return one(BY_RESOURCE, vec![keys::audit_resource(organization, resource)]);
         }
+        if let Some(request) = &filter.request_id {
+            return one(REQUEST_INDEX, keys::request_shards(organization, request));
+        }
         if let Some(actor) = &filter.actor {
             return one(BY_ACTOR, keys::audit_actor_shards(organization, actor));
         }
@@ -299,23 +303,6 @@ impl Tenant {
             entry,
         };
         Ok(records.into_iter().map(entry).collect())
-    }
-
-    /// Items by their keys, in the order of these; those that there aren't are left out.
-    pub(crate) async fn in_order(
-        &self,
-        operation: &'static str,
-        table: Table,
-        order: &[Key],
-    ) -> Result<Vec<Item>, StoreError> {
-        let chunks = order.chunks(BATCH).map(|chunk| self.store.batch(operation, [(table, chunk)]));
-        let mut found: HashMap<Key, Item> = try_join_all(chunks)
-            .await?
-            .into_iter()
-            .flatten()
-            .filter_map(|item| Some((item::key(&item)?, item)))
-            .collect();
-        Ok(order.iter().filter_map(|key| found.remove(key)).collect())
     }
 
     /// All records, oldest first, as JSON: for whoever has few.

@@ -18,9 +18,10 @@ use events::EventType;
 use ids::{AttemptId, DeliveryId, EndpointId, EventId, OrganizationId, ReplayId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
+use crate::change::Table;
 use crate::item::{self, Item, text};
 use crate::keys::{self, EndpointTag};
-use crate::spread::{Listed, STATE_INDEX, Spread, months};
+use crate::spread::{Fetched, Listed, STATE_INDEX, Spread, months};
 use crate::{PageRequest, Store, StoreError, Tenant};
 
 pub use claim::{Claim, Settlement};
@@ -278,6 +279,37 @@ impl DeliveryFilter {
     }
 }
 
+/// Which dead letters are shown. What is `None` does not matter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeadLetterFilter {
+    /// Owed to this endpoint.
+    pub endpoint: Option<EndpointId>,
+    /// Of events of this type.
+    pub event: Option<EventType>,
+    /// Of events that happened from then on.
+    pub since: Option<Timestamp>,
+    /// Of events that happened before then.
+    pub until: Option<Timestamp>,
+}
+
+impl DeadLetterFilter {
+    /// What the key tells: the id of a delivery bears the time of its event, and its endpoint's tag.
+    fn may_keep(&self, key: &Item) -> bool {
+        item::get_text(key, keys::SK).and_then(keys::parse_delivery).is_some_and(|id| {
+            self.endpoint.is_none_or(|endpoint| EndpointTag::in_id(id) == EndpointTag::of(endpoint))
+                && self.since.is_none_or(|since| id.time() >= since)
+                && self.until.is_none_or(|until| id.time() < until)
+        })
+    }
+
+    fn keeps(&self, delivery: &Delivery) -> bool {
+        // The index may still show what was begun anew a moment ago.
+        delivery.status == DeliveryStatus::Dead
+            && self.endpoint.is_none_or(|endpoint| delivery.endpoint_id == endpoint)
+            && self.event.is_none_or(|event| delivery.event == event)
+    }
+}
+
 fn write(organization: OrganizationId, delivery: &Delivery) -> Result<Item, StoreError> {
     item::write("delivery", &keys::delivery(organization, delivery.id), delivery)
 }
@@ -399,11 +431,17 @@ impl Tenant {
         listed.map(|items| item::read_all(OPERATION, items))
     }
 
-    /// The dead letters, latest first.
+    /// The dead letters, latest first; only those that `sees` lets through, if it is given. A page of some of them may be short,
+    /// or empty, and still not be the last.
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn dead_letters(&self, page: &PageRequest<String>) -> Result<Listed<Delivery>, StoreError> {
+    pub async fn dead_letters(
+        &self,
+        filter: &DeadLetterFilter,
+        sees: Option<&(dyn Fn(&Delivery) -> bool + Sync)>,
+        page: &PageRequest<String>,
+    ) -> Result<Listed<Delivery>, StoreError> {
         const OPERATION: &str = "dead_letters";
         let list = Spread {
             table: self.store.activity_table(),
@@ -413,24 +451,19 @@ impl Tenant {
             // Times begin with a digit, and `~` sorts after all.
             between: (String::from("0"), page.after.clone().unwrap_or_else(|| "~".to_owned())),
         };
-        let keys = self.store.spread(OPERATION, list, page.limit, |_| true).await?;
-        let order: Vec<keys::Key> = keys.items.iter().filter_map(item::key).collect();
-        let mut items = self.batch(OPERATION, &order).await?;
-        // The index may still show what was begun anew a moment ago.
-        items.retain(|delivery| delivery.status == DeliveryStatus::Dead);
-        Ok(Listed { items, next: keys.next, looked_at: keys.looked_at })
+        let keys_decide = filter.event.is_none() && sees.is_none();
+        let from = Fetched { table: Table::Activity, list, limit: page.limit, keys_decide };
+        let keep = |item: Item| {
+            let delivery: Delivery = item::read(OPERATION, item)?;
+            let is_wanted = filter.keeps(&delivery) && sees.is_none_or(|sees| sees(&delivery));
+            Ok(is_wanted.then_some(delivery))
+        };
+        self.fetched(OPERATION, from, |key| filter.may_keep(key), keep).await
     }
 
     /// The deliveries at `order`, in that order; ones that are not there are left out.
     async fn batch(&self, operation: &'static str, order: &[keys::Key]) -> Result<Vec<Delivery>, StoreError> {
-        let found = self.store.batch(operation, [(crate::change::Table::Activity, order)]).await?;
-        let mut deliveries: Vec<Delivery> = item::read_all(operation, found)?;
-        let position = |delivery: &Delivery| {
-            let key = keys::delivery(self.organization, delivery.id);
-            order.iter().position(|wanted| *wanted == key)
-        };
-        deliveries.sort_by_key(position);
-        Ok(deliveries)
+        item::read_all(operation, self.in_order(operation, Table::Activity, order).await?)
     }
 }
 

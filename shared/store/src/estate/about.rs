@@ -244,12 +244,12 @@ impl Tenant {
         let identity = self.store.account(email).await?.map(|account| account.identity);
         let theirs = identity.filter(|identity| identity.user_id == user);
         Ok(theirs.map(|identity| PersonsAccount {
+            mfa_enabled: identity.has_second_factor(),
             user_id: identity.user_id,
             email: identity.email,
             name: identity.name,
             email_verified: identity.email_verified,
             has_password: identity.password_hash.is_some(),
-            mfa_enabled: identity.second_factor.as_ref().is_some_and(|factor| factor.active),
             mfa_enrolled_at: identity.second_factor.as_ref().map(|factor| factor.created_at),
             created_at: identity.created_at,
             updated_at: identity.updated_at,

@@ -129,7 +129,7 @@ impl Tenant {
         }
         let tags = self.endpoint_tags().await?;
         parts.extend(of_activity(self.organization, &tags, organization.created_at, now));
-        parts.extend([Part::Replays, Part::EndpointStates, Part::LongJobs]);
+        parts.extend([Part::Replays, Part::EndpointStates, Part::Sent, Part::LongJobs]);
         parts.extend(of_mails(organization.created_at, now));
         parts.extend(of_personal_values(self.organization, organization.created_at, now));
         let next = self.erase_parts(parts, now, from, work).await?;
@@ -152,6 +152,7 @@ impl Tenant {
         let mut parts = of_workspace(self.organization, workspace.id);
         let tags = self.endpoint_tags().await?;
         parts.extend(of_activity(self.organization, &tags, workspace.created_at, now));
+        parts.push(Part::Sent);
         let next = self.erase_parts(parts, now, from, work).await?;
         if next.is_some() {
             return Ok(next);
@@ -208,6 +209,7 @@ impl Tenant {
             | Part::Notices { .. }
             | Part::Replays
             | Part::EndpointStates
+            | Part::Sent
             | Part::LongJobs
             | Part::Mails { .. }
             | Part::PersonalValues { .. } => Table::Activity,

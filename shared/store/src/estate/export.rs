@@ -217,7 +217,7 @@ impl Tenant {
         }
         let tags = self.endpoint_tags().await?;
         parts.extend(of_activity(self.organization, &tags, active_since, until));
-        parts.extend([Part::Replays, Part::EndpointStates, Part::LongJobs]);
+        parts.extend([Part::Replays, Part::EndpointStates, Part::Sent, Part::LongJobs]);
         parts.extend(of_audit(self.organization, founded, until));
         parts.sort_unstable();
         Ok(parts)

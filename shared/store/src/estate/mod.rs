@@ -80,6 +80,8 @@ enum Part {
     Replays,
     /// How endpoints do. It says where the deliveries to them are, so it comes after those.
     EndpointStates,
+    /// What was sent to endpoints.
+    Sent,
     /// Exports and erasures that were asked for.
     LongJobs,
     Mails {
@@ -155,6 +157,7 @@ impl Part {
             Self::Notices { month } => Some(keys::notices_of(organization, at_day(month))),
             Self::Replays => Some(keys::replays(organization)),
             Self::EndpointStates => Some(keys::endpoint_states(organization)),
+            Self::Sent => Some(keys::sent_of(organization)),
             Self::LongJobs => Some(keys::long_jobs(organization)),
             Self::Mails { day } => Some(keys::mails_of(organization, at_day(day))),
             Self::PersonalValues { month, shard } => {
@@ -178,6 +181,7 @@ impl Part {
             | Self::Notices { .. }
             | Self::Replays
             | Self::EndpointStates
+            | Self::Sent
             | Self::LongJobs
             | Self::Mails { .. }
             | Self::PersonalValues { .. } => store.activity_table(),

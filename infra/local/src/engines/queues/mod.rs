@@ -406,6 +406,22 @@ impl Queues {
         self.with(queue, |queue, _| Ok(queue.changed.subscribe()))
     }
 
+    /// Has everybody who waits for a message look again: the clock has been moved.
+    pub fn wake(&self) {
+        for queue in self.lock().queues.values() {
+            queue.changed.send_modify(|version| *version = version.wrapping_add(1));
+        }
+    }
+
+    /// When a message that cannot be received yet can be, in any queue.
+    #[must_use]
+    pub fn next_of_all(&self) -> Option<Timestamp> {
+        let now = self.clock.now();
+        let state = self.lock();
+        let next = state.queues.values().filter_map(|queue| queue.order.next_visible_at());
+        next.map(Timestamp::from_millis).filter(|at| *at > now).min()
+    }
+
     /// The present moment.
     #[must_use]
     pub fn mark(&self) -> Mark {

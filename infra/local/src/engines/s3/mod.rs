@@ -67,10 +67,7 @@ impl Reply {
 
 /// Whether an `Authorization` header signs for S3.
 pub(super) fn is_signed_for(authorization: &str) -> bool {
-    authorization.starts_with("AWS4-HMAC-SHA256 ")
-        && authorization
-            .split([',', ' '])
-            .any(|part| part.starts_with("Credential=") && part.ends_with(SCOPE))
+    super::is_signed(authorization, SCOPE)
 }
 
 impl Request {
