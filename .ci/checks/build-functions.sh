@@ -13,9 +13,10 @@ into=$(realpath --canonicalize-missing "${2:-target/lambda}")
 cd "${1:-.}"
 packages=()
 for manifest in functions/*/Cargo.toml; do packages+=(--package "$(basename "$(dirname "$manifest")")"); done
-# They are called a few times: not worth optimizing what they depend on, which are other artefacts than those of the tests.
-cargo lambda build --locked --compiler cargo --config 'profile.dev.package."*".opt-level=0' --lambda-dir "$into" \
-    "${packages[@]}"
+# They are called a few times: not worth optimizing what they depend on, which are other artefacts than those of the tests, nor
+# debugging.
+cargo lambda build --locked --compiler cargo --config 'profile.dev.package."*".opt-level=0' --config profile.dev.debug=0 \
+    --lambda-dir "$into" "${packages[@]}"
 for manifest in functions/*/Cargo.toml; do
     test -x "$into/$(basename "$(dirname "$manifest")")/bootstrap"
 done
