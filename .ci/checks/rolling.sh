@@ -35,9 +35,23 @@ fi
 # Not `--package`: what the workspace as a whole asks for is compiled already.
 cargo build --quiet --locked --bin artisan
 
-deploy_stack "$old/lambda"
+# The template is the present one: a function that the older build does not have is the present one's throughout.
+first=$PWD/target/rolling/first
+rm -rf "$first"
+mkdir "$first"
+for bootstrap in target/lambda/*/bootstrap; do
+    function=$(basename "$(dirname "$bootstrap")")
+    from=$old/lambda
+    if [[ ! -e $from/$function/bootstrap ]]; then
+        echo "not rolled, as it is not in $revision: $function"
+        from=$PWD/target/lambda
+    fi
+    ln -s "$from/$function" "$first/$function"
+done
+
+deploy_stack "$first"
 status=0
-PYTHONDONTWRITEBYTECODE=1 .venv/bin/python infra/e2e/rolling.py --stack e2e --url "$url" --new target/lambda \
+PYTHONDONTWRITEBYTECODE=1 .venv/bin/python infra/e2e/rolling.py --stack e2e --url "$url" --old "$old/lambda" --new target/lambda \
     --artisan target/debug/artisan "${seconds[@]}" || status=$?
 refused=$(refused)
 echo "${refused:-nothing was refused that a role does not allow}"

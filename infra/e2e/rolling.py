@@ -1,7 +1,7 @@
 """Rolls a deployment on the emulator from one build to another and back, and once more, while tenants use it. Then it holds
 what there is against what was asked for. Run by .ci/checks/rolling.sh; README.md says what that proves.
 
-    rolling.py --stack STACK --url URL --new BINARIES --artisan PROGRAM [--seconds N]
+    rolling.py --stack STACK --url URL --old BINARIES --new BINARIES --artisan PROGRAM [--seconds N]
 
 The stack runs the old build. As CodeDeploy would, this publishes a version of every function and leads callers to it by the
 weights of their alias. `artisan` is that of the new build.
@@ -77,12 +77,14 @@ class Stack:
         found = (it for it in self.items("ActivityTable") if it["sk"]["S"].startswith("DLV#"))
         return sum(it["status"]["S"] in ("pending", "retrying") for it in found)
 
-    def publish(self, binaries):
-        """A version of every function, that nobody is led to."""
+    def publish(self, old, binaries):
+        """A version of every function that there was in the old build, that nobody is led to."""
         for function, name in self.functions.items():
             (live,) = self.lambdas.list_aliases(FunctionName=function)["Aliases"]
             # ApiKeysFunction is the package `api-keys`.
             package = re.sub("(?<!^)(?=[A-Z])", "-", name).lower()
+            if not (old / package / "bootstrap").is_file():
+                continue
             self.lambdas.update_function_code(FunctionName=function, ZipFile=zipped(binaries / package / "bootstrap"))
             new = self.lambdas.publish_version(FunctionName=function)["Version"]
             self.versions[function] = (live["FunctionVersion"], new)
@@ -257,6 +259,7 @@ def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--stack", required=True)
     arguments.add_argument("--url", required=True)
+    arguments.add_argument("--old", required=True, type=pathlib.Path)
     arguments.add_argument("--new", required=True, type=pathlib.Path)
     arguments.add_argument("--artisan", required=True)
     arguments.add_argument("--seconds", type=float, default=20, help="that each stage lasts")
@@ -286,7 +289,7 @@ def main():
         sign_up(settled=False)
         sign_up()
         sign_up()
-        stack.publish(given.new)
+        stack.publish(given.old, given.new)
         for number, share in enumerate(STAGES):
             book.stage = f"{share} % of calls went to the new build"
             before = stack.served()
