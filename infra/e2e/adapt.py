@@ -8,8 +8,8 @@ writes INTO/template.json and INTO/Makefile. What is adapted:
   BINARIES, instead of calling it function by function.
 - Functions are deployed at once: the emulator has no CodeDeploy to shift traffic with.
 - Alarms on metric math are left out: the emulator refuses them.
-- How many copies of a function read a queue at most is written as the number that the parameter defaults to: the emulator
-  takes a parameter for a text, and reads no queue at all.
+- How many copies of `deliver` read a queue at most is written as a number, and is ten: the emulator takes a parameter for a text,
+  and reads no queue at all; and when one of hundreds that one machine starts at once is late, it ends all of them.
 - `--without` takes an action out of what the role of a function allows, its managed policies included, to see that it is
   missed.
 
@@ -25,6 +25,7 @@ from samcli.yamlhelper import yaml_parse
 
 FUNCTION = "AWS::Serverless::Function"
 ALARM = "AWS::CloudWatch::Alarm"
+COPIES = 10
 MANAGED_POLICY = "AWS::IAM::ManagedPolicy"
 
 
@@ -72,9 +73,8 @@ def write_out_concurrency(template):
     for function in of_type(template, FUNCTION).values():
         for event in function["Properties"].get("Events", {}).values():
             scaling = event["Properties"].get("ScalingConfig", {})
-            most = scaling.get("MaximumConcurrency")
-            if isinstance(most, dict):
-                scaling["MaximumConcurrency"] = template["Parameters"][most["Ref"]]["Default"]
+            if isinstance(scaling.get("MaximumConcurrency"), dict):
+                scaling["MaximumConcurrency"] = COPIES
 
 
 def take_out(template, function, action):
