@@ -10,15 +10,15 @@ use access::permission::{ApiKeysDelete, ApiKeysRead, ApiKeysWrite, Permission, P
 use axum::http::StatusCode;
 use clock::Timestamp;
 use edge::{
-    Authorized, Committed, Context, Edge, IdempotencyKey, IfMatch, Json, Network, Paging, PathId, Refused,
-    Reply, routes,
+    Authorized, Committed, Context, Edge, IdempotencyKey, IfMatch, Json, Narrow, Narrowed, Network, PathId,
+    Refused, Reply, Search, Values, routes,
 };
 use ids::{KeyId, OrganizationId, WorkspaceId, kind};
 use input::Patch;
-use problem::{Code, Problem};
+use problem::{Code, FieldError, Problem};
 use serde::{Deserialize, Serialize};
 use store::{ApiKey, KeyStatus, LastUse, Mode};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::{self, Draft, alteration};
@@ -227,27 +227,53 @@ async fn create(caller: Authorized<ApiKeysWrite>, key: IdempotencyKey, body: Jso
     caller.context.commit(change, None, &key, &body.bytes, committed).await
 }
 
+/// What a list of keys is narrowed to.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only its description is used")]
+struct Besides {
+    /// Those with this in their name, be it in capitals or not, or with these last four characters. A search looks through a
+    /// thousand keys at once: a page of what it finds may be short, or empty, and not the last.
+    #[param(min_length = 1, max_length = 100, pattern = r"\S")]
+    search: Option<String>,
+}
+
+/// Which keys are wanted.
+#[derive(Debug, Clone)]
+struct Wanted(Search);
+
+impl Narrow for Wanted {
+    const NAMES: &'static [&'static str] = &["search"];
+
+    fn read(values: &Values, faults: &mut Vec<FieldError>) -> Self {
+        Self(Search::read(values, faults))
+    }
+}
+
 /// List API keys
 ///
 /// Newest first, revoked ones included.
 #[utoipa::path(
-    get, path = "/api/admin/api-keys", operation_id = "list_api_keys", tag = "api keys",
+    get, path = "/api/admin/api-keys", operation_id = "list_api_keys", tag = "api keys", params(Besides),
     responses((status = 200, description = "A page", body = ApiKeyList))
 )]
-async fn list(caller: Authorized<ApiKeysRead>, paging: Paging) -> Reply {
-    let confines = caller.confines();
-    let page = caller.context.tenant().api_keys(&paging.page(&confines)?).await?;
-    let uses = caller.context.tenant().last_uses(&page.items).await?;
-    let (mut uses, now) = (uses.into_iter(), caller.context.request.now);
-    paging.show(
-        &confines,
-        &page,
+async fn list(caller: Authorized<ApiKeysRead>, narrowed: Narrowed<Wanted>) -> Reply {
+    let Narrowed { paging, by: Wanted(search) } = narrowed;
+    let (confines, tenant) = (caller.confines(), caller.context.tenant());
+    let page = tenant.api_keys(&search.widen(paging.page(&confines)?)).await?;
+    let (keys, position) = paging.sift(
+        page,
         |last| last.id.to_string(),
         |key| {
-            let last_use = uses.next().flatten();
-            caller.reaches(key.workspace_id, key.mode).then(|| ApiKeyBody::of(key, last_use, now))
+            let seen = caller.reaches(key.workspace_id, key.mode);
+            (seen && search.finds(&[&key.name, &key.last_four])).then_some(key)
         },
-    )
+    );
+    let uses = tenant.last_uses(&keys).await?;
+    let now = caller.context.request.now;
+    let listed: Vec<ApiKeyBody> =
+        keys.iter().zip(uses).map(|(key, last_use)| ApiKeyBody::of(key, last_use, now)).collect();
+    paging.reply(&confines, &listed, position)
 }
 
 /// How often a key is looked at again that somebody else changed at the same moment.

@@ -17,6 +17,7 @@ mod preflight;
 mod ranged;
 mod reply;
 mod request;
+mod search;
 mod serve;
 mod turned_away;
 
@@ -45,6 +46,7 @@ pub use operation::{Argument, Described, Description, LAYERS, PERMISSION, PROBLE
 pub use ranged::{All, Ranged};
 pub use reply::{Refused, Reply, answer, no_content, ok};
 pub use request::{LONGEST_REQUEST_ID, PathId, PathIds, RequestInfo};
+pub use search::Search;
 pub use serve::{BODY_LIMIT, serve, serve_open, serve_rest};
 #[doc(hidden)]
 pub use utoipa_axum;

@@ -118,6 +118,38 @@ pub(crate) fn pager(path: &str, params: &Params, next: Option<&str>) -> Markup {
     }
 }
 
+/// How many there must be before it is worth looking for one of them.
+const SEVERAL: usize = 6;
+
+/// A field to search a list by, which shows `shown` items: where there are several, or none because of a search.
+pub(crate) fn search(path: &str, params: &Params, label: &str, shown: usize) -> Markup {
+    let asked = params.get("search");
+    html! {
+        @if shown >= SEVERAL || params.has_any(&["search", "cursor"]) {
+            form class="filters" method="get" action=(path) role="search" {
+                div class="field" {
+                    label for="search" { (label) }
+                    input type="search" id="search" name="search" value=(asked) maxlength="100" autocomplete="off";
+                }
+                button class="button" { "Search" }
+                @if !asked.is_empty() { a class="button" href=(path) { "Show all" } }
+            }
+        }
+    }
+}
+
+/// What a search shows that has found nothing on this page.
+pub(crate) fn not_found(what: &str, goes_on: bool) -> Markup {
+    empty(
+        Icon::Find,
+        "Nothing found",
+        html! {
+            p { "No " (what) " has that in its name." }
+            @if goes_on { p { "There are more than were looked through: go on with the next page." } }
+        },
+    )
+}
+
 /// A link that looks like a button, if what it leads to is permitted; else the button, and what is missing.
 pub(crate) fn link_if(held: bool, permission: &str, href: &str, label: Markup) -> Markup {
     if held {

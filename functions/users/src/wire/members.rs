@@ -6,7 +6,7 @@ use access::permission::{UsersDelete, UsersRead, UsersWrite};
 use clock::Timestamp;
 use edge::{
     Authorized, Committed, Context, Everywhere, EverywhereOrSelf, IdempotencyKey, IfMatch, Json, Narrow,
-    Narrowed, PathId, Refused, Reply, Values, includes,
+    Narrowed, PathId, Refused, Reply, Search, Values, includes,
 };
 use ids::{UserId, WorkspaceId, kind};
 use input::Patch;
@@ -119,24 +119,32 @@ fn seen(caller: &Authorized<UsersRead>, member: Member, workspaces: &[Workspace]
     member.holds_a_role().then_some(member)
 }
 
-/// What a list of members tells besides.
+/// What a list of members is narrowed to, and what it tells besides.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "only its description is used")]
 pub(super) struct Besides {
+    /// Those with this in their name or e-mail address, be it in capitals or not. A search looks through a thousand members at
+    /// once: a page of what it finds may be short, or empty, and not the last.
+    #[param(min_length = 1, max_length = 100, pattern = r"\S")]
+    search: Option<String>,
     /// `mfa`: whether each has a second factor. It is told to whoever reaches the whole organization.
     #[param(pattern = "^mfa$")]
     include: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy)]
-pub(super) struct WithMfa(bool);
+/// Which members are wanted, and what of them.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    search: Search,
+    with_mfa: bool,
+}
 
-impl Narrow for WithMfa {
-    const NAMES: &'static [&'static str] = &["include"];
+impl Narrow for Wanted {
+    const NAMES: &'static [&'static str] = &["search", "include"];
 
     fn read(values: &Values, faults: &mut Vec<FieldError>) -> Self {
-        Self(includes(values, faults, "mfa"))
+        Self { search: Search::read(values, faults), with_mfa: includes(values, faults, "mfa") }
     }
 }
 
@@ -148,26 +156,30 @@ impl Narrow for WithMfa {
     get, path = "/api/admin/users", operation_id = "list_users", tag = "users", params(Besides),
     responses((status = 200, description = "A page", body = UserList))
 )]
-pub(super) async fn list(caller: Authorized<UsersRead>, narrowed: Narrowed<WithMfa>) -> Reply {
-    let Narrowed { paging, by: WithMfa(with_mfa) } = narrowed;
+pub(super) async fn list(caller: Authorized<UsersRead>, narrowed: Narrowed<Wanted>) -> Reply {
+    let Narrowed { paging, by: Wanted { search, with_mfa } } = narrowed;
     let confines = caller.confines();
-    let (tenant, page) = (caller.context.tenant(), paging.page(&confines)?);
+    let (tenant, page) = (caller.context.tenant(), search.widen(paging.page(&confines)?));
     let (page, workspaces) = tokio::try_join!(tenant.members(&page), tenant.workspaces())?;
+    // Whoever is not seen is not found either: a position to go on from would tell of them.
+    let (members, position) = paging.sift(
+        page,
+        |last| last.user_id.to_string(),
+        |member| Some(seen(&caller, member, &workspaces)?).filter(|it| search.finds(&[&it.name, &it.email])),
+    );
     let with_mfa = with_mfa && caller.reaches_everywhere();
     let protected = match with_mfa {
-        true => tenant.with_second_factor(&page.items).await?,
+        true => tenant.with_second_factor(&members).await?,
         false => HashSet::new(),
     };
-    paging.show(
-        &confines,
-        &page,
-        |last| last.user_id.to_string(),
-        |member| {
-            let seen = seen(&caller, member.clone(), &workspaces)?;
-            let mfa_enabled = with_mfa.then(|| protected.contains(&seen.user_id));
-            Some(ListedUser { user: UserBody::from(&seen), mfa_enabled })
-        },
-    )
+    let listed: Vec<ListedUser> = members
+        .iter()
+        .map(|member| ListedUser {
+            user: UserBody::from(member),
+            mfa_enabled: with_mfa.then(|| protected.contains(&member.user_id)),
+        })
+        .collect();
+    paging.reply(&confines, &listed, position)
 }
 
 /// Get a user

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use clock::Timestamp;
 use edge::{
     Authorized, Committed, Edge, IdempotencyKey, IfMatch, Json, Narrow, Narrowed, PathId, Refused, Reply,
-    Values, includes, routes,
+    Search, Values, includes, routes,
 };
 use events::EventType;
 use ids::{DeliveryId, EndpointId, WorkspaceId, kind};
@@ -372,24 +372,32 @@ async fn create(
     caller.context.commit(change, None, &key, &body.bytes, committed).await
 }
 
-/// What a list of endpoints tells besides.
+/// What a list of endpoints is narrowed to, and what it tells besides.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "only its description is used")]
 struct Besides {
+    /// Those with this in their URL or description, be it in capitals or not. A search looks through a thousand endpoints at
+    /// once: a page of what it finds may be short, or empty, and not the last.
+    #[param(min_length = 1, max_length = 100, pattern = r"\S")]
+    search: Option<String>,
     /// `health`: each endpoint with how it does, in short.
     #[param(pattern = "^health$")]
     include: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct WithHealth(bool);
+/// Which endpoints are wanted, and what of them.
+#[derive(Debug, Clone)]
+struct Wanted {
+    search: Search,
+    with_health: bool,
+}
 
-impl Narrow for WithHealth {
-    const NAMES: &'static [&'static str] = &["include"];
+impl Narrow for Wanted {
+    const NAMES: &'static [&'static str] = &["search", "include"];
 
     fn read(values: &Values, faults: &mut Vec<FieldError>) -> Self {
-        Self(includes(values, faults, "health"))
+        Self { search: Search::read(values, faults), with_health: includes(values, faults, "health") }
     }
 }
 
@@ -400,13 +408,21 @@ impl Narrow for WithHealth {
     get, path = "/api/admin/webhooks", operation_id = "list_endpoints", tag = "webhooks", params(Besides),
     responses((status = 200, description = "A page", body = EndpointList))
 )]
-async fn list(caller: Authorized<WebhooksRead>, narrowed: Narrowed<WithHealth>) -> Reply {
-    let Narrowed { paging, by: WithHealth(with_health) } = narrowed;
+async fn list(caller: Authorized<WebhooksRead>, narrowed: Narrowed<Wanted>) -> Reply {
+    let Narrowed { paging, by: Wanted { search, with_health } } = narrowed;
     let (confines, now) = (caller.confines(), caller.context.request.now);
-    let page = caller.context.tenant().endpoints(&paging.page(&confines)?).await?;
+    let page = caller.context.tenant().endpoints(&search.widen(paging.page(&confines)?)).await?;
+    let (endpoints, position) = paging.sift(
+        page,
+        |last| last.id.to_string(),
+        |endpoint| {
+            let names = [endpoint.url.as_str(), endpoint.description.as_deref().unwrap_or_default()];
+            (caller.reaches(endpoint.workspace_id, endpoint.mode) && search.finds(&names)).then_some(endpoint)
+        },
+    );
     let mut states = match with_health {
         true => {
-            let ids: Vec<EndpointId> = page.items.iter().map(|endpoint| endpoint.id).collect();
+            let ids: Vec<EndpointId> = endpoints.iter().map(|endpoint| endpoint.id).collect();
             caller.context.tenant().states_of(&ids).await?
         }
         false => HashMap::new(),
@@ -417,17 +433,14 @@ async fn list(caller: Authorized<WebhooksRead>, narrowed: Narrowed<WithHealth>) 
             HealthInShort::of(endpoint, state, now)
         })
     };
-    paging.show(
-        &confines,
-        &page,
-        |last| last.id.to_string(),
-        |endpoint| {
-            caller.reaches(endpoint.workspace_id, endpoint.mode).then(|| ListedEndpoint {
-                endpoint: EndpointBody::of(endpoint, now),
-                health: health(endpoint),
-            })
-        },
-    )
+    let listed: Vec<ListedEndpoint> = endpoints
+        .iter()
+        .map(|endpoint| ListedEndpoint {
+            endpoint: EndpointBody::of(endpoint, now),
+            health: health(endpoint),
+        })
+        .collect();
+    paging.reply(&confines, &listed, position)
 }
 
 /// The endpoint, if it is in the caller's reach.

@@ -193,6 +193,34 @@ async fn what_somebody_else_has_changed_is_not_replaced_unawares() {
 }
 
 #[tokio::test]
+async fn lists_are_searched_from_their_pages() {
+    let app = Installation::start().await;
+    let admin = app.sign_up("Acme").await;
+    let mut browser = Browser::new(app.stranger());
+    let _ = browser.sign_in(&admin.text("/user/email")).await.expect(303);
+    let field = r#"<input type="search""#;
+    for (page, found) in [("keys", "CRM sync"), ("people", "Grace"), ("webhooks", "example.com/hooks")] {
+        let few = browser.look(&format!("/console/{page}")).await.expect(200);
+        assert!(!few.body.contains(field), "{page}: there is nothing to look through");
+        match page {
+            "keys" => drop(app.key(&admin, json!({"name": found})).await),
+            "people" => drop(app.invite_and_join(&admin, json!({"role": "read_only"})).await),
+            _ => {
+                let endpoint = json!({"url": format!("https://{found}"), "events": ["*"]});
+                let _ = admin.post("/api/admin/webhooks", endpoint).await.expect(201);
+            }
+        }
+        let one =
+            browser.look(&format!("/console/{page}?search={}", found[..3].to_lowercase())).await.expect(200);
+        assert!(one.body.contains(field) && one.body.contains(&format!("{found}</a>")), "{}", one.body);
+        let none = browser.look(&format!("/console/{page}?search=%22%3E%3Cb")).await.expect(200);
+        assert!(none.body.contains("Nothing found") && !none.body.contains(found), "{}", none.body);
+        assert!(none.body.contains(r#"value="&quot;&gt;&lt;b""#), "{}", none.body);
+    }
+    app.drain().await;
+}
+
+#[tokio::test]
 async fn before_a_second_factor_is_asked_for_it_is_said_who_has_none() {
     let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;

@@ -892,6 +892,8 @@ async fn a_list_tells_how_each_endpoint_does() {
     app.drain().await;
     let plain = admin.get("/api/admin/webhooks").await.expect(200);
     assert!(plain.json["data"].as_array().unwrap().iter().all(|it| it.get("health").is_none()));
+    let found = admin.get("/api/admin/webhooks?search=EXAMPLE.com").await.expect(200);
+    assert_eq!((found.text("/data/0/id"), found.json["data"].as_array().unwrap().len()), (unused.clone(), 1));
     app.engines().meter().reset();
     let listed = admin.get("/api/admin/webhooks?include=health").await.expect(200);
     let measured = app.engines().meter().snapshot().measured().to_vec();

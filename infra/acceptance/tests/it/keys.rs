@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::{Installation, TestApp};
 
 #[tokio::test]
@@ -23,6 +23,43 @@ async fn a_key_is_shown_once_and_listed_without_its_secret() {
     let one = admin.get(&format!("/api/admin/api-keys/{}", key.text("/id"))).await.expect(200);
     assert_eq!(one.json["scopes"], json!(["leads:read"]));
     assert!(one.header("etag").is_some());
+}
+
+#[tokio::test]
+async fn keys_are_found_by_name_and_by_their_last_characters() {
+    let app = TestApp::start().await;
+    let admin = app.sign_up("Acme").await;
+    for name in ["CRM sync", "Billing", "Old crm"] {
+        app.advance(Duration::from_millis(1));
+        let _ = app.key(&admin, json!({"name": name})).await;
+    }
+    let path = "/api/admin/api-keys";
+    let page = async |query: &str| admin.get(&format!("{path}?{query}")).await.expect(200);
+    let both = page("search=CRM").await;
+    assert_eq!((both.text("/data/0/name"), both.text("/data/1/name")), ("Old crm".into(), "CRM sync".into()));
+    assert_eq!((both.json["data"].as_array().unwrap().len(), &both.json["next_cursor"]), (2, &Value::Null));
+    // Page by page it is the same.
+    let first = page("search=crm&limit=1").await;
+    let cursor = first.text("/next_cursor");
+    let second = page(&format!("search=crm&limit=1&cursor={cursor}")).await;
+    assert_eq!(
+        (first.text("/data/0/name"), second.text("/data/0/name")),
+        ("Old crm".into(), "CRM sync".into())
+    );
+    assert_eq!(second.json["next_cursor"], Value::Null);
+    let other = admin.get(&format!("{path}?search=billing&limit=1&cursor={cursor}")).await;
+    let _ = other.expect_problem(422, "invalid_cursor");
+    let last_four = both.text("/data/1/last_four");
+    assert_eq!(page(&format!("search={last_four}")).await.text("/data/0/name"), "CRM sync");
+    assert_eq!(page("search=nobody").await.json, json!({"data": [], "next_cursor": null}));
+    let refused = admin.get(&format!("{path}?search=%20")).await.expect_problem(422, "invalid");
+    assert_eq!(refused.text("/errors/0/pointer"), "query:search");
+    // A key that makes test keys finds none of these.
+    let test = app.key(&admin, json!({"mode": "test", "name": "Trial"})).await;
+    assert_eq!(
+        test.get(&format!("{path}?search=crm&limit=1")).await.expect(200).json,
+        json!({"data": [], "next_cursor": null})
+    );
 }
 
 #[tokio::test]

@@ -66,6 +66,33 @@ async fn members_are_listed_and_read() {
 }
 
 #[tokio::test]
+async fn people_are_found_by_name_and_address_by_those_who_see_them() {
+    let app = Installation::start().await;
+    let admin = app.sign_up("Acme").await;
+    let workspace = admin.text("/workspaces/0/id");
+    let grace = app.invite_and_join(&admin, json!({"role": "manager", "workspace_id": workspace})).await;
+    let elsewhere = admin.post("/api/admin/workspaces", json!({"name": "Elsewhere"})).await.expect(201);
+    let there = json!({"role": "member", "workspace_id": elsewhere.text("/id")});
+    let unseen = [app.invite_and_join(&admin, there.clone()).await, app.invite_and_join(&admin, there).await];
+    for (who, name) in unseen.iter().zip(["Katherine", "Dorothy"]) {
+        let path = format!("/api/admin/users/{}", who.text("/user/id"));
+        let _ = admin.patch(&path, json!({"name": format!("{name} of Langley")})).await.expect(200);
+    }
+    let found = async |who: &Actor, query: &str| {
+        let page = who.get(&format!("/api/admin/users?{query}")).await.expect(200);
+        let ids: Vec<String> =
+            page.json["data"].as_array().unwrap().iter().map(|it| it["id"].to_string()).collect();
+        (ids.len(), page.json["next_cursor"].is_null())
+    };
+    assert_eq!(found(&admin, "search=LANGLEY").await, (2, true));
+    assert_eq!(found(&admin, "search=langley&limit=1").await, (1, false));
+    assert_eq!(found(&admin, &format!("search={}", grace.text("/user/email"))).await, (1, true));
+    // To a manager of another workspace nothing tells of them, not even that there would be more.
+    assert_eq!(found(&grace, "search=langley&limit=1").await, (0, true));
+    assert_eq!(found(&grace, &format!("search={}", grace.text("/user/email"))).await, (1, true));
+}
+
+#[tokio::test]
 async fn what_cannot_be_a_change_is_pointed_at() {
     let app = Installation::start().await;
     let admin = app.sign_up("Acme").await;

@@ -7,10 +7,13 @@ use super::Key;
 use crate::api::{Failure, List, Me, Request};
 use crate::pages::Answer;
 use crate::view::{
-    At, Call, Icon, Page, Tone, as_code, badge, cell, empty, icon, link_if, moment, pager, sparkline, status,
-    table,
+    At, Call, Icon, Page, Tone, as_code, badge, cell, empty, icon, link_if, moment, not_found, pager, search,
+    sparkline, status, table,
 };
 use crate::visit::{Params, Visit};
+
+const HERE: &str = "/console/keys";
+const PATH: &str = "/api/admin/api-keys";
 
 /// What all keys were used for lately.
 #[derive(Debug, Default, Deserialize)]
@@ -26,7 +29,8 @@ struct KeyUsage {
 }
 
 pub(super) async fn list(visit: Visit, params: Params) -> Answer {
-    let asked = Request::get("/api/admin/api-keys").query("cursor", params.get("cursor"));
+    let asked =
+        Request::get(PATH).query("search", params.get("search")).query("cursor", params.get("cursor"));
     let usage = visit.api.ask::<Usage>(Request::get("/api/admin/api-keys/usage").query("granularity", "day"));
     let usage = async { Ok::<_, Failure>(usage.await.ok()) };
     let (me, keys, usage) = tokio::try_join!(Me::of(&visit.api), visit.api.ask::<List<Key>>(asked), usage)?;
@@ -37,7 +41,11 @@ pub(super) async fn list(visit: Visit, params: Params) -> Answer {
         html! { (icon(Icon::Plus)) "New key" },
     );
     let body = html! {
-        @if keys.data.is_empty() {
+        (search(HERE, &params, "Name, or the last four characters", keys.data.len()))
+        @if keys.data.is_empty() && params.has_any(&["search", "cursor"]) {
+            (not_found("key", keys.next_cursor.is_some()))
+            (pager(HERE, &params, keys.next_cursor.as_deref()))
+        } @else if keys.data.is_empty() {
             (empty(Icon::Key, "No API keys yet", html! {
                 p { "A key lets a program use the API: with the permissions you give it, from where you allow it, and as often as you allow it." }
                 p { "It is shown once, when it is made. Only its hash is kept." }
@@ -46,9 +54,9 @@ pub(super) async fn list(visit: Visit, params: Params) -> Answer {
             (table("API keys", &["Name", "Key", "May", "Last used", "30 days", "State"], html! {
                 @for key in &keys.data { (row(&visit, &me, key, usage.as_ref())) }
             }))
-            (pager("/console/keys", &params, keys.next_cursor.as_deref()))
+            (pager(HERE, &params, keys.next_cursor.as_deref()))
         }
-        (as_code(&visit, &Call::new("GET", "/api/admin/api-keys", "api_keys:read")))
+        (as_code(&visit, &Call::new("GET", params.href(PATH, &[("cursor", "")]), "api_keys:read")))
     };
     let lead = html! { "What programs use the API with. They belong to the organization and outlive whoever made them." };
     Ok(Page::new(&visit, &me, At::Keys, "API keys").lead(lead).actions(create).show(body))

@@ -7,10 +7,13 @@ use super::{User, people_tabs, role_name};
 use crate::api::{Failure, List, Me, Request};
 use crate::pages::Answer;
 use crate::view::{
-    At, Call, Icon, Page, Tone, as_code, badge, cell, empty, icon, link_if, meter, moment, pager, status,
-    table,
+    At, Call, Icon, Page, Tone, as_code, badge, cell, empty, icon, link_if, meter, moment, not_found, pager,
+    search, status, table,
 };
 use crate::visit::{Params, Visit};
+
+const HERE: &str = "/console/people";
+const PATH: &str = "/api/admin/users";
 
 /// As much of the organization as a meter needs.
 #[derive(Debug, Default, Deserialize)]
@@ -62,8 +65,10 @@ impl Use {
 }
 
 pub(super) async fn list(visit: Visit, params: Params) -> Answer {
-    let asked =
-        Request::get("/api/admin/users").query("include", "mfa").query("cursor", params.get("cursor"));
+    let asked = Request::get(PATH)
+        .query("include", "mfa")
+        .query("search", params.get("search"))
+        .query("cursor", params.get("cursor"));
     let ((me, uses), users) = tokio::try_join!(Uses::of(&visit), visit.api.ask::<List<User>>(asked))?;
     let may_invite = me.may_somewhere("users:write");
     let invite = link_if(
@@ -72,14 +77,20 @@ pub(super) async fn list(visit: Visit, params: Params) -> Answer {
         "/console/people/invitations/new",
         html! { (icon(Icon::Plus)) "Invite" },
     );
-    let is_alone = users.data.len() == 1 && params.filled("cursor").is_none() && users.next_cursor.is_none();
+    let is_alone =
+        users.data.len() == 1 && !params.has_any(&["search", "cursor"]) && users.next_cursor.is_none();
     let body = html! {
         (people_tabs("Members"))
         (uses.usage.seats.meter("Seats", "Active members take one each; deactivated ones and open invitations take none."))
-        (table("Members", &["Person", "On the organization", "In workspaces", "State", "Member since"], html! {
-            @for user in &users.data { (row(&visit, &me, user)) }
-        }))
-        (pager("/console/people", &params, users.next_cursor.as_deref()))
+        (search(HERE, &params, "Name or e-mail address", users.data.len()))
+        @if users.data.is_empty() {
+            (not_found("member", users.next_cursor.is_some()))
+        } @else {
+            (table("Members", &["Person", "On the organization", "In workspaces", "State", "Member since"], html! {
+                @for user in &users.data { (row(&visit, &me, user)) }
+            }))
+        }
+        (pager(HERE, &params, users.next_cursor.as_deref()))
         @if is_alone {
             (empty(Icon::People, "Nobody else yet", html! {
                 p { "Invite the people you work with: each gets a link by mail that is good once, for seven days." }
@@ -87,7 +98,7 @@ pub(super) async fn list(visit: Visit, params: Params) -> Answer {
                 p { a class="button" href="/console/people/roles" { "What roles may do" } }
             }))
         }
-        (as_code(&visit, &Call::new("GET", "/api/admin/users?include=mfa", "users:read")))
+        (as_code(&visit, &Call::new("GET", params.href(PATH, &[("cursor", ""), ("include", "mfa")]), "users:read")))
     };
     let lead = html! { "Who may come in, and what they may do. Newest first." };
     Ok(Page::new(&visit, &me, At::People, "People").lead(lead).actions(invite).show(body))
