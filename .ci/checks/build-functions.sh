@@ -13,8 +13,8 @@ into=$(realpath --canonicalize-missing "${2:-target/lambda}")
 cd "${1:-.}"
 packages=()
 for manifest in functions/*/Cargo.toml; do packages+=(--package "$(basename "$(dirname "$manifest")")"); done
-# They are called a few times: not worth optimizing what they depend on, which are other artefacts than those of the tests, nor
-# debugging.
+# They are called a few times: what they depend on is not worth optimizing, and is another artefact than that of the tests anyway.
+# Nobody debugs them.
 cargo lambda build --locked --compiler cargo --config 'profile.dev.package."*".opt-level=0' --config profile.dev.debug=0 \
     --lambda-dir "$into" "${packages[@]}"
 for manifest in functions/*/Cargo.toml; do

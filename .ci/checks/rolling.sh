@@ -42,10 +42,7 @@ mkdir "$first"
 for bootstrap in target/lambda/*/bootstrap; do
     function=$(basename "$(dirname "$bootstrap")")
     from=$old/lambda
-    if [[ ! -e $from/$function/bootstrap ]]; then
-        echo "not rolled, as it is not in $revision: $function"
-        from=$PWD/target/lambda
-    fi
+    [[ -e $from/$function/bootstrap ]] || from=$PWD/target/lambda
     ln -s "$from/$function" "$first/$function"
 done
 

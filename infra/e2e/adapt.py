@@ -8,7 +8,7 @@ writes INTO/template.json and INTO/Makefile. What is adapted:
   BINARIES, instead of calling it function by function.
 - Functions are deployed at once: the emulator has no CodeDeploy to shift traffic with.
 - Alarms on metric math are left out: the emulator refuses them.
-- How many copies of `deliver` read a queue at most is written as a number, and is ten: the emulator takes a parameter for a text,
+- How many copies of a function read a queue at most is ten where a parameter says it: the emulator takes a parameter for a text,
   and reads no queue at all; and when one of hundreds that one machine starts at once is late, it ends all of them.
 - `--without` takes an action out of what the role of a function allows, its managed policies included, to see that it is
   missed.

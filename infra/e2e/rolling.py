@@ -83,7 +83,10 @@ class Stack:
             (live,) = self.lambdas.list_aliases(FunctionName=function)["Aliases"]
             # ApiKeysFunction is the package `api-keys`.
             package = re.sub("(?<!^)(?=[A-Z])", "-", name).lower()
+            if not (binaries / package / "bootstrap").is_file():
+                sys.exit(f"{package} is not built")
             if not (old / package / "bootstrap").is_file():
+                print(f"not rolled, as the old build does not have it: {package}", flush=True)
                 continue
             self.lambdas.update_function_code(FunctionName=function, ZipFile=zipped(binaries / package / "bootstrap"))
             new = self.lambdas.publish_version(FunctionName=function)["Version"]
