@@ -11,14 +11,14 @@ use axum::http::StatusCode;
 use clock::Timestamp;
 use edge::{
     Authorized, Committed, Context, Edge, IdempotencyKey, IfMatch, Json, Narrow, Narrowed, Network, PathId,
-    Refused, Reply, Search, Values, routes,
+    Refused, Reply, Search, Searchable, Values, routes,
 };
 use ids::{KeyId, OrganizationId, WorkspaceId, kind};
 use input::Patch;
 use problem::{Code, FieldError, Problem};
 use serde::{Deserialize, Serialize};
 use store::{ApiKey, KeyStatus, LastUse, Mode};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::{self, Draft, alteration};
@@ -227,23 +227,12 @@ async fn create(caller: Authorized<ApiKeysWrite>, key: IdempotencyKey, body: Jso
     caller.context.commit(change, None, &key, &body.bytes, committed).await
 }
 
-/// What a list of keys is narrowed to.
-#[derive(Debug, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "only its description is used")]
-struct Besides {
-    /// Those with this in their name, be it in capitals or not, or with these last four characters. A search looks through a
-    /// thousand keys at once: a page of what it finds may be short, or empty, and not the last.
-    #[param(min_length = 1, max_length = 100, pattern = r"\S")]
-    search: Option<String>,
-}
-
 /// Which keys are wanted.
 #[derive(Debug, Clone)]
 struct Wanted(Search);
 
 impl Narrow for Wanted {
-    const NAMES: &'static [&'static str] = &["search"];
+    const NAMES: &'static [&'static str] = &[Search::NAME];
 
     fn read(values: &Values, faults: &mut Vec<FieldError>) -> Self {
         Self(Search::read(values, faults))
@@ -252,23 +241,21 @@ impl Narrow for Wanted {
 
 /// List API keys
 ///
-/// Newest first, revoked ones included.
+/// Newest first, revoked ones included. `search` looks at names, and finds a key by its last four characters.
 #[utoipa::path(
-    get, path = "/api/admin/api-keys", operation_id = "list_api_keys", tag = "api keys", params(Besides),
+    get, path = "/api/admin/api-keys", operation_id = "list_api_keys", tag = "api keys", params(Searchable),
     responses((status = 200, description = "A page", body = ApiKeyList))
 )]
 async fn list(caller: Authorized<ApiKeysRead>, narrowed: Narrowed<Wanted>) -> Reply {
     let Narrowed { paging, by: Wanted(search) } = narrowed;
     let (confines, tenant) = (caller.confines(), caller.context.tenant());
-    let page = tenant.api_keys(&search.widen(paging.page(&confines)?)).await?;
-    let (keys, position) = paging.sift(
-        page,
-        |last| last.id.to_string(),
-        |key| {
-            let seen = caller.reaches(key.workspace_id, key.mode);
-            (seen && search.finds(&[&key.name, &key.last_four])).then_some(key)
-        },
-    );
+    let wanted = |key: &ApiKey| {
+        let found = search.is_in(&[&key.name]) || search.is(&key.last_four);
+        found && caller.reaches(key.workspace_id, key.mode)
+    };
+    let read = async |page| tenant.api_keys(&page).await;
+    let page = paging.look_through(&search, &confines, &read, |key| key.id, |key| Some(key).filter(wanted));
+    let (keys, position) = page.await?;
     let uses = tenant.last_uses(&keys).await?;
     let now = caller.context.request.now;
     let listed: Vec<ApiKeyBody> =

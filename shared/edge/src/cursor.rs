@@ -180,11 +180,6 @@ impl Paging {
         crate::ok(&List { data, next_cursor }, None)
     }
 
-    /// How many items are shown.
-    pub(crate) fn limit(&self) -> usize {
-        self.limit
-    }
-
     fn context(&self, confines: &str) -> String {
         format!("{}\n{confines}", self.path)
     }

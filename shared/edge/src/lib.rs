@@ -46,7 +46,7 @@ pub use operation::{Argument, Described, Description, LAYERS, PERMISSION, PROBLE
 pub use ranged::{All, Ranged};
 pub use reply::{Refused, Reply, answer, no_content, ok};
 pub use request::{LONGEST_REQUEST_ID, PathId, PathIds, RequestInfo};
-pub use search::Search;
+pub use search::{Search, Searchable};
 pub use serve::{BODY_LIMIT, serve, serve_open, serve_rest};
 #[doc(hidden)]
 pub use utoipa_axum;

@@ -11,7 +11,7 @@ use super::webhooks::{
     Delivery, DryRun, EVENT_TYPES, Endpoint, EventTypes, PATH, READ, WRITE, instant, path,
 };
 use crate::Console;
-use crate::api::{Failure, List, Me, Request, found};
+use crate::api::{List, Me, Request, found};
 use crate::pages::Answer;
 use crate::view::{
     At, Call, Faults, Field, Icon, Page, Tone, as_code, banner, cell, choice, done, empty, hidden, icon,
@@ -48,16 +48,7 @@ async fn list(visit: Visit, params: Params) -> Answer {
         Request::get(dead_letters.as_str()).query("limit", ON_A_PAGE).query("cursor", params.get("cursor"));
     let asked = narrowed(&params).iter().fold(asked, |asked, (name, value)| asked.query(name, value));
     let endpoints = Request::get(PATH).query("limit", "100");
-    let dead = async {
-        // What cannot be looked for is said at its field, and the rest of the page is there all the same.
-        match visit.api.ask::<List<Delivery>>(asked).await {
-            Ok(dead) => Ok((dead, Faults::default())),
-            Err(failure) if failure.problem().is_some_and(|problem| problem.status == 422) => {
-                Ok((List::default(), Faults::of(failure)?))
-            }
-            Err(failure) => Err::<_, Failure>(failure),
-        }
-    };
+    let dead = async { Faults::instead_of(visit.api.ask::<List<Delivery>>(asked).await) };
     let (me, types, endpoints, (dead, faults)) = tokio::try_join!(
         Me::of(&visit.api),
         visit.api.get::<EventTypes>(EVENT_TYPES),

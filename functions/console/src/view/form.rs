@@ -80,6 +80,18 @@ impl Faults {
         }
     }
 
+    /// What a list has, or what is wrong with what it was narrowed to: that is said at its field, and the rest of the page is
+    /// there all the same.
+    pub(crate) fn instead_of<T: Default>(asked: Result<T, Failure>) -> Result<(T, Self), Failure> {
+        match asked {
+            Ok(found) => Ok((found, Self::default())),
+            Err(failure) if failure.problem().is_some_and(|problem| problem.status == 422) => {
+                Ok((T::default(), Self::of(failure)?))
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
     /// Whether nothing is wrong.
     pub(crate) fn is_empty(&self) -> bool {
         self.fields.is_empty() && self.general.is_none()

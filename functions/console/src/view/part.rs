@@ -2,8 +2,9 @@
 
 use maud::{Markup, html};
 
-use super::form::token;
+use super::form::{Faults, Field, text, token};
 use super::icon::{Icon, icon};
+use crate::api::List;
 use crate::visit::{Params, Visit};
 
 /// How something is: the word always says it, the colour only helps.
@@ -121,34 +122,68 @@ pub(crate) fn pager(path: &str, params: &Params, next: Option<&str>) -> Markup {
 /// How many there must be before it is worth looking for one of them.
 const SEVERAL: usize = 6;
 
-/// A field to search a list by, which shows `shown` items: where there are several, or none because of a search.
-pub(crate) fn search(path: &str, params: &Params, label: &str, shown: usize) -> Markup {
-    let asked = params.get("search");
-    html! {
-        @if shown >= SEVERAL || params.has_any(&["search", "cursor"]) {
-            form class="filters" method="get" action=(path) role="search" {
-                div class="field" {
-                    label for="search" { (label) }
-                    input type="search" id="search" name="search" value=(asked) maxlength="100" autocomplete="off";
-                }
-                button class="button" { "Search" }
-                @if !asked.is_empty() { a class="button" href=(path) { "Show all" } }
+/// A list that can be searched.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Searched {
+    /// Its page.
+    pub(crate) path: &'static str,
+    /// What it lists, as in "none of the members".
+    pub(crate) of: &'static str,
+    /// What is looked at, as in "name or address".
+    pub(crate) by: &'static str,
+}
+
+impl Searched {
+    /// A page of the list: its search, where there are several to look through or a search to leave; `table`, or in its place
+    /// what there is to say where it would be empty, which is `teaching` if there is nothing at all.
+    pub(crate) fn page<T>(
+        self,
+        params: &Params,
+        (list, faults): (&List<T>, &Faults),
+        teaching: Markup,
+        table: Markup,
+    ) -> Markup {
+        let (is_empty, next) = (list.data.is_empty(), list.next_cursor.as_deref());
+        html! {
+            (faults.summary(&[FAULT]))
+            @if list.data.len() >= SEVERAL || next.is_some() || params.has_any(&["search", "cursor"]) { (self.form(params, faults)) }
+            @if !faults.is_empty() {
+            } @else if is_empty && next.is_none() && !params.has_any(&["search", "cursor"]) {
+                (teaching)
+            } @else {
+                @if is_empty { (self.nothing(params, next.is_some())) } @else { (table) }
+                (pager(self.path, params, next))
             }
         }
     }
+
+    fn form(self, params: &Params, faults: &Faults) -> Markup {
+        let label = format!("Search by {}", self.by);
+        let asked = params.get("search");
+        html! {
+            form class="filters search" method="get" action=(self.path) role="search" aria-label={ "Among the " (self.of) } {
+                (text("search", Field::new("search", &label).optional().value(asked).fault(faults.of_field(FAULT))))
+                button class="button" { "Search" }
+                @if !asked.is_empty() { a class="button" href=(self.path) { "Show all" } }
+            }
+        }
+    }
+
+    fn nothing(self, params: &Params, goes_on: bool) -> Markup {
+        let is_search = params.filled("search").is_some();
+        empty(
+            Icon::Find,
+            if is_search { "Nothing found" } else { "None on this page" },
+            html! {
+                @if is_search { p { "None of the " (self.of) " has that in its " (self.by) "." } }
+                @if goes_on { p { "There are more to look through: go on with the next page." } }
+            },
+        )
+    }
 }
 
-/// What a search shows that has found nothing on this page.
-pub(crate) fn not_found(what: &str, goes_on: bool) -> Markup {
-    empty(
-        Icon::Find,
-        "Nothing found",
-        html! {
-            p { "No " (what) " has that in its name." }
-            @if goes_on { p { "There are more than were looked through: go on with the next page." } }
-        },
-    )
-}
+/// Where the API points at a search that it does not take.
+const FAULT: &str = "query:search";
 
 /// A link that looks like a button, if what it leads to is permitted; else the button, and what is missing.
 pub(crate) fn link_if(held: bool, permission: &str, href: &str, label: Markup) -> Markup {

@@ -6,13 +6,14 @@ use access::permission::{UsersDelete, UsersRead, UsersWrite};
 use clock::Timestamp;
 use edge::{
     Authorized, Committed, Context, Everywhere, EverywhereOrSelf, IdempotencyKey, IfMatch, Json, Narrow,
-    Narrowed, PathId, Refused, Reply, Search, Values, includes,
+    Narrowed, PathId, Refused, Reply, Search, Searchable, Values, includes,
 };
 use ids::{UserId, WorkspaceId, kind};
 use input::Patch;
 use problem::{Code, FieldError, Problem};
 use serde::{Deserialize, Serialize};
-use store::{Member, MemberStatus, Role, Workspace, WorkspaceRole};
+use store::{Member, MemberStatus, Page, Role, Workspace, WorkspaceRole};
+use tokio::sync::OnceCell;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::members::{self as app, Draft};
@@ -119,15 +120,11 @@ fn seen(caller: &Authorized<UsersRead>, member: Member, workspaces: &[Workspace]
     member.holds_a_role().then_some(member)
 }
 
-/// What a list of members is narrowed to, and what it tells besides.
+/// What a list of members tells besides.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "only its description is used")]
 pub(super) struct Besides {
-    /// Those with this in their name or e-mail address, be it in capitals or not. A search looks through a thousand members at
-    /// once: a page of what it finds may be short, or empty, and not the last.
-    #[param(min_length = 1, max_length = 100, pattern = r"\S")]
-    search: Option<String>,
     /// `mfa`: whether each has a second factor. It is told to whoever reaches the whole organization.
     #[param(pattern = "^mfa$")]
     include: Option<String>,
@@ -141,7 +138,7 @@ pub(super) struct Wanted {
 }
 
 impl Narrow for Wanted {
-    const NAMES: &'static [&'static str] = &["search", "include"];
+    const NAMES: &'static [&'static str] = &[Search::NAME, "include"];
 
     fn read(values: &Values, faults: &mut Vec<FieldError>) -> Self {
         Self { search: Search::read(values, faults), with_mfa: includes(values, faults, "mfa") }
@@ -151,22 +148,24 @@ impl Narrow for Wanted {
 /// List users
 ///
 /// The members of the organization, newest first, deactivated ones included. A caller who reaches certain workspaces only
-/// sees those who share one of them.
+/// sees those who share one of them. `search` looks at names and e-mail addresses.
 #[utoipa::path(
-    get, path = "/api/admin/users", operation_id = "list_users", tag = "users", params(Besides),
+    get, path = "/api/admin/users", operation_id = "list_users", tag = "users", params(Searchable, Besides),
     responses((status = 200, description = "A page", body = UserList))
 )]
 pub(super) async fn list(caller: Authorized<UsersRead>, narrowed: Narrowed<Wanted>) -> Reply {
     let Narrowed { paging, by: Wanted { search, with_mfa } } = narrowed;
-    let confines = caller.confines();
-    let (tenant, page) = (caller.context.tenant(), search.widen(paging.page(&confines)?));
-    let (page, workspaces) = tokio::try_join!(tenant.members(&page), tenant.workspaces())?;
+    let (confines, tenant, workspaces) = (caller.confines(), caller.context.tenant(), OnceCell::new());
+    let read = async |page| {
+        let workspaces = workspaces.get_or_try_init(|| tenant.workspaces());
+        let (page, workspaces) = tokio::try_join!(tenant.members(&page), workspaces)?;
+        let items = page.items.into_iter().map(|member| (member.user_id, seen(&caller, member, workspaces)));
+        Ok(Page { items: items.collect(), more: page.more })
+    };
+    let found = |member: &Member| search.is_in(&[&member.name, &member.email]);
     // Whoever is not seen is not found either: a position to go on from would tell of them.
-    let (members, position) = paging.sift(
-        page,
-        |last| last.user_id.to_string(),
-        |member| Some(seen(&caller, member, &workspaces)?).filter(|it| search.finds(&[&it.name, &it.email])),
-    );
+    let page = paging.look_through(&search, &confines, &read, |(id, _)| *id, |(_, seen)| seen.filter(found));
+    let (members, position) = page.await?;
     let with_mfa = with_mfa && caller.reaches_everywhere();
     let protected = match with_mfa {
         true => tenant.with_second_factor(&members).await?,

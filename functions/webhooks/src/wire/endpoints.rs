@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use clock::Timestamp;
 use edge::{
     Authorized, Committed, Edge, IdempotencyKey, IfMatch, Json, Narrow, Narrowed, PathId, Refused, Reply,
-    Search, Values, includes, routes,
+    Search, Searchable, Values, includes, routes,
 };
 use events::EventType;
 use ids::{DeliveryId, EndpointId, WorkspaceId, kind};
@@ -372,15 +372,11 @@ async fn create(
     caller.context.commit(change, None, &key, &body.bytes, committed).await
 }
 
-/// What a list of endpoints is narrowed to, and what it tells besides.
+/// What a list of endpoints tells besides.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "only its description is used")]
 struct Besides {
-    /// Those with this in their URL or description, be it in capitals or not. A search looks through a thousand endpoints at
-    /// once: a page of what it finds may be short, or empty, and not the last.
-    #[param(min_length = 1, max_length = 100, pattern = r"\S")]
-    search: Option<String>,
     /// `health`: each endpoint with how it does, in short.
     #[param(pattern = "^health$")]
     include: Option<String>,
@@ -394,7 +390,7 @@ struct Wanted {
 }
 
 impl Narrow for Wanted {
-    const NAMES: &'static [&'static str] = &["search", "include"];
+    const NAMES: &'static [&'static str] = &[Search::NAME, "include"];
 
     fn read(values: &Values, faults: &mut Vec<FieldError>) -> Self {
         Self { search: Search::read(values, faults), with_health: includes(values, faults, "health") }
@@ -403,27 +399,26 @@ impl Narrow for Wanted {
 
 /// List endpoints
 ///
-/// Newest first.
+/// Newest first. `search` looks at URLs and descriptions.
 #[utoipa::path(
-    get, path = "/api/admin/webhooks", operation_id = "list_endpoints", tag = "webhooks", params(Besides),
+    get, path = "/api/admin/webhooks", operation_id = "list_endpoints", tag = "webhooks", params(Searchable, Besides),
     responses((status = 200, description = "A page", body = EndpointList))
 )]
 async fn list(caller: Authorized<WebhooksRead>, narrowed: Narrowed<Wanted>) -> Reply {
     let Narrowed { paging, by: Wanted { search, with_health } } = narrowed;
     let (confines, now) = (caller.confines(), caller.context.request.now);
-    let page = caller.context.tenant().endpoints(&search.widen(paging.page(&confines)?)).await?;
-    let (endpoints, position) = paging.sift(
-        page,
-        |last| last.id.to_string(),
-        |endpoint| {
-            let names = [endpoint.url.as_str(), endpoint.description.as_deref().unwrap_or_default()];
-            (caller.reaches(endpoint.workspace_id, endpoint.mode) && search.finds(&names)).then_some(endpoint)
-        },
-    );
+    let tenant = caller.context.tenant();
+    let wanted = |endpoint: &Endpoint| {
+        let names = [endpoint.url.as_str(), endpoint.description.as_deref().unwrap_or_default()];
+        search.is_in(&names) && caller.reaches(endpoint.workspace_id, endpoint.mode)
+    };
+    let read = async |page| tenant.endpoints(&page).await;
+    let page = paging.look_through(&search, &confines, &read, |it| it.id, |it| Some(it).filter(wanted));
+    let (endpoints, position) = page.await?;
     let mut states = match with_health {
         true => {
             let ids: Vec<EndpointId> = endpoints.iter().map(|endpoint| endpoint.id).collect();
-            caller.context.tenant().states_of(&ids).await?
+            tenant.states_of(&ids).await?
         }
         false => HashMap::new(),
     };

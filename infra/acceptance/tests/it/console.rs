@@ -216,6 +216,12 @@ async fn lists_are_searched_from_their_pages() {
         let none = browser.look(&format!("/console/{page}?search=%22%3E%3Cb")).await.expect(200);
         assert!(none.body.contains("Nothing found") && !none.body.contains(found), "{}", none.body);
         assert!(none.body.contains(r#"value="&quot;&gt;&lt;b""#), "{}", none.body);
+        let long = browser.look(&format!("/console/{page}?search={}", "x".repeat(101))).await.expect(422);
+        assert!(
+            long.body.contains(field) && long.body.contains("must have 1 to 100 characters"),
+            "{}",
+            long.body
+        );
     }
     app.drain().await;
 }

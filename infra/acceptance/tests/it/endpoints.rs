@@ -894,6 +894,13 @@ async fn a_list_tells_how_each_endpoint_does() {
     assert!(plain.json["data"].as_array().unwrap().iter().all(|it| it.get("health").is_none()));
     let found = admin.get("/api/admin/webhooks?search=EXAMPLE.com").await.expect(200);
     assert_eq!((found.text("/data/0/id"), found.json["data"].as_array().unwrap().len()), (unused.clone(), 1));
+    let described = json!({"description": "Takes what is never booked"});
+    let _ = admin.patch(&format!("/api/admin/webhooks/{unused}"), described).await.expect(200);
+    let found = admin.get("/api/admin/webhooks?search=NEVER&limit=1").await.expect(200);
+    assert_eq!((found.text("/data/0/id"), &found.json["next_cursor"]), (unused.clone(), &Value::Null));
+    let trial = app.key(&admin, json!({"mode": "test"})).await;
+    let found = trial.get("/api/admin/webhooks?search=127.0.0.1&limit=1").await.expect(200);
+    assert_eq!(found.json, json!({"data": [], "next_cursor": null}));
     app.engines().meter().reset();
     let listed = admin.get("/api/admin/webhooks?include=health").await.expect(200);
     let measured = app.engines().meter().snapshot().measured().to_vec();

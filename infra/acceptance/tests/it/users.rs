@@ -87,7 +87,7 @@ async fn people_are_found_by_name_and_address_by_those_who_see_them() {
     assert_eq!(found(&admin, "search=LANGLEY").await, (2, true));
     assert_eq!(found(&admin, "search=langley&limit=1").await, (1, false));
     assert_eq!(found(&admin, &format!("search={}", grace.text("/user/email"))).await, (1, true));
-    // To a manager of another workspace nothing tells of them, not even that there would be more.
+    // Nothing tells a manager of another workspace of them, not even that there would be more.
     assert_eq!(found(&grace, "search=langley&limit=1").await, (0, true));
     assert_eq!(found(&grace, &format!("search={}", grace.text("/user/email"))).await, (1, true));
 }

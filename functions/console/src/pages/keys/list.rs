@@ -7,12 +7,12 @@ use super::Key;
 use crate::api::{Failure, List, Me, Request};
 use crate::pages::Answer;
 use crate::view::{
-    At, Call, Icon, Page, Tone, as_code, badge, cell, empty, icon, link_if, moment, not_found, pager, search,
+    At, Call, Faults, Icon, Page, Searched, Tone, as_code, badge, cell, empty, icon, link_if, moment,
     sparkline, status, table,
 };
-use crate::visit::{Params, Visit};
+use crate::visit::{Params, Visit, href};
 
-const HERE: &str = "/console/keys";
+const LIST: Searched = Searched { path: "/console/keys", of: "keys", by: "name or last four characters" };
 const PATH: &str = "/api/admin/api-keys";
 
 /// What all keys were used for lately.
@@ -33,33 +33,39 @@ pub(super) async fn list(visit: Visit, params: Params) -> Answer {
         Request::get(PATH).query("search", params.get("search")).query("cursor", params.get("cursor"));
     let usage = visit.api.ask::<Usage>(Request::get("/api/admin/api-keys/usage").query("granularity", "day"));
     let usage = async { Ok::<_, Failure>(usage.await.ok()) };
-    let (me, keys, usage) = tokio::try_join!(Me::of(&visit.api), visit.api.ask::<List<Key>>(asked), usage)?;
+    let keys = async { Faults::instead_of(visit.api.ask::<List<Key>>(asked).await) };
+    let (me, (keys, faults), usage) = tokio::try_join!(Me::of(&visit.api), keys, usage)?;
     let create = link_if(
         me.may("api_keys:write"),
         "api_keys:write",
         "/console/keys/new",
         html! { (icon(Icon::Plus)) "New key" },
     );
+    let teaching = empty(
+        Icon::Key,
+        "No API keys yet",
+        html! {
+            p { "A key lets a program use the API: with the permissions you give it, from where you allow it, and as often as you allow it." }
+            p { "It is shown once, when it is made. Only its hash is kept." }
+        },
+    );
+    let table = table(
+        "API keys",
+        &["Name", "Key", "May", "Last used", "30 days", "State"],
+        html! {
+            @for key in &keys.data { (row(&visit, &me, key, usage.as_ref())) }
+        },
+    );
     let body = html! {
-        (search(HERE, &params, "Name, or the last four characters", keys.data.len()))
-        @if keys.data.is_empty() && params.has_any(&["search", "cursor"]) {
-            (not_found("key", keys.next_cursor.is_some()))
-            (pager(HERE, &params, keys.next_cursor.as_deref()))
-        } @else if keys.data.is_empty() {
-            (empty(Icon::Key, "No API keys yet", html! {
-                p { "A key lets a program use the API: with the permissions you give it, from where you allow it, and as often as you allow it." }
-                p { "It is shown once, when it is made. Only its hash is kept." }
-            }))
-        } @else {
-            (table("API keys", &["Name", "Key", "May", "Last used", "30 days", "State"], html! {
-                @for key in &keys.data { (row(&visit, &me, key, usage.as_ref())) }
-            }))
-            (pager(HERE, &params, keys.next_cursor.as_deref()))
-        }
-        (as_code(&visit, &Call::new("GET", params.href(PATH, &[("cursor", "")]), "api_keys:read")))
+        (LIST.page(&params, (&keys, &faults), teaching, table))
+        (as_code(&visit, &Call::new("GET", href(PATH, [("search", params.get("search"))]), "api_keys:read")))
     };
     let lead = html! { "What programs use the API with. They belong to the organization and outlive whoever made them." };
-    Ok(Page::new(&visit, &me, At::Keys, "API keys").lead(lead).actions(create).show(body))
+    Ok(Page::new(&visit, &me, At::Keys, "API keys")
+        .lead(lead)
+        .actions(create)
+        .status(faults.status())
+        .show(body))
 }
 
 fn row(visit: &Visit, me: &Me, key: &Key, usage: Option<&Usage>) -> Markup {

@@ -7,12 +7,12 @@ use super::{User, people_tabs, role_name};
 use crate::api::{Failure, List, Me, Request};
 use crate::pages::Answer;
 use crate::view::{
-    At, Call, Icon, Page, Tone, as_code, badge, cell, empty, icon, link_if, meter, moment, not_found, pager,
-    search, status, table,
+    At, Call, Faults, Icon, Page, Searched, Tone, as_code, badge, cell, empty, icon, link_if, meter, moment,
+    status, table,
 };
-use crate::visit::{Params, Visit};
+use crate::visit::{Params, Visit, href};
 
-const HERE: &str = "/console/people";
+const LIST: Searched = Searched { path: "/console/people", of: "members", by: "name or e-mail address" };
 const PATH: &str = "/api/admin/users";
 
 /// As much of the organization as a meter needs.
@@ -69,7 +69,8 @@ pub(super) async fn list(visit: Visit, params: Params) -> Answer {
         .query("include", "mfa")
         .query("search", params.get("search"))
         .query("cursor", params.get("cursor"));
-    let ((me, uses), users) = tokio::try_join!(Uses::of(&visit), visit.api.ask::<List<User>>(asked))?;
+    let users = async { Faults::instead_of(visit.api.ask::<List<User>>(asked).await) };
+    let ((me, uses), (users, faults)) = tokio::try_join!(Uses::of(&visit), users)?;
     let may_invite = me.may_somewhere("users:write");
     let invite = link_if(
         may_invite,
@@ -79,18 +80,18 @@ pub(super) async fn list(visit: Visit, params: Params) -> Answer {
     );
     let is_alone =
         users.data.len() == 1 && !params.has_any(&["search", "cursor"]) && users.next_cursor.is_none();
+    let columns = ["Person", "On the organization", "In workspaces", "State", "Member since"];
+    let table = table(
+        "Members",
+        &columns,
+        html! {
+            @for user in &users.data { (row(&visit, &me, user)) }
+        },
+    );
     let body = html! {
         (people_tabs("Members"))
         (uses.usage.seats.meter("Seats", "Active members take one each; deactivated ones and open invitations take none."))
-        (search(HERE, &params, "Name or e-mail address", users.data.len()))
-        @if users.data.is_empty() {
-            (not_found("member", users.next_cursor.is_some()))
-        } @else {
-            (table("Members", &["Person", "On the organization", "In workspaces", "State", "Member since"], html! {
-                @for user in &users.data { (row(&visit, &me, user)) }
-            }))
-        }
-        (pager(HERE, &params, users.next_cursor.as_deref()))
+        (LIST.page(&params, (&users, &faults), html! {}, table))
         @if is_alone {
             (empty(Icon::People, "Nobody else yet", html! {
                 p { "Invite the people you work with: each gets a link by mail that is good once, for seven days." }
@@ -98,10 +99,14 @@ pub(super) async fn list(visit: Visit, params: Params) -> Answer {
                 p { a class="button" href="/console/people/roles" { "What roles may do" } }
             }))
         }
-        (as_code(&visit, &Call::new("GET", params.href(PATH, &[("cursor", ""), ("include", "mfa")]), "users:read")))
+        (as_code(&visit, &Call::new("GET", href(PATH, [("include", "mfa"), ("search", params.get("search"))]), "users:read")))
     };
     let lead = html! { "Who may come in, and what they may do. Newest first." };
-    Ok(Page::new(&visit, &me, At::People, "People").lead(lead).actions(invite).show(body))
+    Ok(Page::new(&visit, &me, At::People, "People")
+        .lead(lead)
+        .actions(invite)
+        .status(faults.status())
+        .show(body))
 }
 
 fn row(visit: &Visit, me: &Me, user: &User) -> Markup {

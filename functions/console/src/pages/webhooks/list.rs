@@ -7,47 +7,51 @@ use super::{PATH, READ, WRITE, Watched, outcome, percent, state};
 use crate::api::{List, Me, Request};
 use crate::pages::Answer;
 use crate::view::{
-    At, Call, Icon, Page, as_code, cell, empty, icon, link_if, moment, not_found, pager, search, sparkline,
-    table,
+    At, Call, Faults, Icon, Page, Searched, as_code, cell, empty, icon, link_if, moment, sparkline, table,
 };
-use crate::visit::{Params, Visit};
+use crate::visit::{Params, Visit, href};
 
-const HERE: &str = "/console/webhooks";
+const LIST: Searched = Searched { path: "/console/webhooks", of: "endpoints", by: "URL or description" };
 
 pub(super) async fn list(visit: Visit, params: Params) -> Answer {
     let asked = Request::get(PATH)
         .query("include", "health")
         .query("search", params.get("search"))
         .query("cursor", params.get("cursor"));
-    let endpoints = visit.api.ask::<List<Watched>>(asked);
+    let endpoints = async { Faults::instead_of(visit.api.ask::<List<Watched>>(asked).await) };
     let stats = async { Ok(Stats::of(&visit.api, "day", "").await) };
-    let (me, endpoints, stats) = tokio::try_join!(Me::of(&visit.api), endpoints, stats)?;
+    let (me, (endpoints, faults), stats) = tokio::try_join!(Me::of(&visit.api), endpoints, stats)?;
     let create = link_if(
         me.may_somewhere(WRITE),
         WRITE,
         "/console/webhooks/new",
         html! { (icon(Icon::Plus)) "New endpoint" },
     );
+    let teaching = empty(
+        Icon::Webhook,
+        "No endpoints yet",
+        html! {
+            p { "An endpoint is a URL of yours. When a lead replies or a meeting is booked, it gets a signed POST that says so, within seconds." }
+            p { "What it does not take is sent again, and what it never takes is kept: nothing is lost." }
+        },
+    );
+    let table = table(
+        "Endpoints",
+        &["Endpoint", "State", "Last error", "Attempts taken", "30 days"],
+        html! {
+            @for watched in &endpoints.data { (row(&visit, &me, watched, stats.as_ref())) }
+        },
+    );
     let body = html! {
-        (search(HERE, &params, "URL or description", endpoints.data.len()))
-        @if endpoints.data.is_empty() && params.has_any(&["search", "cursor"]) {
-            (not_found("endpoint", endpoints.next_cursor.is_some()))
-            (pager(HERE, &params, endpoints.next_cursor.as_deref()))
-        } @else if endpoints.data.is_empty() {
-            (empty(Icon::Webhook, "No endpoints yet", html! {
-                p { "An endpoint is a URL of yours. When a lead replies or a meeting is booked, it gets a signed POST that says so, within seconds." }
-                p { "What it does not take is sent again, and what it never takes is kept: nothing is lost." }
-            }))
-        } @else {
-            (table("Endpoints", &["Endpoint", "State", "Last error", "Attempts taken", "30 days"], html! {
-                @for watched in &endpoints.data { (row(&visit, &me, watched, stats.as_ref())) }
-            }))
-            (pager(HERE, &params, endpoints.next_cursor.as_deref()))
-        }
-        (as_code(&visit, &Call::new("GET", params.href(PATH, &[("cursor", ""), ("include", "health")]), READ)))
+        (LIST.page(&params, (&endpoints, &faults), teaching, table))
+        (as_code(&visit, &Call::new("GET", href(PATH, [("include", "health"), ("search", params.get("search"))]), READ)))
     };
     let lead = html! { "URLs of yours that are told, by signed requests, what happens here." };
-    Ok(Page::new(&visit, &me, At::Webhooks, "Webhooks").lead(lead).actions(create).show(body))
+    Ok(Page::new(&visit, &me, At::Webhooks, "Webhooks")
+        .lead(lead)
+        .actions(create)
+        .status(faults.status())
+        .show(body))
 }
 
 fn row(visit: &Visit, me: &Me, watched: &Watched, stats: Option<&Stats>) -> Markup {
