@@ -32,7 +32,7 @@ invoke() {
 }
 
 start_platform 8000
-cargo lambda watch --package campaigns -A 127.0.0.1 -P "$watch_port" --env-file docs/local.env --ignore-changes \
+cargo lambda watch --bin campaigns -A 127.0.0.1 -P "$watch_port" --env-file docs/local.env --ignore-changes \
     >"$platform_data/watch" 2>&1 </dev/null &
 watch_pid=$!
 # A request would already start the function, so only the port is tried.
