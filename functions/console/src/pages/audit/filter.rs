@@ -42,6 +42,11 @@ const FURTHER: [&str; 7] = [
 
 const FLAGS: [&str; 3] = ["pii_accessed", "sensitive", "compliance_relevant"];
 
+/// Where the API points at what cannot be looked for, and a field says so itself: a flag has none.
+pub(super) fn shown() -> Vec<String> {
+    NAMES.iter().filter(|name| !FLAGS.contains(name)).map(|name| format!("query:{name}")).collect()
+}
+
 /// Times that are told from now, with their names.
 const WITHIN: [(&str, &str, u64); 4] = [
     ("1h", "Last hour", 60 * 60),

@@ -4,10 +4,10 @@ use axum::response::Response;
 use maud::{Markup, html};
 
 use super::Record;
-use super::filter::Filter;
+use super::filter::{self, Filter};
 use super::record::in_words;
 use super::seal::Seal;
-use crate::api::{Failure, List, Me};
+use crate::api::{List, Me};
 use crate::pages::Answer;
 use crate::view::{At, Call, Faults, Icon, Page, as_code, cell, empty, icon, link_if, moment, pager, table};
 use crate::visit::{Params, Visit, href};
@@ -16,16 +16,8 @@ const HERE: &str = "/console/audit";
 
 pub(super) async fn list(visit: Visit, params: Params) -> Answer {
     let filter = Filter::of(&params, visit.now());
-    let records = async {
-        // What cannot be looked for is said at its field, and the rest of the page is there all the same.
-        match visit.api.ask::<List<Record>>(filter.request(params.get("cursor"))).await {
-            Ok(records) => Ok((records, Faults::default())),
-            Err(failure) if failure.problem().is_some_and(|problem| problem.status == 422) => {
-                Ok((List::default(), Faults::of(failure)?))
-            }
-            Err(failure) => Err::<_, Failure>(failure),
-        }
-    };
+    let records = visit.api.ask::<List<Record>>(filter.request(params.get("cursor")));
+    let records = async { Faults::instead_of(records.await) };
     let (me, (records, faults)) = tokio::try_join!(Me::of(&visit.api), records)?;
     // Who may not see the log has been refused by now: once, as that goes on record.
     let seal = Seal::of(&visit.api).await?;
@@ -47,18 +39,7 @@ fn show(
         (link_if(may_export, "audit_logs:export", &export, html! { (icon(Icon::Download)) @if filter.is_empty() { "Export all" } @else { "Export these" } }))
         @if may_export { a class="button" href="/console/audit/exports" { "Exports" } }
     };
-    let shown = [
-        "from",
-        "to",
-        "actor",
-        "action",
-        "resource_type",
-        "resource_id",
-        "workspace_id",
-        "outcome",
-        "request_id",
-    ]
-    .map(|name| format!("query:{name}"));
+    let shown = filter::shown();
     let shown: Vec<&str> = shown.iter().map(String::as_str).collect();
     // A time told from now would be another one on the next page.
     let frozen = params.with(filter.pairs()).without("within");
