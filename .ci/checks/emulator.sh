@@ -23,7 +23,7 @@ start_emulator() {
     "$python" -m pip install --quiet --disable-pip-version-check --requirement infra/e2e/requirements.txt
 
     local port
-    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    port=$(free_port)
     export SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-central-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
     export AWS_ENDPOINT_URL=http://127.0.0.1:$port
 

@@ -17,9 +17,8 @@ go="$platform_data/verify-webhook-go"
 rust=$(cargo_binary --bin sample-verify-webhook)
 signer=$(cargo_binary --example sign)
 
-port=${INTEROP_PORT:-8010}
-start_platform "$port"
-if ! "$python" .ci/checks/interop.py "http://127.0.0.1:$port" "$signer" "$rust" "$go"; then
+start_platform
+if ! "$python" .ci/checks/interop.py "$platform_url" "$signer" "$rust" "$go"; then
     echo "--- the platform said:" >&2
     tail -n 50 "$platform_log" >&2
     exit 1

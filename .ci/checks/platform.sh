@@ -20,31 +20,14 @@ stop_platform() {
 }
 trap stop_platform EXIT
 
-# free_port: a port that is free, as is the one after it: a platform takes two neighbours.
-free_port() {
-    python3 - <<'PYTHON'
-import socket
-
-while True:
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
-        try:
-            other.bind(("127.0.0.1", port + 1))
-        except (OSError, OverflowError):
-            continue
-        print(port)
-        break
-PYTHON
-}
-
-# start_platform PORT: returns once /health answers 200.
+# start_platform [PORT]: returns once it serves; `platform_url` is where. Without a port, on any that is free.
 start_platform() {
+    : >"$platform_log"
     # `cargo run` replaces itself by the program, so this is the program's own process id.
-    cargo run --quiet -- --port "$1" --data-dir "$platform_data/state" >"$platform_log" 2>&1 </dev/null &
+    cargo run --quiet -- --port "${1:-0}" --data-dir "$platform_data/state" >"$platform_log" 2>&1 </dev/null &
     platform_pid=$!
     local deadline=$((SECONDS + ${PLATFORM_START_SECONDS:-900}))
-    until curl --silent --fail --output /dev/null --max-time 5 "http://127.0.0.1:$1/health"; do
+    until platform_url=$(grep -m 1 -E -o 'http://localhost:[0-9]+$' "$platform_log") && [[ -n $platform_url ]]; do
         if ! kill -0 "$platform_pid" 2>/dev/null; then
             echo "the platform ended before it served:" >&2
             cat "$platform_log" >&2
@@ -57,4 +40,9 @@ start_platform() {
         fi
         sleep 0.2
     done
+    platform_url=${platform_url/localhost/127.0.0.1}
+    if ! curl --silent --show-error --fail --output /dev/null --max-time 30 "$platform_url/health"; then
+        cat "$platform_log" >&2
+        return 1
+    fi
 }

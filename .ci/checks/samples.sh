@@ -10,14 +10,13 @@ need_node
 npm_ci docs/samples/typescript
 rust=$(cargo_binary --bin sample-leads)
 
-port=$(free_port)
-start_platform "$port"
+start_platform
 
 # How docs/using-api-keys.md says that a key is got.
 python3 .ci/checks/document-blocks.py docs/using-api-keys.md "Getting a key" >"$platform_data/getting-a-key.sh"
-ARTISAN_URL=http://127.0.0.1:$port bash -euo pipefail "$platform_data/getting-a-key.sh" | jq -e '.mode == "test"'
+ARTISAN_URL=$platform_url bash -euo pipefail "$platform_data/getting-a-key.sh" | jq -e '.mode == "test"'
 
-if ! "${PYTHON:-python3}" .ci/checks/samples.py "http://127.0.0.1:$port" "$rust"; then
+if ! "${PYTHON:-python3}" .ci/checks/samples.py "$platform_url" "$rust"; then
     echo "--- the platform said:" >&2
     tail -n 50 "$platform_log" >&2
     exit 1

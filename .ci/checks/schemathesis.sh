@@ -10,9 +10,8 @@ venv=.venv/schemathesis
 [[ -x $venv/bin/python ]] || "${PYTHON:-python3}" -m venv "$venv"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement .ci/checks/schemathesis/requirements.txt
 
-port=$(free_port)
-start_platform "$port"
-if ! "$venv/bin/python" .ci/checks/schemathesis/run.py "http://127.0.0.1:$port" "$PWD/$venv/bin/schemathesis" "$seconds"; then
+start_platform
+if ! "$venv/bin/python" .ci/checks/schemathesis/run.py "$platform_url" "$PWD/$venv/bin/schemathesis" "$seconds"; then
     echo "--- the platform said:" >&2
     tail -n 30 "$platform_log" >&2
     exit 1

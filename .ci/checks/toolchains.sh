@@ -1,5 +1,5 @@
-# Sourced by checks that run samples: puts what they need on the PATH where .ci/run has not been. Of the tools that it pins
-# in .ci/requirements.txt, those and nothing else. Never started by itself.
+# Sourced by checks: puts on the PATH what they need and .ci/run has not installed, in the versions of .ci/requirements.txt.
+# Never started by itself.
 
 export PATH="$PWD/.venv/bin:$PATH"
 
@@ -27,6 +27,25 @@ need_go() {
 npm_ci() {
     npm ci --prefix "$1" --ignore-scripts --no-audit --no-fund --loglevel=error
     npm run --prefix "$1" --silent check
+}
+
+# free_port: a port that is free, from below those that systems give to connections: see infra/local/src/ports.rs.
+free_port() {
+    python3 - <<'PYTHON'
+import random
+import socket
+
+for port in random.sample(range(20_000, 32_000), 12_000):
+    try:
+        with socket.socket() as tried:
+            tried.bind(("127.0.0.1", port))
+    except OSError:
+        continue
+    print(port)
+    break
+else:
+    raise SystemExit("no port is free")
+PYTHON
 }
 
 # cargo_binary --bin NAME, or --example NAME: builds one and prints where it is. No package is named, so that it is made of the

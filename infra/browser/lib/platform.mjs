@@ -3,25 +3,20 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const ROOT = new URL("../../..", import.meta.url).pathname;
 
-/** Two neighbouring ports that are free: for the API, and for the AWS endpoint. */
-async function freePorts() {
-  for (let tries = 0; tries < 50; tries += 1) {
-    const first = createServer().listen(0, "127.0.0.1");
-    await once(first, "listening");
-    const { port } = first.address();
-    const second = createServer().listen(port + 1, "127.0.0.1");
-    const isFree = await Promise.race([once(second, "listening").then(() => true), once(second, "error").then(() => false)]);
-    first.close();
-    second.close();
-    if (isFree) return port;
-  }
-  throw new Error("no two neighbouring ports are free");
+const hasEnded = (child) => child.pid === undefined || child.exitCode !== null || child.signalCode !== null;
+
+/** Waits until a process has ended that is asked to; it is killed when it does not. */
+export async function ended(child, ask) {
+  if (hasEnded(child)) return;
+  const exit = once(child, "exit");
+  ask();
+  const patience = setTimeout(() => child.kill("SIGKILL"), 15_000);
+  await exit.finally(() => clearTimeout(patience));
 }
 
 /**
@@ -29,10 +24,9 @@ async function freePorts() {
  * WEBHOOK_RETRY_BASE_SECONDS.
  */
 export async function startPlatform({ demo = false, environment = {} } = {}) {
-  const port = await freePorts();
   const data = await mkdtemp(join(tmpdir(), "artisan-browser-"));
   const program = process.env.ARTISAN_LOCAL ?? join(ROOT, "target/debug/artisan-local");
-  const options = ["--port", String(port), "--data-dir", data, ...(demo ? ["--demo"] : [])];
+  const options = ["--port", "0", "--data-dir", data, ...(demo ? ["--demo"] : [])];
   const child = spawn(program, options, {
     cwd: ROOT,
     env: { ...process.env, ...environment },
@@ -40,28 +34,26 @@ export async function startPlatform({ demo = false, environment = {} } = {}) {
   });
   let said = "";
   child.stdout.setEncoding("utf8").on("data", (text) => (said += text));
-  const url = `http://localhost:${port}`;
+  let failed;
+  child.once("error", (error) => (failed = error));
   const stop = async () => {
-    if (child.exitCode === null) {
-      const ended = once(child, "exit");
-      child.kill("SIGTERM");
-      await ended;
-    }
+    await ended(child, () => child.kill("SIGTERM"));
     await rm(data, { recursive: true, force: true });
   };
   const deadline = Date.now() + (demo ? 240_000 : 60_000);
   while (!said.includes("Ctrl-C stops it")) {
-    if (child.exitCode !== null || Date.now() > deadline) {
+    if (failed || hasEnded(child) || Date.now() > deadline) {
       await stop();
-      throw new Error(`the platform did not start: ${said}`);
+      throw new Error(`the platform did not start: ${failed ?? said}`);
     }
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
+  const { url, port } = said.match(/API\s+(?<url>http:\/\/localhost:(?<port>\d+))\s/).groups;
   const credentials = (title) => {
     const found = said.match(new RegExp(`${title}[^]*?E-mail\\s+(\\S+)\\s+Password\\s+(\\S+)`));
     return found && { email: found[1], password: found[2] };
   };
-  return { url, port, stop, administrator: credentials("First administrator"), sample: credentials("Sample tenant") };
+  return { url, port: Number(port), stop, administrator: credentials("First administrator"), sample: credentials("Sample tenant") };
 }
 
 /** The newest mail to an address whose text a pattern is found in; waits for it. */

@@ -1,8 +1,9 @@
 // A certified OpenID provider, which is not of our making, as a process of a test's own.
 
 import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { createInterface } from "node:readline";
+
+import { ended } from "./platform.mjs";
 
 const PROGRAM = new URL("../../acceptance/oidc-provider/provider.mjs", import.meta.url).pathname;
 
@@ -18,11 +19,12 @@ export async function startProvider(platform) {
     ],
     { stdio: ["pipe", "pipe", "inherit"] },
   );
-  const [line] = await once(createInterface({ input: child.stdout }), "line");
-  const stop = async () => {
-    const ended = once(child, "exit");
-    child.stdin.end();
-    await ended;
-  };
+  // Without a line it has ended, and its output with it.
+  const { value: line } = await createInterface({ input: child.stdout })[Symbol.asyncIterator]().next();
+  if (line === undefined) {
+    await ended(child, () => child.kill());
+    throw new Error("the identity provider did not start");
+  }
+  const stop = () => ended(child, () => child.stdin.end());
   return { ...client, issuer: line.replace("ready ", ""), stop };
 }

@@ -13,8 +13,8 @@ use crate::template::{REGION, Template};
 #[derive(Debug, Parser)]
 #[command(name = "artisan-local", version, about)]
 pub struct Cli {
-    /// Port of the HTTP API; the AWS endpoint for other processes is on the next one
-    #[arg(long, default_value_t = 8000, value_parser = clap::value_parser!(u16).range(1..65_535))]
+    /// Port of the HTTP API; the AWS endpoint for other processes is on the next one. 0 takes two that are free
+    #[arg(long, default_value_t = 8000, value_parser = clap::value_parser!(u16).range(..65_535))]
     pub port: u16,
     /// Directory that holds all state; deleting it starts afresh
     #[arg(long, default_value = ".artisan")]

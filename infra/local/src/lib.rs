@@ -21,6 +21,7 @@ pub mod mailbox;
 mod moving_clock;
 mod page;
 mod platform;
+pub mod ports;
 mod provision;
 mod random;
 pub mod recovery;

@@ -1,22 +1,20 @@
 //! Starts the local platform: `cargo run`.
 
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use artisan_local::cli::{Cli, banner, environment_file, one_line, overrides};
 use artisan_local::demo::DemoError;
 use artisan_local::first_start::FirstStartError;
-use artisan_local::shutdown;
+use artisan_local::ports::{Listeners, PortError};
 use artisan_local::template::{Template, TemplateError};
-use artisan_local::{Data, Options, Platform, PlatformError, demo, first_start, server};
+use artisan_local::{Data, Options, Platform, PlatformError, demo, first_start, server, shutdown};
 use axum::Router;
 use axum::routing::get;
 use clap::Parser;
 use clock::Clock;
 use telemetry::Format;
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 #[global_allocator]
@@ -27,8 +25,8 @@ const GRACE: Duration = Duration::from_millis(4500);
 
 #[derive(Debug, thiserror::Error)]
 enum StartupError {
-    #[error("port {port} cannot be used; stop what is using it or choose another with --port")]
-    Port { port: u16, source: std::io::Error },
+    #[error(transparent)]
+    Port(#[from] PortError),
     #[error("the asynchronous runtime cannot be started")]
     Runtime(#[source] std::io::Error),
     #[error("signals cannot be received")]
@@ -68,26 +66,25 @@ fn main() -> ExitCode {
 
 async fn run(cli: &Cli) -> Result<(), StartupError> {
     let stop = stop_signal().map_err(StartupError::Signals)?;
-    let api = listen(cli.port).await?;
-    let aws = listen(cli.port + 1).await?;
+    let Listeners { api, aws, port } = Listeners::at(cli.port).await?;
 
     let path = cli.template();
     let mut chosen = overrides(&Template::read(&path)?, std::env::vars());
     // Links in mails lead here, whatever the port.
-    chosen.entry("PUBLIC_URL".to_owned()).or_insert_with(|| format!("http://localhost:{}", cli.port));
+    chosen.entry("PUBLIC_URL".to_owned()).or_insert_with(|| format!("http://localhost:{port}"));
     let (clock, hand) = Clock::ahead();
     let platform = Platform::start(Options {
         clock,
         hand: Some(hand),
         data: Data::Directory(cli.data_dir.clone()),
         environment: chosen,
-        aws_address: format!("http://127.0.0.1:{}", cli.port + 1),
+        aws_address: format!("http://127.0.0.1:{}", port + 1),
         ..Options::new(path)
     })
     .await?;
     let administrator = first_start::administrator(&platform).await?;
     let demo = if cli.demo {
-        let inbox = format!("http://127.0.0.1:{}/_local/inbox/demo", cli.port);
+        let inbox = format!("http://127.0.0.1:{port}/_local/inbox/demo");
         demo::seed(&platform, &inbox, &mut show_progress).await?
     } else {
         None
@@ -95,12 +92,12 @@ async fn run(cli: &Cli) -> Result<(), StartupError> {
 
     let (trigger, shutdown) = shutdown::channel();
     let mut tasks = JoinSet::new();
-    let environment = environment_file(&platform.variables(), cli.port);
+    let environment = environment_file(&platform.variables(), port);
     let environment = Router::new().route("/_local/environment", get(|| async { environment }));
     tasks.spawn(server::serve(api, platform.router().merge(environment), shutdown.clone()));
     tasks.spawn(server::serve(aws, platform.engines().endpoint(), shutdown.clone()));
     let sources = platform.spawn_event_sources(shutdown);
-    say(&banner(cli.port, &cli.data_dir, administrator.as_ref(), demo.as_ref()));
+    say(&banner(port, &cli.data_dir, administrator.as_ref(), demo.as_ref()));
 
     stop.await;
     say("\n  Stopping.\n");
@@ -114,11 +111,6 @@ async fn run(cli: &Cli) -> Result<(), StartupError> {
         tracing::warn!("some work did not finish in time; what was owed is taken up at the next start");
     }
     Ok(())
-}
-
-async fn listen(port: u16) -> Result<TcpListener, StartupError> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    TcpListener::bind(address).await.map_err(|source| StartupError::Port { port, source })
 }
 
 /// Completes when the process is asked to stop.

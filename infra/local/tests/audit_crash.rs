@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 use tlog::{Checkpoint, Proof, VerifierKey};
 
 use killed::{Api, Running};
-use support::{free_ports, until};
+use support::until;
 
 const KILLS: usize = 20;
 const CHANGES: usize = 5_000;
@@ -72,10 +72,8 @@ async fn exported(api: &Api, token: &str) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_acknowledged_change_is_on_record_and_every_record_is_sealed_once() {
     let data = tempfile::tempdir().unwrap();
-    let port = free_ports();
-    let api = Api { http: reqwest::Client::new(), base: format!("http://127.0.0.1:{port}") };
-    let mut platform = Running::start(port, data.path());
-    api.ready().await;
+    let mut platform = Running::start(0, data.path()).await;
+    let api = Api::of(&platform);
     let sign_up = json!({
         "organization_name": "Acme", "name": "Ada",
         "email": "ada@example.com", "password": "a kettle of seven herrings",
@@ -120,8 +118,7 @@ async fn every_acknowledged_change_is_on_record_and_every_record_is_sealed_once(
         })
         .await;
         platform.kill();
-        platform = Running::start(port, data.path());
-        api.ready().await;
+        platform = Running::start(platform.port, data.path()).await;
     }
     while let Some(written) = writers.join_next().await {
         written.unwrap();

@@ -24,7 +24,7 @@ use axum::routing::post;
 use serde_json::{Value, json};
 
 use killed::{Api, Running};
-use support::{free_ports, until};
+use support::until;
 
 const KILLS: usize = 40;
 
@@ -46,10 +46,8 @@ async fn every_accepted_event_is_delivered_however_often_the_platform_is_killed(
     tokio::spawn(server::serve(listener, router, stopped));
 
     let data = tempfile::tempdir().unwrap();
-    let port = free_ports();
-    let api = Api { http: reqwest::Client::new(), base: format!("http://127.0.0.1:{port}") };
-    let mut platform = Running::start(port, data.path());
-    api.ready().await;
+    let mut platform = Running::start(0, data.path()).await;
+    let api = Api::of(&platform);
     let sign_up = json!({
         "organization_name": "Acme", "name": "Ada",
         "email": "ada@example.com", "password": "a kettle of seven herrings",
@@ -83,8 +81,7 @@ async fn every_accepted_event_is_delivered_however_often_the_platform_is_killed(
         platform.kill();
         let arrived: BTreeSet<String> = received.lock().unwrap().iter().cloned().collect();
         killed_before_delivery += usize::from(!accepted.is_subset(&arrived));
-        platform = Running::start(port, data.path());
-        api.ready().await;
+        platform = Running::start(platform.port, data.path()).await;
     }
     until("the delivery of every accepted event", async || {
         let arrived: BTreeSet<String> = received.lock().unwrap().iter().cloned().collect();

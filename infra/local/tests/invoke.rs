@@ -343,6 +343,6 @@ async fn with_the_platform_its_functions_are_gone() {
     let client = Client::new(&platform.engines().sdk_config().await);
     drop(platform);
     let call = client.invoke().function_name("artisan-local-Web").payload(event("GET", "/", "", None));
-    let error = tokio::time::timeout(Duration::from_secs(5), call.send()).await.unwrap().unwrap_err();
+    let error = tokio::time::timeout(Duration::from_secs(60), call.send()).await.unwrap().unwrap_err();
     assert_eq!(error.code(), Some("ResourceNotFoundException"));
 }

@@ -23,7 +23,7 @@ use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
 use killed::{Api, Running};
-use support::{free_ports, until};
+use support::until;
 
 const LOG: &str = "/api/admin/audit-logs";
 const RECORDS: usize = 40;
@@ -37,10 +37,8 @@ async fn get(api: &Api, path: &str, token: &str) -> Option<String> {
 
 /// A platform on `data`, with the token of its administrator.
 async fn platform(data: &Path) -> (Running, Api, String) {
-    let port = free_ports();
-    let api = Api { http: reqwest::Client::new(), base: format!("http://127.0.0.1:{port}") };
-    let running = Running::start(port, data);
-    api.ready().await;
+    let running = Running::start(0, data).await;
+    let api = Api::of(&running);
     let sign_in = json!({"email": "ada@example.com", "password": "a kettle of seven herrings"});
     let session = match api.post("/api/auth/login", "", sign_in).await.unwrap() {
         (200, session) => session,

@@ -2,15 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "what cannot go on fails the test")]
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use artisan_local::cli::environment_file;
 use artisan_local::{Data, Options, Platform, server, shutdown};
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use clock::{Clock, ManualClock, utc};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use testkit::ClosedPort;
 use tower::ServiceExt;
 
 async fn start(data: Data) -> (Platform, ManualClock) {
@@ -80,9 +83,8 @@ async fn what_is_owed_survives_the_process() {
     let directory = tempfile::tempdir().unwrap();
     let data = || Data::Directory(PathBuf::from(directory.path()));
     let (platform, _) = start(data()).await;
-    // A port that was free a moment ago: nobody answers.
-    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    one_event(&platform, &format!("http://{closed}/")).await;
+    let nobody = ClosedPort::any();
+    one_event(&platform, &nobody.url()).await;
     platform.drain().await;
     let slow_lane = |platform: &Platform| platform.depth("WebhookRetriesQueue").unwrap();
     assert_eq!(slow_lane(&platform).delayed, 1, "it waits for its retry");
@@ -99,6 +101,20 @@ async fn what_is_owed_survives_the_process() {
     drop(platform);
     let (platform, _) = start(data()).await;
     assert_eq!(slow_lane(&platform).visible, 1, "queued again");
+}
+
+/// By which a function runs in a process of its own, beside a platform on the usual port.
+#[tokio::test]
+async fn the_committed_environment_is_what_the_platform_gives() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let (clock, hand) = Clock::ahead();
+    let options =
+        Options { clock, hand: Some(hand), data: Data::Memory, ..Options::new(root.join("template.yaml")) };
+    let platform = Platform::start(options).await.unwrap();
+    let given = environment_file(&platform.variables(), 8000);
+    let committed = std::fs::read_to_string(root.join("docs/local.env")).unwrap();
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+    assert_eq!(lines(&committed), lines(&given));
 }
 
 #[tokio::test]

@@ -253,7 +253,7 @@ fn is_break(error: &(dyn Error + 'static)) -> bool {
 pub(crate) mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpSocket};
     use tokio::sync::mpsc;
 
     pub(crate) const LOCAL: Policy = Policy { allow_loopback: true };
@@ -335,8 +335,11 @@ pub(crate) mod tests {
             post(&receiver(b"SSH-2.0-x\r\n".to_vec(), false).await, LOCAL, LONG).await,
             Err(Failure::Protocol)
         );
-        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        assert_eq!(post(&format!("http://{closed}/"), LOCAL, LONG).await, Err(Failure::Connect));
+        // Held, and not listened on.
+        let closed = TcpSocket::new_v4().unwrap();
+        closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let url = format!("http://{}/", closed.local_addr().unwrap());
+        assert_eq!(post(&url, LOCAL, LONG).await, Err(Failure::Connect));
         let plain = receiver(b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), false).await.replace("http://", "https://");
         assert_eq!(post(&plain, LOCAL, LONG).await, Err(Failure::Tls));
     }

@@ -46,7 +46,7 @@ pub use actor::{Actor, Response};
 pub use authenticator::Authenticator;
 pub use callers::{Callers, PASSWORD};
 pub use installation::{Deployment, Installation};
-pub use receiver::{Receiver, Webhook};
+pub use receiver::{ClosedPort, Receiver, Webhook};
 pub use standins::{Algorithm, DnsServer, IdentityProvider, Person, Quirk, SecretScanner, SignedReport};
 
 /// When every test begins.

@@ -1,6 +1,7 @@
-//! A receiver of webhooks: a real HTTP server on loopback.
+//! A receiver of webhooks: a real HTTP server on loopback; and a port there at which nobody is.
 
 use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 /// A webhook that came in.
 #[derive(Debug, Clone)]
@@ -90,6 +91,28 @@ impl Receiver {
     #[must_use]
     pub fn received(&self) -> Vec<Webhook> {
         self.received.lock().expect("nobody panicked").clone()
+    }
+}
+
+/// A port that refuses connections: held for as long as this lives, so that nobody else comes to listen there.
+pub struct ClosedPort(TcpSocket);
+
+impl ClosedPort {
+    /// Any that was free.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn any() -> Self {
+        let socket = TcpSocket::new_v4().expect("there is a socket");
+        socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("there is a free port");
+        Self(socket)
+    }
+
+    /// Where nobody answers.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}/hook", self.0.local_addr().expect("it has an address"))
     }
 }
 

@@ -1,11 +1,12 @@
 //! The platform as a process of its own, to be killed.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use artisan_local::ports::{Listeners, PortError};
 use http::StatusCode;
 
 use crate::client::{Call, Client};
@@ -26,9 +27,9 @@ pub(crate) enum ChildError {
         #[source]
         source: io::Error,
     },
-    /// There are no two free ports side by side.
-    #[error("there are no two free ports side by side")]
-    Ports,
+    /// There is no port for it.
+    #[error(transparent)]
+    Port(#[from] PortError),
     /// It does not answer.
     #[error("the platform did not answer within {} s of its start", START.as_secs())]
     Silent,
@@ -57,8 +58,10 @@ impl Platform {
     /// # Errors
     /// [`ChildError`]
     pub(crate) async fn start(program: &Path, template: &Path, data: &Path) -> Result<Self, ChildError> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_ports().ok_or(ChildError::Ports)?));
-        let child = spawn(program, template, data, address.port())?;
+        // Chosen and let go of, for the program to take, and to take again.
+        let port = Listeners::at(0).await?.port;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let child = spawn(program, template, data, port)?;
         let (program, template, data) = (program.to_owned(), template.to_owned(), data.to_owned());
         let mut platform = Self { program, template, data, address, child };
         platform.answers().await?;
@@ -95,7 +98,8 @@ impl Platform {
             self.runs()?;
             let health = Client::new(self.address).send(Call::get("/health")).await;
             if health.is_ok_and(|answer| answer.status == StatusCode::OK) {
-                return Ok(());
+                // Another may have its port, and have answered.
+                return self.runs();
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -122,13 +126,4 @@ fn spawn(program: &Path, template: &Path, data: &Path, port: u16) -> Result<Chil
         .stdout(Stdio::null())
         .spawn()
         .map_err(|source| ChildError::Start { path: program.to_owned(), source })
-}
-
-/// Two neighbouring free ports, as the platform takes them.
-fn free_ports() -> Option<u16> {
-    (0..50).find_map(|_| {
-        let first = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
-        let port = first.local_addr().ok()?.port();
-        TcpListener::bind((Ipv4Addr::LOCALHOST, port.checked_add(1)?)).ok().map(|_| port)
-    })
 }

@@ -31,8 +31,8 @@ use sealing::{MasterSecret, Purpose};
 use search::{Search, Secrets};
 use serde_json::{Value, json};
 use store::Endpoint;
-use support::{free_ports, until};
-use testkit::{Authenticator, DnsServer, IdentityProvider, Person, Receiver};
+use support::{port_in, until};
+use testkit::{Authenticator, ClosedPort, DnsServer, IdentityProvider, Person, Receiver};
 
 /// The running program, with what it says in two files.
 struct Running(Child);
@@ -354,26 +354,26 @@ async fn secrets_are_neither_kept_nor_logged() {
     let (first_log, second_log) = (logs.path().join("first"), logs.path().join("second"));
     fs::create_dir(&first_log).unwrap();
     fs::create_dir(&second_log).unwrap();
-    let port = free_ports();
+    let dns = DnsServer::start().await;
+    let resolver = dns.address();
+    let platform = Running::start(0, data.path(), &resolver, &first_log);
+    let shown = until("the banner", async || {
+        let out = fs::read_to_string(first_log.join("out")).unwrap();
+        out.contains("Ctrl-C").then_some(out)
+    })
+    .await;
+    let port = port_in(&shown).unwrap();
+
     let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let base = format!("http://127.0.0.1:{port}");
     let world = World {
         stranger: Caller { http, base, token: None, headers: Vec::new() },
         secrets: RefCell::default(),
         mailed: RefCell::default(),
-        dns: DnsServer::start().await,
+        dns,
         sealing: RefCell::default(),
         port,
     };
-    let resolver = world.dns.address();
-    let platform = Running::start(port, data.path(), &resolver, &first_log);
-    until("a start", async || world.stranger.health().await).await;
-
-    let shown = until("the banner", async || {
-        let out = fs::read_to_string(first_log.join("out")).unwrap();
-        out.contains("Ctrl-C").then_some(out)
-    })
-    .await;
     let (_, first_password) = shown.split_once("Password").unwrap();
     let first_password = first_password.split_whitespace().next().unwrap().to_owned();
     world.secret("first administrator's password", &first_password);
@@ -703,8 +703,11 @@ async fn webhooks(world: &World, ada: &Caller) {
     world.secret("signing secret from a rotation", rotated.get("/secret"));
     world.seed("seed of a signing key from a rotation", &organization, made.get("/id")).await;
     let _ = ada.post(&rotate, json!({"secret": rotated.get("/secret")})).await.expect(422);
-    // Nobody listens there.
-    let made = ada.post(path, json!({"url": format!("http://127.0.0.1:{}/", free_ports()), "events": ["*"], "max_retries": 0, "headers": {"x-receiver-key": other}}));
+    let nobody = ClosedPort::any();
+    let made = ada.post(
+        path,
+        json!({"url": nobody.url(), "events": ["*"], "max_retries": 0, "headers": {"x-receiver-key": other}}),
+    );
     world.secret("signing secret of an endpoint that is down", made.await.expect(201).get("/secret"));
 
     let key = ada.post("/api/admin/api-keys", json!({"name": "events"})).await.expect(201);

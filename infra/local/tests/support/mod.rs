@@ -1,21 +1,14 @@
 //! What tests of the program as a process of its own have in common.
 
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 /// Far more than any step takes; only a platform that is broken is waited for this long.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Two neighbouring free ports, as the platform takes them.
-pub(crate) fn free_ports() -> u16 {
-    for _ in 0..50 {
-        let first = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = first.local_addr().unwrap().port();
-        if port < 65_000 && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
-            return port;
-        }
-    }
-    panic!("no two free ports side by side");
+/// The port of the API, in what the program says once it serves.
+pub(crate) fn port_in(said: &str) -> Option<u16> {
+    let url = said.lines().find_map(|line| line.trim_start().strip_prefix("API "))?;
+    url.rsplit_once(':')?.1.parse().ok()
 }
 
 /// What `condition` gives, as soon as it does.

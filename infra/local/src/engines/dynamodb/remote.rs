@@ -213,9 +213,10 @@ mod tests {
     #[tokio::test]
     async fn an_engine_that_is_not_there_is_an_internal_error_that_says_where_it_was_sought() {
         let clock = Clock::manual(clock::utc(2026, 1, 1, 0, 0)).0;
-        // The port of a listener that is gone again.
-        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let address: Uri = format!("http://{address}").parse().unwrap();
+        // Held, and not listened on.
+        let held = tokio::net::TcpSocket::new_v4().unwrap();
+        held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address: Uri = format!("http://{}", held.local_addr().unwrap()).parse().unwrap();
         let remote = Remote::at(&address, &clock, Arc::new(Meter::new(false))).unwrap();
         let (status, body) = remote.dispatch("GetItem", Bytes::from_static(b"{}")).await;
         assert_eq!(status, 500);
