@@ -11,7 +11,7 @@ need_node
 CHROMIUM=${CHROMIUM:-$(command -v chromium || command -v google-chrome || true)}
 if [[ -z $CHROMIUM ]]; then
     as_root=()
-    [[ $(id -u) == 0 ]] || as_root=(sudo)
+    [[ $(id -u) == 0 ]] || as_root=(sudo -n)
     "${as_root[@]}" apt-get update -qq
     DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core
     CHROMIUM=$(command -v chromium)

@@ -20,7 +20,7 @@ trap stop_watch EXIT
 # invoke FUNCTION EVENT EXPECTED_STATUS: the answer's body is left in $answer.
 invoke() {
     local status
-    answer=$(timeout 600 cargo lambda invoke "$1" -A 127.0.0.1 -P "$watch_port" --data-file "$2")
+    answer=$(timeout --foreground 600 cargo lambda invoke "$1" -A 127.0.0.1 -P "$watch_port" --data-file "$2")
     status=$(jq -r .statusCode <<<"$answer")
     echo "$1 $2: $status"
     if [[ $status != "$3" ]]; then

@@ -6,13 +6,14 @@
 # brings SQLite for x86-64 only. A test that cannot run on it says so in the output, and why.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+source .ci/checks/toolchains.sh
 
 plugin=org.apache.maven.plugins:maven-dependency-plugin:3.11.0
 jars=target/second-engine
 
 if ! command -v java >/dev/null || ! command -v mvn >/dev/null; then
     as_root=()
-    [[ $(id -u) == 0 ]] || as_root=(sudo)
+    [[ $(id -u) == 0 ]] || as_root=(sudo -n)
     "${as_root[@]}" apt-get update -qq
     DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends \
         default-jre-headless maven
@@ -30,13 +31,13 @@ stop() {
 }
 trap stop EXIT
 
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+port=$(free_port)
 DDB_LOCAL_TELEMETRY=0 java -Xmx2g -Djava.library.path="$jars" -cp "$jars/*" \
     software.amazon.dynamodb.services.local.main.ServerRunner -inMemory -disableTelemetry -port "$port" \
     >"$work/engine" 2>&1 &
 engine=$!
 # It answers a request without a signature with an error, which is an answer.
-until curl --silent --output "$work/answer" "http://127.0.0.1:$port/"; do
+until curl --silent --max-time 5 --output "$work/answer" "http://127.0.0.1:$port/"; do
     if ! kill -0 "$engine" 2>/dev/null; then
         echo "DynamoDB Local does not start:" >&2
         cat "$work/engine" >&2
@@ -45,9 +46,8 @@ until curl --silent --output "$work/answer" "http://127.0.0.1:$port/"; do
     sleep 0.1
 done
 
-# No package is named: this way the tests are built with what `cargo test` has built them with. Half an hour is
-# several times what they take.
-ARTISAN_TEST_DYNAMODB=http://127.0.0.1:$port timeout 1800 cargo test --locked --quiet --test it -- "$@" 2>&1 | tee "$work/tests"
+# No package is named: this way the tests are built with what `cargo test` has built them with.
+ARTISAN_TEST_DYNAMODB=http://127.0.0.1:$port cargo test --locked --quiet --test it -- "$@" 2>&1 | tee "$work/tests"
 not_run=$(grep -c 'not on the second engine: ' "$work/tests" || true)
 awk -v not_run="$not_run" '
     /^test result:/ { passed += $4 }
