@@ -201,7 +201,7 @@ impl Sweep {
         let secret = services.secret("SESSION_SECRET_ID").await.unwrap();
         Self {
             store: store(app),
-            resolver: Resolver::new(Some(&dns.address())).unwrap().within(Duration::from_millis(700)),
+            resolver: Resolver::new(Some(&dns.address())).unwrap(),
             seal: MailSeal::new(&MasterSecret::new(secret)).unwrap(),
             ids: services.ids,
         }

@@ -15,6 +15,10 @@ use testkit::{Actor, Receiver, TestApp};
 
 use crate::delivering::{MINUTE, acme, batch, deliveries, held_back, leads, pass, tenant};
 
+/// Longer than it takes to be slow, three times over: a sender that woke late waits once more before it says so.
+const SLOW: Duration = Duration::from_millis(3500);
+/// Far more looks, ten milliseconds apart, than anything that is waited for takes.
+const LOOKS: usize = 6_000;
 /// So long a row of failures lasts before it opens the breaker.
 const ROW: Duration = Duration::from_secs(3);
 
@@ -159,7 +163,7 @@ async fn the_longer_of_two_pauses_holds() {
 async fn an_endpoint_that_takes_its_time_is_sent_to_by_the_slow_lane() {
     let app = TestApp::start().await;
     let receiver = Receiver::replying(|_| async {
-        tokio::time::sleep(Duration::from_millis(1100)).await;
+        tokio::time::sleep(SLOW).await;
         StatusCode::NO_CONTENT
     })
     .await;
@@ -192,7 +196,7 @@ async fn ten_at_most_are_sent_to_a_slow_endpoint_at_once() {
         let (inside, most) = counters.clone();
         async move {
             most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-            tokio::time::sleep(Duration::from_millis(1100)).await;
+            tokio::time::sleep(SLOW).await;
             inside.fetch_sub(1, Ordering::SeqCst);
             StatusCode::NO_CONTENT
         }
@@ -455,17 +459,32 @@ async fn a_pause_is_waited_out_in_the_table_by_what_the_slow_lane_has_received()
 #[tokio::test]
 async fn a_success_ends_a_row_that_began_in_its_own_batch() {
     let app = TestApp::start().await;
-    let receiver = Receiver::replying(|number| async move {
-        if number > 0 {
-            tokio::time::sleep(Duration::from_millis(300)).await;
+    let (noted, is_noted) = tokio::sync::watch::channel(false);
+    let receiver = Receiver::replying(move |number| {
+        let mut is_noted = is_noted.clone();
+        async move {
+            if number == 0 {
+                return StatusCode::INTERNAL_SERVER_ERROR;
+            }
+            let _ = is_noted.wait_for(|is_noted| *is_noted).await;
+            StatusCode::NO_CONTENT
         }
-        if number == 0 { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::NO_CONTENT }
     })
     .await;
     let admin = acme(&app).await;
     let (endpoint, _) = app.endpoint(&admin, &receiver, json!({"events": ["lead.created"]})).await;
     leads(&admin, 2).await;
-    app.drain().await;
+    let failure = async {
+        let (tenant, id) = (tenant(&app, &admin).await, endpoint.parse().unwrap());
+        for _ in 0..LOOKS {
+            if tenant.endpoint_state(id).await.unwrap().is_some_and(|state| state.failures > 0) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let _ = noted.send(true);
+    };
+    tokio::join!(app.drain(), failure);
     assert_eq!(receiver.received().len(), 2);
     let state = state(&app, &admin, &endpoint).await;
     assert_eq!((state.failures, state.failing_since), (0, None));
