@@ -1,7 +1,7 @@
 //! The HTTP edge of a function.
 //!
 //! A handler extracts (authority, input), calls one function of its `app`, and maps the result. All the rest of
-//! the HTTP contract (DESIGN §3) is here: who the caller is and whether they may, problem responses, request ids,
+//! the HTTP contract is here: who the caller is and whether they may, problem responses, request ids,
 //! security and rate-limit headers, size limits, idempotency, cursors, entity tags.
 
 mod authority;

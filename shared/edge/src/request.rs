@@ -8,6 +8,7 @@ use axum::extract::{FromRequestParts, Path};
 use clock::{Clock, Timestamp};
 use http::request::Parts;
 use ids::{Id, Ids, Kind};
+use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
 use lambda_http::request::RequestContext;
 use problem::Problem;
 use store::{Organization, Quota};
@@ -19,6 +20,8 @@ use crate::{Edge, Refused};
 pub struct RequestInfo {
     /// Its id: the caller's `X-Request-Id` if that is usable, else ours.
     pub id: String,
+    /// What the gateway calls it, in the access log.
+    pub gateway_id: Option<String>,
     /// Where it came from, as the gateway saw it. Never read from a header, which a client can forge.
     pub ip: IpAddr,
     /// The `User-Agent` header, cut to 256 characters.
@@ -61,7 +64,10 @@ impl RequestInfo {
         let own_id = || ids.next::<ids::kind::Request>().to_string();
         Self {
             id: header("x-request-id").filter(|id| is_request_id(id)).map_or_else(own_id, str::to_owned),
-            ip: source_ip(parts).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            gateway_id: gateway(parts).and_then(|gateway| gateway.request_id.clone()),
+            ip: gateway(parts)
+                .and_then(|gateway| gateway.http.source_ip.as_deref()?.parse().ok())
+                .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             user_agent: header("user-agent").map(|agent| agent.chars().take(LONGEST_USER_AGENT).collect()),
             now: clock.now(),
             target: format!("{} {}", parts.method, parts.uri.path()).into(),
@@ -121,11 +127,11 @@ pub(crate) fn is_request_id(id: &str) -> bool {
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
 }
 
-fn source_ip(parts: &Parts) -> Option<IpAddr> {
-    let Some(RequestContext::ApiGatewayV2(context)) = parts.extensions.get::<RequestContext>() else {
-        return None;
-    };
-    context.http.source_ip.as_deref()?.parse().ok()
+fn gateway(parts: &Parts) -> Option<&ApiGatewayV2httpRequestContext> {
+    match parts.extensions.get::<RequestContext>()? {
+        RequestContext::ApiGatewayV2(context) => Some(context),
+        _ => None,
+    }
 }
 
 impl FromRequestParts<Edge> for RequestInfo {

@@ -4,17 +4,20 @@ use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use clock::Clock;
 use futures::FutureExt as _;
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use ids::Ids;
 use problem::{Code, HOURLY, Problem};
 use runtime::Services;
 use store::{Counted, Quota, Store};
 use telemetry::metrics::Metrics;
+use tracing::Instrument as _;
 
 use crate::request::shown_path;
 use crate::{Edge, Refused, RequestInfo, preflight};
@@ -97,8 +100,21 @@ fn with_fallbacks(routes: Router) -> Router {
 
 async fn around(State(outside): State<Outside>, request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let (mut parts, body) = request.into_parts();
+    let (parts, body) = request.into_parts();
     let info = RequestInfo::of(&outside.clock, &outside.ids, &parts);
+    // Every line that is written on the way says which request it is of, at any level.
+    let span = tracing::error_span!("request", request_id = info.id);
+    answer(outside, info, started, parts, body, next).instrument(span).await
+}
+
+async fn answer(
+    outside: Outside,
+    info: RequestInfo,
+    started: Instant,
+    mut parts: Parts,
+    body: Body,
+    next: Next,
+) -> Response {
     let instance = shown_path(parts.uri.path());
     let origin = parts.headers.get(header::ORIGIN).cloned();
     let too_large = declared_length(&parts.headers).is_some_and(|length| length > BODY_LIMIT);
@@ -108,7 +124,7 @@ async fn around(State(outside): State<Outside>, request: Request, next: Next) ->
         Refused(Problem::PayloadTooLarge).into_response()
     } else {
         AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
-            tracing::error!(request_id = info.id, "handler panicked");
+            tracing::error!("handler panicked");
             Refused(Problem::Internal).into_response()
         })
     };
@@ -137,6 +153,7 @@ async fn around(State(outside): State<Outside>, request: Request, next: Next) ->
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(
         request_id = info.id,
+        gateway_request_id = info.gateway_id,
         request = %info.shown_target,
         status = response.status().as_u16(),
         duration_ms,

@@ -5,10 +5,14 @@
 
 pub mod metrics;
 
+use std::io::Write;
+
+use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 /// An error with all its causes, for the one log line that tells of it.
 #[must_use]
@@ -43,16 +47,35 @@ fn filter(level: LevelFilter) -> Targets {
 /// Installs the subscriber. `level` is `error`, `warn`, `info`, `debug` or `trace`; anything else means `info`.
 /// A second call does nothing.
 pub fn init(format: Format, level: &str) {
-    let registry = tracing_subscriber::registry().with(filter(level.parse().unwrap_or(LevelFilter::INFO)));
+    let level = level.parse().unwrap_or(LevelFilter::INFO);
     // An already installed subscriber stays, which is what tests in one process want.
     let _ = match format {
-        Format::Json => registry
-            .with(tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(true))
-            .try_init(),
-        Format::Text => registry
+        Format::Json => json(level, std::io::stdout).try_init(),
+        Format::Text => tracing_subscriber::registry()
+            .with(filter(level))
             .with(tracing_subscriber::fmt::layer().compact().with_target(false).with_writer(std::io::stderr))
             .try_init(),
     };
+}
+
+/// Installs the subscriber of functions, with another place for its lines: for tests of what is logged. Each line is one write.
+/// It is the whole process's: one thread's would miss callsites that other threads have met first.
+///
+/// # Errors
+/// There is one already.
+pub fn init_to<W: Write>(writer: impl Fn() -> W + Send + Sync + 'static) -> Result<(), TryInitError> {
+    json(LevelFilter::INFO, writer).try_init()
+}
+
+/// One object a line. `span` has what the lines of one request have in common, `spans` also what Lambda's runtime says of the
+/// invocation around it: its `requestId`, by which Lambda tells of a timeout or a crash, and its `xrayTraceId`.
+fn json<W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static>(
+    level: LevelFilter,
+    writer: W,
+) -> impl Subscriber + Send + Sync {
+    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true);
+    let lines = lines.with_current_span(true).with_span_list(true).with_writer(writer);
+    tracing_subscriber::registry().with(filter(level)).with(lines)
 }
 
 #[cfg(test)]

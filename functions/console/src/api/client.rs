@@ -221,7 +221,7 @@ impl Caller {
         let now = self.api.0.clock.now();
         context.route_key = Some("$default".to_owned());
         context.stage = Some("$default".to_owned());
-        context.request_id = Some(self.info.id.clone());
+        context.request_id = self.info.gateway_id.clone();
         context.time = Some(now.to_string());
         context.time_epoch = now.millis();
         context.http.method = request.method.clone();

@@ -1,7 +1,10 @@
-//! Metrics: what is measured, and that it leads from a request to what came of it.
+//! Metrics and logs: what is measured, and that it leads from a request to what came of it.
 
+use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use artisan_local::engines::Strike;
 
 use serde_json::{Value, json};
 use testkit::{Receiver, TestApp};
@@ -36,6 +39,44 @@ fn declared(line: &Value) -> Vec<(&str, &str)> {
     let directives = line["_aws"]["CloudWatchMetrics"].as_array().unwrap();
     let metrics = directives.iter().flat_map(|it| it["Metrics"].as_array().unwrap());
     metrics.map(|it| (it["Name"].as_str().unwrap(), it["Unit"].as_str().unwrap())).collect()
+}
+
+/// The lines that are logged of one request.
+struct LinesOf(&'static str);
+
+static LOGGED: Mutex<Vec<Value>> = Mutex::new(Vec::new());
+
+impl io::Write for LinesOf {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        // Those of all other tests are only looked through.
+        if str::from_utf8(line).is_ok_and(|line| line.contains(self.0)) {
+            LOGGED.lock().unwrap().push(serde_json::from_slice(line)?);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn every_line_of_a_request_says_which_and_one_what_the_gateway_calls_it() {
+    const ID: &str = "follow-me-to-the-store";
+    telemetry::init_to(|| LinesOf(ID)).unwrap();
+    let app = TestApp::start().await;
+    let admin = acme(&app).await;
+    let full = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ThrottlingException","message":"busy"}"#;
+    app.engines().faults().order("TransactWriteItems", 0, 10, Strike::Before, 400, full);
+    let lead = json!({"email": "a@example.com"});
+    let _ = admin.with("x-request-id", ID).post("/v1/leads", lead).await.expect_problem(503, "unavailable");
+    let lines = LOGGED.lock().unwrap().clone();
+    let messages: Vec<_> = lines.iter().map(|line| line["message"].as_str().unwrap()).collect();
+    assert_eq!(messages, ["store unavailable", "served"]);
+    assert!(lines.iter().all(|line| line["span"]["request_id"] == ID), "{lines:?}");
+    let served = &lines[1];
+    assert_eq!((&served["request_id"], &served["status"]), (&json!(ID), &json!(503)), "{served}");
+    assert!(served["gateway_request_id"].as_str().is_some_and(|gateway| gateway != ID), "{served}");
 }
 
 #[tokio::test]
