@@ -1,4 +1,4 @@
-"""The size gate: no function's release bootstrap is larger than 8 MB when zipped (DESIGN, budgets).
+"""The size gate: no function's release bootstrap is larger than 8 MB when zipped.
 
 The workflow that deploys runs it on what it has built; a person, on what is in target/lambda after `cargo lambda build --release`.
 .ci/run does not: it makes no release build.

@@ -120,11 +120,13 @@ def item_fault(code):
     if not found:
         return None
     module, name = found.groups()
-    for path in (ROOT / f"infra/acceptance/tests/it/{module}.rs", ROOT / f"{module}.rs"):
-        if path.is_file() and re.search(rf"\bfn {name}\b", path.read_text()):
-            return None
+    # What names a file, or a file of the acceptance tests, is in that file; anything else is a type's or a crate's.
+    for path in (f"infra/acceptance/tests/it/{module}.rs", f"{module}.rs"):
+        if path in FILES:
+            defined = re.search(DEFINITION.split("|\\b{}")[0].format(name), (ROOT / path).read_text())
+            return None if defined else f"{path} has no {name}"
     if "/" in module:
-        return f"{module}.rs has no test {name}"
+        return f"there is no {module}.rs"
     if not re.search(DEFINITION.format(name, name), SOURCES):
         return f"nothing is named {name}"
     return None

@@ -161,7 +161,7 @@ impl fmt::Display for Permission {
 pub struct Grants(u64);
 
 impl Grants {
-    /// The permissions of a role (DESIGN §4).
+    /// The permissions of a role, the same for people and keys.
     #[must_use]
     pub fn of_role(role: Role) -> Self {
         Permission::all().filter(|permission| holds(role, *permission)).collect()
@@ -266,7 +266,7 @@ pub enum Level {
     Workspace,
 }
 
-/// What a role can be held on (DESIGN §4).
+/// What a role can be held on.
 #[must_use]
 pub fn held_on(role: Role) -> &'static [Level] {
     match role {
@@ -333,9 +333,9 @@ permits! {
 mod tests {
     use super::*;
 
-    /// DESIGN §4's table, row by row.
+    /// Written down a second time, row by row.
     #[test]
-    fn the_matrix_is_the_designs() {
+    fn the_matrix_is_what_is_written_here() {
         let row = |role, resource: Resource| {
             let grants = Grants::of_role(role);
             resource

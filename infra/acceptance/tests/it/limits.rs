@@ -86,7 +86,7 @@ async fn what_is_counted_is_folded_at_one_more_call_a_minute_at_most() {
     assert!((20..=28).contains(&more), "{more}");
 }
 
-/// DESIGN §8: at most two round trips one after the other.
+/// At most two round trips one after the other, which is the budget.
 #[tokio::test]
 async fn reads_and_creates_cost_two_calls() {
     let app = TestApp::start().await;

@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::{Value, json};
 use testkit::{Actor, Installation, TestApp};
 
-/// DESIGN §4's table, cell by cell: what each role may do with each group of resources.
+/// The matrix of roles, written down a second time, cell by cell: what each role may do with each group of resources.
 fn holds(role: &str, permission: &str) -> bool {
     let (resource, action) = permission.split_once(':').unwrap();
     let cell = match (role, resource) {

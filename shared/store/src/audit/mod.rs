@@ -48,7 +48,7 @@ pub struct FieldChange {
     pub after: Value,
 }
 
-/// One audit record, as DESIGN §7 lists its fields.
+/// One audit record.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AuditRecord {
     /// Its id.
