@@ -39,7 +39,9 @@ LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"(?<!`)`((?:[^`\n]|\n(?!\n))+)`(?!`)")
 PATH = re.compile(r"\.?[\w.-]+(?:/[\w.*-]+)*/?")
 ITEM = re.compile(r"([\w./-]+)::([A-Za-z]\w*)")
-DEFINITION = r"\b(?:fn|struct|enum|trait|type|const|static|mod|macro_rules!)\s+{}\b|\b{}\s*[,({{=]"
+DEFINITION = r"\b(?:fn|struct|enum|trait|type|const|static|mod|macro_rules!)\s+{}\b"
+# Variants and fields have no word before them.
+MEMBER = r"\b{}\s*[,({{=]"
 
 
 def prose(text):
@@ -123,11 +125,11 @@ def item_fault(code):
     # What names a file, or a file of the acceptance tests, is in that file; anything else is a type's or a crate's.
     for path in (f"infra/acceptance/tests/it/{module}.rs", f"{module}.rs"):
         if path in FILES:
-            defined = re.search(DEFINITION.split("|\\b{}")[0].format(name), (ROOT / path).read_text())
+            defined = re.search(DEFINITION.format(name), (ROOT / path).read_text())
             return None if defined else f"{path} has no {name}"
     if "/" in module:
         return f"there is no {module}.rs"
-    if not re.search(DEFINITION.format(name, name), SOURCES):
+    if not re.search(f"{DEFINITION.format(name)}|{MEMBER.format(name)}", SOURCES):
         return f"nothing is named {name}"
     return None
 
