@@ -5,7 +5,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use artisan_local::engines::Strike;
-
 use serde_json::{Value, json};
 use testkit::{Receiver, TestApp};
 
